@@ -1,0 +1,59 @@
+# One line a target; `make help` prints them.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+UP     ?=
+DEMO   ?=
+PYTEST ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help up demo test check lint bench docs fmt build clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+up: $(VENV)/.local  ## watch this machine: exporter, Prometheus, Alertmanager and actuator (dry run), with a live table
+	@$(BIN)/python -m wattgov_stack up $(UP)
+
+demo: $(VENV)/.local  ## the same stack on four virtual GPUs, enforcing: about three minutes, before and after
+	@$(BIN)/python -m testbed demo $(DEMO)
+
+test: check  ## everything that CI runs
+
+check: lint  ## lint, types, contracts, generated files, promtool, amtool, tests
+	$(BIN)/pytest $(PYTEST)
+
+lint: $(VENV)/.dev  ## the checks that need no program to run
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+bench: $(VENV)/.dev  ## what the meter costs, as ratios in one run
+	$(BIN)/python tests/bench/run.py
+
+docs: $(VENV)/.dev  ## regenerate what is generated: docs/metrics.md, docs/rules.md, dashboards
+	$(BIN)/python docs/generate.py
+
+fmt: $(VENV)/.dev  ## format and fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+build: $(VENV)/.dev  ## the wheel
+	$(BIN)/python -m build --wheel
+
+clean:  ## remove what was made here, data of `make up` included
+	rm -rf $(VENV) .state dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+# Two stages, so that `make up` need not wait for the linters.
+$(VENV)/.local: pyproject.toml
+	@echo "making $(VENV) with the package in it ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local]'
+	@printf '%s\n' "$(CURDIR)/deploy/local" "$(CURDIR)/tests" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/wattgov-checkout.pth"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.local
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@

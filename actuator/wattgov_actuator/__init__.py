@@ -1,0 +1,1 @@
+"""The governor: reads rules, asks Prometheus, decides, guards, acts, and puts back."""

@@ -1,0 +1,5 @@
+"""Run `python -m wattgov_actuator`."""
+
+from wattgov_actuator.cli import main
+
+main()

@@ -1,0 +1,5 @@
+"""Run `python -m wattgov_exporter`."""
+
+from wattgov_exporter.cli import main
+
+main()

@@ -1,0 +1,94 @@
+"""The apps' side of the books: the joules of the chosen meters, each given to somebody."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from wattgov_exporter.attribution import Use, attribute
+from wattgov_exporter.idle import IdleModel
+from wattgov_exporter.ledger import Step
+from wattgov_exporter.reading import Component
+from wattgov_exporter.snapshot import Idle
+
+NOBODY = Use(utilisation=0.0, activity={}, total=0.0, held={})
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What is attributed as one, over one tick: a GPU, or all CPU packages together."""
+
+    name: str
+    component: Component
+    steps: tuple[Step, ...]
+
+    @property
+    def joules(self) -> float:
+        """What its meters counted."""
+        return sum(step.joules for step in self.steps)
+
+    @property
+    def seconds(self) -> float:
+        """The time that took."""
+        return max(step.seconds for step in self.steps)
+
+
+class Books:
+    """Totals since the start, by component for the node and by app; their sums are equal."""
+
+    def __init__(self, policy: str, idle_watts: Mapping[str, float]) -> None:
+        self._policy = policy
+        self._configured = idle_watts
+        self._models: dict[str, IdleModel] = defaultdict(IdleModel)
+        self.node: dict[Component, float] = defaultdict(float)
+        self.apps: dict[tuple[str, Component, str], float] = defaultdict(float)
+        self.own_joules = 0.0
+
+    def enter(
+        self, steps: Iterable[Step], uses: Mapping[str, Use], own_share: float
+    ) -> dict[Component, Idle]:
+        """Add one tick's steps; return each component's idle power.
+
+        *uses* is by device name; *own_share* is this exporter's part of the CPU time.
+        """
+        idle: dict[Component, list[Idle]] = defaultdict(list)
+        for device in _devices(steps):
+            use = uses.get(device.name, NOBODY)
+            joules = device.joules
+            rest = self._idle(device, use)
+            if rest is not None:
+                idle[device.component].append(rest)
+            resting = None if rest is None else rest.watts * device.seconds
+            self.node[device.component] += joules
+            for (app, share), part in attribute(joules, resting, use, self._policy).items():
+                self.apps[app, device.component, share] += part
+            if device.component is Component.CPU:
+                self.own_joules += max(joules - (resting or 0.0), 0.0) * own_share
+        return {
+            component: Idle(sum(one.watts for one in parts), parts[0].basis)
+            for component, parts in idle.items()
+        }
+
+    def _idle(self, device: Device, use: Use) -> Idle | None:
+        """Return a device's idle power: configured, told by a model, else learned from it."""
+        if device.component.value in self._configured:
+            return Idle(self._configured[device.component.value], "configured")
+        told = [step.meter.idle_watts for step in device.steps if step.meter.idle_watts is not None]
+        if told:
+            return Idle(sum(told), "model")
+        model = self._models[device.name]
+        if device.seconds > 0:
+            model = model.seen(use.utilisation, device.joules / device.seconds)
+            self._models[device.name] = model
+        watts = model.watts()
+        return None if watts is None else Idle(watts, "observed")
+
+
+def _devices(steps: Iterable[Step]) -> list[Device]:
+    """Group the meters that are attributed together; overlapping zones belong to none."""
+    groups: dict[tuple[str, Component], list[Step]] = defaultdict(list)
+    for step in steps:
+        component = step.meter.component
+        if component is not None:
+            name = step.meter.zone if component is Component.GPU else component.value
+            groups[name, component].append(step)
+    return [Device(name, component, tuple(parts)) for (name, component), parts in groups.items()]

@@ -1,0 +1,173 @@
+"""One tick: ask every source, add the joules up, give them to apps, make a snapshot."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from wattgov_exporter.attribution import Use
+from wattgov_exporter.books import Books
+from wattgov_exporter.config import Config
+from wattgov_exporter.ledger import Ledger, Step, key_of
+from wattgov_exporter.poll import Answer, Poller
+from wattgov_exporter.reading import Component, GpuState, Meter, Readings
+from wattgov_exporter.snapshot import Chosen, Idle, MeterState, Snapshot, SourceState
+from wattgov_exporter.sources import SOURCES, Machine
+from wattgov_exporter.workloads import OTHER, Activity, Workloads
+
+WAIT_SHARE = 0.5
+"""The part of an interval that a tick waits for its sources."""
+
+STALE_INTERVALS = 3
+"""After so many intervals without a good read a source's series disappear."""
+
+ACTIVE_CPUS = 0.01
+"""An app that uses less than this part of one CPU is not counted as active."""
+
+
+class Collector:
+    """Holds the totals since the start; `tick` is called by one thread only."""
+
+    def __init__(self, config: Config, machine: Machine, own_pid: int) -> None:
+        self._interval = config.interval_seconds
+        self._wall = machine.wall
+        self._clock = machine.monotonic
+        self._pollers = [Poller(make(machine), self._clock) for make in SOURCES.values()]
+        self._workloads = Workloads(machine.proc, config.apps, own_pid)
+        self._ledger = Ledger()
+        self._books = Books(config.policy, config.idle_watts)
+        self._good: dict[str, tuple[Readings, float, float]] = {}
+        self._meters: dict[tuple[str, str, str], MeterState] = {}
+        self._cpu_seconds: dict[str, float] = defaultdict(float)
+        self._last_active: dict[str, float] = {}
+        self._looked = self._clock()
+
+    def tick(self) -> Snapshot:
+        """Ask all sources at once, wait for them a part of the interval, and account."""
+        for poller in self._pollers:
+            poller.ask()
+        activity = self._workloads.look()
+        deadline = self._clock() + WAIT_SHARE * self._interval
+        answers = {
+            poller.name: poller.wait(max(deadline - self._clock(), 0.0)) for poller in self._pollers
+        }
+        chosen = choose(answers)
+        steps = list(self._steps(answers, chosen))
+        fresh = self._fresh()
+        idle = self._books.enter(steps, _uses(activity, fresh.values()), activity.own_share)
+        self._follow_apps(activity, fresh.values())
+        return self._snapshot(answers, chosen, idle, activity, fresh)
+
+    def _steps(
+        self, answers: Mapping[str, Answer], chosen: Mapping[Component, Chosen]
+    ) -> Iterable[Step]:
+        """Enter all readings in the ledger; yield what counts: chosen meters, published zones."""
+        entered: set[tuple[str, str, str]] = set()
+        for name, answer in answers.items():
+            if answer.readings is None:
+                continue
+            self._good[name] = (answer.readings, answer.at, self._wall())
+            for energy in answer.readings.energies:
+                step = self._ledger.enter(energy)
+                key = key_of(step.meter)
+                entered.add(key)
+                component = step.meter.component
+                if component is None or chosen[component].source == name:
+                    before = self._meters[key].joules if key in self._meters else 0.0
+                    self._meters[key] = MeterState(step.meter, before + step.joules, step.watts)
+                    yield step
+
+        def covered(meter: Meter) -> bool:
+            """Tell whether another source counts while this meter is silent: no joule twice."""
+            other = chosen.get(meter.component) if meter.component else None
+            return (
+                key_of(meter) not in entered and other is not None and other.source != meter.source
+            )
+
+        self._ledger.forget(covered)
+
+    def _fresh(self) -> dict[str, Readings]:
+        horizon = self._clock() - STALE_INTERVALS * self._interval
+        return {name: good[0] for name, good in self._good.items() if good[1] >= horizon}
+
+    def _follow_apps(self, activity: Activity, fresh: Iterable[Readings]) -> None:
+        now = self._clock()
+        elapsed, self._looked = now - self._looked, now
+        active = {app for app, used in activity.cpu_seconds.items() if used > ACTIVE_CPUS * elapsed}
+        active |= {
+            activity.pid_apps.get(use.pid, OTHER)
+            for readings in fresh
+            for use in readings.gpu_uses
+            if use.activity > 0
+        }
+        for app, used in activity.cpu_seconds.items():
+            self._cpu_seconds[app] += used
+        self._last_active.update(dict.fromkeys(active, self._wall()))
+
+    def _snapshot(
+        self,
+        answers: Mapping[str, Answer],
+        chosen: dict[Component, Chosen],
+        idle: dict[Component, Idle],
+        activity: Activity,
+        fresh: Mapping[str, Readings],
+    ) -> Snapshot:
+        seen = {key_of(energy.meter) for one in fresh.values() for energy in one.energies}
+        memory: dict[str, float] = defaultdict(float)
+        for use in (use for one in fresh.values() for use in one.gpu_uses):
+            memory[activity.pid_apps.get(use.pid, OTHER)] += use.memory_bytes
+        return Snapshot(
+            meters=tuple(state for key, state in self._meters.items() if key in seen),
+            gpus=tuple(gpu for one in fresh.values() for gpu in one.gpus),
+            sources=tuple(
+                SourceState(
+                    name=name,
+                    reason=answer.reason,
+                    detail=answer.detail,
+                    read_seconds=answer.seconds,
+                    last_good=self._good[name][2] if name in self._good else None,
+                )
+                for name, answer in answers.items()
+            ),
+            chosen=chosen,
+            node_joules=dict(self._books.node),
+            idle=idle,
+            app_joules=dict(self._books.apps),
+            app_cpu_seconds=dict(self._cpu_seconds),
+            app_processes=activity.processes,
+            app_gpu_memory_bytes=dict(memory),
+            app_last_active=dict(self._last_active),
+            anomalies=dict(self._ledger.anomalies),
+            own_joules=self._books.own_joules,
+        )
+
+
+def choose(answers: Mapping[str, Answer]) -> dict[Component, Chosen]:
+    """Return for each component its meter: the first source, in order of preference, that reads."""
+    chosen: dict[Component, Chosen] = {}
+    for name, answer in answers.items():
+        for energy in answer.readings.energies if answer.readings else ():
+            component = energy.meter.component
+            if component is not None:
+                chosen.setdefault(component, Chosen(name, energy.meter.method))
+    return chosen
+
+
+def _uses(activity: Activity, fresh: Iterable[Readings]) -> dict[str, Use]:
+    """Return how each device was used: the CPUs by CPU time, a GPU by its processes' samples."""
+    cpu = Use(activity.utilisation, activity.cpu_seconds, activity.busy, held={})
+    uses = {Component.CPU.value: cpu, Component.DRAM.value: cpu}
+    for readings in fresh:
+        for gpu in readings.gpus:
+            uses[gpu.uuid] = _gpu_use(gpu, readings, activity.pid_apps)
+    return uses
+
+
+def _gpu_use(gpu: GpuState, readings: Readings, pid_apps: Mapping[int, str]) -> Use:
+    active: dict[str, float] = defaultdict(float)
+    held: dict[str, float] = defaultdict(float)
+    for use in readings.gpu_uses:
+        if use.uuid == gpu.uuid:
+            app = pid_apps.get(use.pid, OTHER)
+            active[app] += use.activity
+            held[app] += use.memory_bytes
+    utilisation = (gpu.utilization_percent or 0.0) / 100
+    return Use(utilisation, active, sum(active.values()), held)

@@ -1,0 +1,339 @@
+"""Snapshot to metrics; the only file that spells metric names."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from wattgov_exporter.config import Config
+from wattgov_exporter.reading import Method, Reason
+from wattgov_exporter.snapshot import Snapshot
+
+Row = tuple[tuple[str, ...], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What the exporter knows of itself."""
+
+    version: str
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that is rendered."""
+
+    snapshot: Snapshot
+    config: Config
+    own: Own
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One metric: its name, what it means, and where its values come from."""
+
+    name: str
+    meaning: str
+    labels: tuple[str, ...]
+    rows: Callable[[View], Iterable[Row]]
+
+    def family(self, view: View) -> Metric:
+        """Return the metric with its values now."""
+        counter = self.name.endswith("_total")
+        make = CounterMetricFamily if counter else GaugeMetricFamily
+        family = make(self.name.removesuffix("_total"), self.meaning, labels=self.labels)
+        for labels, value in self.rows(view):
+            family.add_metric(labels, value)
+        return family
+
+
+def families(view: View) -> Iterator[Metric]:
+    """Yield every metric that has a value; an absent fact is an absent series, never a zero."""
+    for series in SERIES:
+        family = series.family(view)
+        if family.samples:
+            yield family
+
+
+def _meters(view: View, *, joules: bool) -> Iterator[Row]:
+    for state in view.snapshot.meters:
+        meter = state.meter
+        if meter.component != "gpu":
+            value = state.joules if joules else state.watts
+            yield (meter.package, meter.zone, meter.source), value
+
+
+def _gpu_joules(view: View) -> Iterator[Row]:
+    for state in view.snapshot.meters:
+        meter = state.meter
+        if meter.component == "gpu":
+            yield (meter.package, meter.zone, meter.source), state.joules
+
+
+def _gpu_watts(view: View) -> Iterator[Row]:
+    means = {state.meter.zone: state for state in view.snapshot.meters}
+    for gpu in view.snapshot.gpus:
+        if gpu.power_watts is not None:
+            yield (gpu.gpu, gpu.uuid, "nvml"), gpu.power_watts
+        elif gpu.uuid in means:
+            yield (gpu.gpu, gpu.uuid, "nvml"), means[gpu.uuid].watts
+
+
+def _gpu(field: str) -> Callable[[View], Iterator[Row]]:
+    def rows(view: View) -> Iterator[Row]:
+        for gpu in view.snapshot.gpus:
+            value = getattr(gpu, field)
+            if value is not None:
+                yield (gpu.gpu, gpu.uuid), value
+
+    return rows
+
+
+def _gpu_each(field: str) -> Callable[[View], Iterator[Row]]:
+    def rows(view: View) -> Iterator[Row]:
+        for gpu in view.snapshot.gpus:
+            for key, value in getattr(gpu, field):
+                yield (gpu.gpu, gpu.uuid, key), value
+
+    return rows
+
+
+def _by_app(field: str) -> Callable[[View], Iterator[Row]]:
+    def rows(view: View) -> Iterator[Row]:
+        for app, value in getattr(view.snapshot, field).items():
+            yield (app,), value
+
+    return rows
+
+
+def _total_watts(view: View) -> Iterator[Row]:
+    methods = {chosen.method for chosen in view.snapshot.chosen.values()}
+    if methods:
+        yield ("model" if Method.ESTIMATED in methods else "sum",), view.snapshot.total_watts
+
+
+def _site(field: str, *labels: str) -> Callable[[View], Iterator[Row]]:
+    def rows(view: View) -> Iterator[Row]:
+        value = getattr(view.config.site, field)
+        if value is not None:
+            yield tuple(getattr(view.config.site, label, label) for label in labels), value
+
+    return rows
+
+
+def _targets(field: str) -> Callable[[View], Iterator[Row]]:
+    def rows(view: View) -> Iterator[Row]:
+        for app in view.config.apps:
+            value = getattr(app, field)
+            if value is not None:
+                yield (app.name,), value
+
+    return rows
+
+
+SERIES: tuple[Series, ...] = (
+    Series(
+        "node_cpu_energy_joules_total",
+        "Energy of a CPU zone; core and uncore are inside package, psys holds them all.",
+        ("package", "zone", "source"),
+        lambda view: _meters(view, joules=True),
+    ),
+    Series(
+        "node_cpu_power_watts",
+        "Mean power of a CPU zone over the last sampling interval.",
+        ("package", "zone", "source"),
+        lambda view: _meters(view, joules=False),
+    ),
+    Series(
+        "node_gpu_energy_joules_total",
+        "Energy of a GPU: its hardware counter, or the integral of its power where it has none.",
+        ("gpu", "uuid", "source"),
+        _gpu_joules,
+    ),
+    Series(
+        "node_gpu_power_watts",
+        "Power of a GPU as its driver shows it (a 1 s average on Ampere and later).",
+        ("gpu", "uuid", "source"),
+        _gpu_watts,
+    ),
+    Series(
+        "node_gpu_power_limit_watts",
+        "Power limits of a GPU: current, enforced (the least of all limiters), default, min, max.",
+        ("gpu", "uuid", "limit"),
+        _gpu_each("limits_watts"),
+    ),
+    Series(
+        "node_gpu_temperature_celsius",
+        "Core temperature of a GPU.",
+        ("gpu", "uuid"),
+        _gpu("temperature_celsius"),
+    ),
+    Series(
+        "node_gpu_utilization_percent",
+        "Share of time in which a kernel ran on the GPU.",
+        ("gpu", "uuid"),
+        _gpu("utilization_percent"),
+    ),
+    Series(
+        "node_gpu_memory_used_bytes",
+        "Memory in use on a GPU.",
+        ("gpu", "uuid"),
+        _gpu("memory_used_bytes"),
+    ),
+    Series(
+        "node_gpu_clock_hertz",
+        "Clock of a GPU: sm, memory.",
+        ("gpu", "uuid", "clock"),
+        _gpu_each("clocks_hertz"),
+    ),
+    Series(
+        "node_gpu_throttle_seconds_total",
+        "Time that a GPU spent throttled: power_cap, thermal, power_brake, sync.",
+        ("gpu", "uuid", "reason"),
+        _gpu_each("throttle_seconds"),
+    ),
+    Series(
+        "node_energy_joules_total",
+        "Energy of the node by component, each joule once: what the apps' joules add up to.",
+        ("component",),
+        lambda view: (((key.value,), value) for key, value in view.snapshot.node_joules.items()),
+    ),
+    Series(
+        "node_total_power_watts",
+        "Power of the node; basis sum: all parts metered, model: a part is estimated.",
+        ("basis",),
+        _total_watts,
+    ),
+    Series(
+        "node_idle_power_watts",
+        "Power at rest; basis configured, model, or observed (learned here).",
+        ("component", "basis"),
+        lambda view: (
+            ((key.value, idle.basis), idle.watts) for key, idle in view.snapshot.idle.items()
+        ),
+    ),
+    Series(
+        "app_energy_joules_total",
+        "Energy of an app; _other: processes of no declared app, _unattributed: nobody's.",
+        ("app", "component", "share"),
+        lambda view: (
+            ((app, component.value, share), value)
+            for (app, component, share), value in view.snapshot.app_joules.items()
+        ),
+    ),
+    Series(
+        "app_cpu_seconds_total",
+        "CPU time of an app's processes.",
+        ("app",),
+        _by_app("app_cpu_seconds"),
+    ),
+    Series("app_processes", "Processes of an app.", ("app",), _by_app("app_processes")),
+    Series(
+        "app_gpu_memory_used_bytes",
+        "GPU memory held by an app.",
+        ("app",),
+        _by_app("app_gpu_memory_bytes"),
+    ),
+    Series(
+        "app_last_active_timestamp_seconds",
+        "When an app last used a GPU or more than 1 % of one CPU.",
+        ("app",),
+        _by_app("app_last_active"),
+    ),
+    Series(
+        "app_target_joules_per_request",
+        "Energy objective of an app, from the configuration.",
+        ("app",),
+        _targets("target_joules_per_request"),
+    ),
+    Series(
+        "app_target_p95_latency_seconds",
+        "Latency objective of an app, from the configuration.",
+        ("app",),
+        _targets("target_p95_latency_seconds"),
+    ),
+    Series(
+        "grid_carbon_intensity_grams_per_kilowatthour",
+        "Carbon intensity of the grid; source static: the configuration.",
+        ("zone", "source", "signal", "basis", "estimated"),
+        _site(
+            "carbon_intensity_grams_per_kilowatthour",
+            "zone",
+            "static",
+            "average",
+            "lifecycle",
+            "true",
+        ),
+    ),
+    Series(
+        "grid_electricity_price_per_kilowatthour",
+        "Price of electricity, from the configuration.",
+        ("zone", "currency"),
+        _site("price_per_kilowatthour", "zone", "currency"),
+    ),
+    Series(
+        "site_pue_ratio",
+        "Power usage effectiveness of the site, from the configuration.",
+        (),
+        _site("pue_ratio"),
+    ),
+    Series(
+        "energy_source_info",
+        "The source that meters a component, and how: measured, derived or estimated.",
+        ("component", "source", "method"),
+        lambda view: (
+            ((key.value, one.source, one.method.value), 1.0)
+            for key, one in view.snapshot.chosen.items()
+        ),
+    ),
+    Series(
+        "energy_source_up",
+        "Whether a source reads; reason ok, absent, permission, unsupported, invalid, timeout.",
+        ("source", "reason"),
+        lambda view: (
+            ((one.name, one.reason.value), float(one.reason is Reason.OK))
+            for one in view.snapshot.sources
+        ),
+    ),
+    Series(
+        "energy_source_last_sample_timestamp_seconds",
+        "When a source was last read well; it stays when the source is stale.",
+        ("source",),
+        lambda view: (
+            ((one.name,), one.last_good)
+            for one in view.snapshot.sources
+            if one.last_good is not None
+        ),
+    ),
+    Series(
+        "energy_source_read_seconds",
+        "How long the last read of a source took.",
+        ("source",),
+        lambda view: (((one.name,), one.read_seconds) for one in view.snapshot.sources),
+    ),
+    Series(
+        "energy_source_anomalies_total",
+        "Readings left out: reset, wrap_ambiguous, spike, sentinel, negative, nan.",
+        ("source", "kind"),
+        lambda view: ((key, float(count)) for key, count in view.snapshot.anomalies.items()),
+    ),
+    Series(
+        "wattgov_exporter_cpu_seconds_total",
+        "CPU time of the exporter itself.",
+        (),
+        lambda view: (((), view.own.cpu_seconds),),
+    ),
+    Series(
+        "wattgov_exporter_energy_joules_total",
+        "CPU energy of the exporter itself, by its share of the CPU time.",
+        (),
+        lambda view: (((), view.snapshot.own_joules),),
+    ),
+    Series(
+        "wattgov_exporter_build_info",
+        "The exporter's version.",
+        ("version",),
+        lambda view: (((view.own.version,), 1.0),),
+    ),
+)

@@ -1,0 +1,55 @@
+"""The meters' side of the books: raw readings in, plausible joules out."""
+
+from collections import Counter as Tally
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wattgov_exporter.counters import Counter, Mark, advance
+from wattgov_exporter.reading import Energy, Meter
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The joules that a meter counted since it was last read, and the time that took."""
+
+    meter: Meter
+    joules: float
+    seconds: float
+
+    @property
+    def watts(self) -> float:
+        """Mean power over the step."""
+        return self.joules / self.seconds if self.seconds > 0 else 0.0
+
+
+class Ledger:
+    """Every meter's counter, and the anomalies that were left out."""
+
+    def __init__(self) -> None:
+        self._counters: dict[Key, tuple[Meter, Counter]] = {}
+        self.anomalies: Tally[tuple[str, str]] = Tally()
+
+    def enter(self, energy: Energy) -> Step:
+        """Take one reading; the first of a meter only sets where it starts."""
+        meter = energy.meter
+        key = key_of(meter)
+        start = Counter(Mark(energy.joules, energy.at))
+        _, old = self._counters.get(key, (meter, start))
+        new, joules, anomaly = advance(old, meter, energy.joules, energy.at)
+        if anomaly is not None:
+            self.anomalies[meter.source, anomaly.value] += 1
+        self._counters[key] = meter, new
+        return Step(meter, joules, new.mark.at - old.mark.at)
+
+    def forget(self, unneeded: Callable[[Meter], bool]) -> None:
+        """Let these meters start anew at their next reading."""
+        for key, (meter, _) in list(self._counters.items()):
+            if unneeded(meter):
+                del self._counters[key]
+
+
+def key_of(meter: Meter) -> Key:
+    """Return what tells one meter from another."""
+    return meter.source, meter.package, meter.zone

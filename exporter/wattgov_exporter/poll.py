@@ -1,0 +1,77 @@
+"""Read each source on its own thread, so that a wedged one delays nobody."""
+
+import threading
+from dataclasses import dataclass
+
+from wattgov_exporter.reading import Clock, NoMeter, Readings, Reason, Source
+
+RETRY_SECONDS = 10.0
+"""How often an absent source is looked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the last completed read of a source gave, and how long it took."""
+
+    readings: Readings | None
+    reason: Reason
+    detail: str
+    at: float
+    seconds: float
+
+
+class Poller:
+    """One source and the thread that reads it when asked."""
+
+    def __init__(self, source: Source, clock: Clock) -> None:
+        self.name = source.name
+        self._source = source
+        self._clock = clock
+        self._asked = threading.Event()
+        self._done = threading.Event()
+        self._answer: Answer | None = None
+        self._reading = False
+        threading.Thread(target=self._serve, name=f"source-{source.name}", daemon=True).start()
+
+    def ask(self) -> None:
+        """Start a read, unless one is under way or the source is known to be absent.
+
+        An answer that came too late for the last tick is waiting and serves this one, so a source
+        slower than the tick is still heard.
+        """
+        last = self._answer
+        resting = (
+            last is not None
+            and last.reason is Reason.ABSENT
+            and self._clock() - last.at < RETRY_SECONDS
+        )
+        if not (self._reading or resting):
+            self._reading = True
+            self._done.clear()
+            self._asked.set()
+
+    def wait(self, seconds: float) -> Answer:
+        """Return the answer to the last ask, or one with reason `timeout` if it is not there."""
+        if self._done.wait(seconds) and self._answer is not None:
+            self._reading = False
+            return self._answer
+        return Answer(None, Reason.TIMEOUT, "the source has not answered yet", self._clock(), 0.0)
+
+    def _serve(self) -> None:
+        while True:
+            self._asked.wait()
+            self._asked.clear()
+            began = self._clock()
+            readings, reason, detail = _read(self._source)
+            now = self._clock()
+            self._answer = Answer(readings, reason, detail, now, now - began)
+            self._done.set()
+
+
+def _read(source: Source) -> tuple[Readings | None, Reason, str]:
+    try:
+        return source.read(), Reason.OK, ""
+    except NoMeter as absent:
+        return None, absent.reason, absent.detail
+    except Exception as error:  # noqa: BLE001  a source's fault must not end its thread; it is told
+        return None, Reason.INVALID, f"{type(error).__name__}: {error}"

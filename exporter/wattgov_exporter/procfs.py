@@ -1,0 +1,46 @@
+"""The few facts that both the CPU model and the attribution take from /proc/stat."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_READ_BYTES = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class CpuTimes:
+    """CPU-seconds since boot, over all CPUs.
+
+    *busy* excludes steal: a stolen second ran somebody else's work on the host.
+    """
+
+    busy: float
+    idle: float
+    steal: float
+    cpus: int
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a small kernel file in one read.
+
+    One `read` gives one consistent text, and a driver that answers EAGAIN cannot make us poll.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, _READ_BYTES)
+    finally:
+        os.close(descriptor)
+
+
+def cpu_times(proc: Path) -> CpuTimes:
+    """Read /proc/stat; OSError or ValueError when it cannot be read or parsed.
+
+    Fields after `cpu` are user nice system idle iowait irq softirq steal guest guest_nice
+    (proc_stat(5)); guest time is already inside user time.
+    """
+    lines = read_bytes(proc / "stat").splitlines()
+    fields = [int(text) / TICKS_PER_SECOND for text in lines[0].split()[1:9]]
+    user, nice, system, idle, iowait, irq, softirq, steal = fields + [0.0] * (8 - len(fields))
+    cpus = sum(line.startswith(b"cpu") for line in lines) - 1
+    return CpuTimes(user + nice + system + irq + softirq, idle + iowait, steal, cpus)

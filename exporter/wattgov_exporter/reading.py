@@ -1,0 +1,125 @@
+"""The vocabulary: what a source says, and why it may say nothing.
+
+Energy is in joules, power in watts, time in seconds. A source converts at its own edge.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class Component(StrEnum):
+    """A part of the node whose joules are counted once."""
+
+    CPU = "cpu"
+    DRAM = "dram"
+    GPU = "gpu"
+
+
+class Method(StrEnum):
+    """How a joule became known."""
+
+    MEASURED = "measured"  # read from an energy counter of the hardware
+    DERIVED = "derived"  # integrated here from a power gauge of the hardware
+    ESTIMATED = "estimated"  # computed from a model
+
+
+class Reason(StrEnum):
+    """Why a source is up or not."""
+
+    OK = "ok"
+    ABSENT = "absent"
+    PERMISSION = "permission"
+    UNSUPPORTED = "unsupported"
+    INVALID = "invalid"
+    TIMEOUT = "timeout"
+
+
+class NoMeter(Exception):
+    """The machine has no such meter, or does not let us read it; quiet, not a failure."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """One energy counter.
+
+    *component* is None for a zone that overlaps others (core, uncore, psys): it is published,
+    never added to the node's total. *range_joules* is where the counter wraps, None if it does
+    not. *max_watts* is what this meter can plausibly show. *idle_watts* is given by a source that
+    knows it (a model).
+    """
+
+    source: str
+    component: Component | None
+    package: str
+    zone: str
+    method: Method
+    max_watts: float
+    range_joules: float | None = None
+    idle_watts: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """What an energy counter showed at *at* (monotonic seconds)."""
+
+    meter: Meter
+    joules: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class GpuState:
+    """The gauges of one GPU; a field is None where the driver does not offer it."""
+
+    gpu: str
+    uuid: str
+    name: str
+    power_watts: float | None = None
+    temperature_celsius: float | None = None
+    utilization_percent: float | None = None
+    memory_used_bytes: float | None = None
+    limits_watts: tuple[tuple[str, float], ...] = ()
+    clocks_hertz: tuple[tuple[str, float], ...] = ()
+    throttle_seconds: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GpuUse:
+    """How much of one GPU a process used since the last reading.
+
+    *activity* is utilisation summed over the driver's samples, so it is proportional to time.
+    """
+
+    uuid: str
+    pid: int
+    activity: float
+    memory_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """All that one source said in one read."""
+
+    energies: tuple[Energy, ...]
+    gpus: tuple[GpuState, ...] = ()
+    gpu_uses: tuple[GpuUse, ...] = field(default=())
+
+
+class Source(Protocol):
+    """A meter, or a family of them."""
+
+    name: str
+
+    def read(self) -> Readings:
+        """Read all meters now; raise NoMeter with the reason when there is nothing to read."""
+        ...
+
+
+Clock = Callable[[], float]

@@ -1,0 +1,111 @@
+"""CPU package and memory energy from RAPL, through the kernel's powercap files.
+
+Source: Documentation/power/powercap/powercap.rst. `energy_uj` counts microjoules and wraps at
+`max_energy_range_uj` (Intel 262 kJ, AMD 65 kJ: minutes under load).
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from wattgov_exporter.procfs import read_bytes
+from wattgov_exporter.reading import (
+    Clock,
+    Component,
+    Energy,
+    Meter,
+    Method,
+    NoMeter,
+    Readings,
+    Reason,
+)
+
+COMPONENTS = {"package": Component.CPU, "dram": Component.DRAM}
+"""core and uncore are inside package, psys holds them all: published, never added."""
+
+MAX_WATTS = 500.0
+"""A package's plausible power where the kernel states less.
+
+The stated limit is the long-term one, and short bursts go to several times a laptop's.
+"""
+
+
+class Rapl:
+    """All powercap zones of the `intel-rapl` control type, which AMD's driver uses too."""
+
+    name = "rapl"
+
+    def __init__(self, sysfs: Path, clock: Clock) -> None:
+        self._root = sysfs / "class" / "powercap"
+        self._clock = clock
+
+    def read(self) -> Readings:
+        """Read every zone; NoMeter tells why when none can be read."""
+        energies: list[Energy] = []
+        refused: list[NoMeter] = []
+        for folder, meter in self._zones():
+            try:
+                microjoules = int(read_bytes(folder / "energy_uj"))
+            except PermissionError:
+                refused.append(
+                    NoMeter(
+                        Reason.PERMISSION,
+                        f"{folder}/energy_uj is readable by root only (since CVE-2020-8694): "
+                        "run as root or grant CAP_DAC_READ_SEARCH",
+                    )
+                )
+            except (OSError, ValueError) as error:
+                refused.append(NoMeter(Reason.INVALID, f"{folder}/energy_uj: {error}"))
+            else:
+                energies.append(Energy(meter, microjoules / 1e6, self._clock()))
+        if energies:
+            return Readings(tuple(energies))
+        if refused:
+            raise refused[0]
+        raise NoMeter(
+            Reason.ABSENT,
+            f"no intel-rapl zone under {self._root}: "
+            "the CPU has none, its module intel_rapl_msr is not loaded, or this is a virtual one",
+        )
+
+    def _zones(self) -> Iterator[tuple[Path, Meter]]:
+        # `intel-rapl-mmio:*` shows package-0 a second time: not matched, not counted twice.
+        for folder in sorted(self._root.glob("intel-rapl:*")):
+            label = _text(folder / "name")
+            if not label:
+                continue
+            parent = folder.name.rsplit(":", 1)[0]
+            owner = label if parent == "intel-rapl" else _text(self._root / parent / "name")
+            zone, _, number = label.partition("-")
+            package = number or owner.partition("-")[2]
+            stated = [_watts(path) for path in folder.glob("constraint_*_power_*uw")]
+            range_microjoules = _text(folder / "max_energy_range_uj")
+            yield (
+                folder,
+                Meter(
+                    source=self.name,
+                    component=COMPONENTS.get(zone),
+                    package=package,
+                    zone=zone,
+                    method=Method.MEASURED,
+                    max_watts=max([MAX_WATTS, *(2 * watts for watts in stated)]),
+                    range_joules=int(range_microjoules) / 1e6
+                    if range_microjoules.isdigit()
+                    else None,
+                ),
+            )
+
+
+def _text(path: Path) -> str:
+    """Return a describing file's text; one that is missing says nothing."""
+    try:
+        return re.sub(r"[^ -~]", "", read_bytes(path).decode("ascii", "replace")).strip()
+    except OSError:
+        return ""
+
+
+def _watts(path: Path) -> float:
+    text = _text(path)
+    # Some firmware states an absurd limit (kepler: 4294967295000 uW); it bounds nothing.
+    watts = int(text) / 1e6 if text.isdigit() else 0.0
+    return watts if watts < 10 * MAX_WATTS else 0.0

@@ -1,0 +1,91 @@
+"""exporter.yml: what it says is what is meant, and every mistake is told at once."""
+
+from pathlib import Path
+
+import pytest
+
+from wattgov_exporter.config import Config, Invalid, load
+
+GOOD = """\
+version: 1
+interval: 500ms
+policy: full
+idle_watts: {cpu: 40}
+site: {zone: FR, carbon_intensity: 56, pue: 1.2, price: 0.2, currency: EUR}
+apps:
+  - name: chat
+    process: vllm
+    objectives: {joules_per_request: 150, p95_latency: 200ms}
+  - {name: web, command: 'gunicorn .*', unit: web.service, cgroup: /system.slice}
+"""
+
+
+def test_a_full_file(tmp_path: Path) -> None:
+    """Units are converted, apps keep their order."""
+    file = tmp_path / "exporter.yml"
+    file.write_text(GOOD)
+
+    config = load(file)
+
+    assert config.interval_seconds == 0.5
+    assert config.idle_watts == {"cpu": 40.0}
+    assert config.site.pue_ratio == 1.2
+    assert ["chat", "web"] == [app.name for app in config.apps]
+    assert config.apps[0].target_p95_latency_seconds == pytest.approx(0.2)
+
+
+def test_the_shortest_file(tmp_path: Path) -> None:
+    """Only the version is required; all else has a default."""
+    file = tmp_path / "exporter.yml"
+    file.write_text("version: 1\n")
+
+    assert Config() == load(file)
+
+
+BAD = {
+    "version: 1\nintervall: 1s\n": "2:1: unknown key 'intervall'; did you mean 'interval'?",
+    "version: 1\ninterval: 20W\n": "2:11: interval: expected a duration such as 1s or 200ms, "
+    "found '20W'",
+    "version: 1\ninterval: 1ms\n": "2:11: interval: 1ms is outside 0.1s to 60s",
+    "version: 1\npolicy: fair\n": "2:9: policy: expected capacity or dynamic or full, found 'fair'",
+    "version: 2\n": "1:10: version: expected 1, found '2'",
+    "interval: 1s\n": "1:1: key 'version' is missing",
+    "version: 1\nsite: {pue: 0.5}\n": "2:13: pue: 0.5 is outside 1 to 10 (a ratio)",
+    "version: 1\nsite: {pue: nan}\n": "2:13: pue: nan is outside 1 to 10 (a ratio)",
+    "version: 1\napps: {name: x}\n": "2:7: apps: expected a list of apps",
+    "version: 1\napps:\n  - name: _mine\n    process: x\n": "3:11: name: '_mine' cannot name an "
+    "app: letters, digits, . _ : / -, no leading _",
+    "version: 1\napps:\n  - name: a\n": "3:5: app 'a' fits no process: give process, command, "
+    "cgroup or unit",
+    "version: 1\napps:\n  - {name: a, command: '('}\n": "3:24: command: not a regular expression: "
+    "missing ), unterminated subpattern at position 0",
+    "version: 1\ninterval: 1s\ninterval: 2s\n": "3:1: key 'interval' stands twice",
+    "version: [\n": "2:1: not YAML: expected the node content, but found '<stream end>'",
+    "": "1:1: the file is empty; it begins with `version: 1`",
+    "- a\n": "1:1: expected a mapping with version, interval, policy, idle_watts, site, apps",
+}
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_one_mistake_one_sentence(tmp_path: Path, text: str) -> None:
+    """The message has the place, what is wrong, and what would be right."""
+    file = tmp_path / "exporter.yml"
+    file.write_text(text)
+
+    with pytest.raises(Invalid) as raised:
+        load(file)
+
+    assert [f"{file}:{BAD[text]}"] == raised.value.mistakes
+
+
+def test_all_mistakes_at_once(tmp_path: Path) -> None:
+    """Three mistakes give three sentences, in the order of the file."""
+    file = tmp_path / "exporter.yml"
+    file.write_text("version: 1\nintervall: 1s\npolicy: fair\nsite: {price: cheap}\n")
+
+    with pytest.raises(Invalid) as raised:
+        load(file)
+
+    assert [":2:1:", ":3:9:", ":4:15:"] == [
+        one.removeprefix(str(file)).partition(" ")[0] for one in raised.value.mistakes
+    ]

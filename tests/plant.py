@@ -1,0 +1,39 @@
+"""Plant a recorded machine: a text file of `path = content` lines becomes a tree of files."""
+
+from pathlib import Path
+
+MACHINES = Path(__file__).parent / "machines"
+
+
+def plant(text: str, root: Path) -> Path:
+    """Write the tree under *root*: a line is a file, a backslash and `n` in it a line's end."""
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            path, _, content = line.partition(" = ")
+            file = root / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content.replace("\\n", "\n") + "\n")
+    return root
+
+
+def machine(name: str, root: Path) -> Path:
+    """Plant one of the recorded machines."""
+    return plant((MACHINES / f"{name}.txt").read_text(), root)
+
+
+def process(proc: Path, pid: int, comm: str, ticks: int, **facts: str) -> None:
+    """Plant one process: *ticks* of CPU time; facts are started, cmdline, cgroup."""
+    folder = proc / str(pid)
+    folder.mkdir(parents=True, exist_ok=True)
+    started = facts.get("started", "100")
+    fields = ["S", *["0"] * 10, str(ticks), "0", *["0"] * 6, started, *["0"] * 20]
+    (folder / "stat").write_text(f"{pid} ({comm}) {' '.join(fields)}\n")
+    (folder / "cmdline").write_text(facts.get("cmdline", comm).replace(" ", "\0"))
+    (folder / "cgroup").write_text(f"0::{facts.get('cgroup', '/')}\n")
+
+
+def load(proc: Path, busy: float, idle: float) -> None:
+    """Plant /proc/stat of one CPU: CPU-seconds so far."""
+    proc.mkdir(parents=True, exist_ok=True)
+    fields = f"{busy * 100:.0f} 0 0 {idle * 100:.0f} 0 0 0 0 0 0"
+    (proc / "stat").write_text(f"cpu  {fields}\ncpu0 {fields}\n")
