@@ -6,34 +6,34 @@ import shutil
 import pytest
 
 
-def find(*names: str) -> str:
-    """Return the first program found; skip the test with the reason if there is none."""
+def find(package: str, *names: str) -> str:
+    """Return the first program found, $NAME before the path; skip, in words, if there is none."""
     for name in names:
-        path = shutil.which(os.environ.get(name.upper().replace("-", "_"), name))
+        path = shutil.which(os.environ.get(name.upper(), name))
         if path:
             return path
-    pytest.skip(f"{names[0]} is not installed (Debian: apt-get install {names[-1]})")
+    pytest.skip(f"{names[0]} is not installed (Debian: apt-get install {package})")
 
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
     """Path of promtool."""
-    return find("promtool", "prometheus")
+    return find("prometheus", "promtool")
 
 
 @pytest.fixture(scope="session")
 def amtool() -> str:
     """Path of amtool."""
-    return find("amtool", "prometheus-alertmanager")
+    return find("prometheus-alertmanager", "amtool")
 
 
 @pytest.fixture(scope="session")
 def prometheus() -> str:
     """Path of Prometheus."""
-    return find("prometheus")
+    return find("prometheus", "prometheus")
 
 
 @pytest.fixture(scope="session")
 def alertmanager() -> str:
     """Path of Alertmanager, which Debian names prometheus-alertmanager."""
-    return find("alertmanager", "prometheus-alertmanager")
+    return find("prometheus-alertmanager", "alertmanager", "prometheus-alertmanager")

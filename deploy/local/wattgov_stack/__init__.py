@@ -1,0 +1,1 @@
+"""The whole loop on one machine: exporter, Prometheus, Alertmanager, actuator, and a live table."""

@@ -1,0 +1,5 @@
+"""Run `python -m wattgov_stack`."""
+
+from wattgov_stack.cli import main
+
+main()

@@ -1,0 +1,158 @@
+"""The live table: facts in, something to look at out. Pure."""
+
+from collections.abc import Callable, Iterable
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from wattgov_stack.ask import Facts, Sample
+from wattgov_stack.webhook import Notice
+
+HOW = {
+    "measured": Text("measured", style="green"),
+    "derived": Text("derived", style="green"),
+    "estimated": Text("estimated", style="yellow"),
+}
+ACTS = {"applied": "green", "would_apply": "green", "restored": "cyan"}
+STOPS = ("vetoed", "conflict", "refused", "held", "unsupported")
+SHOWN_NOTICES = 3
+
+
+def render(facts: Facts, notices: Iterable[Notice], heading: str) -> RenderableType:
+    """Return everything worth seeing, top down: power, apps, rules, alerts."""
+    parts: list[RenderableType] = [Text(heading, style="bold")]
+    parts += [_power(facts), _apps(facts), _rules(facts), _footer(facts, notices)]
+    return Group(*parts)
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Return an empty table; a column whose name starts with `>` is of numbers."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(
+            name.removeprefix(">"), justify="right" if name.startswith(">") else "left"
+        )
+    return table
+
+
+def _power(facts: Facts) -> Table:
+    table = _table("Power", "component", ">watts", ">at rest", "source", "", "")
+    sources = {one.labels["component"]: one.labels for one in facts.answers.get("sources", ())}
+    idle = {one.labels["component"]: one for one in facts.answers.get("idle", ())}
+    off = {one.labels["source"]: one.labels["reason"] for one in facts.answers.get("off", ())}
+    for component, watts in sorted(facts.by("watts", "component").items()):
+        labels = sources.get(component, {})
+        rest: Sample | None = idle.get(component)
+        table.add_row(
+            component,
+            _number(watts),
+            _number(rest.value if rest else None),
+            labels.get("source", "-"),
+            HOW.get(labels.get("method", ""), Text("-")),
+            Text(f"at rest: {rest.labels['basis']}" if rest else "", style="dim"),
+        )
+    for source, reason in sorted(off.items()):
+        table.add_row("", "", "", source, Text(reason, style="dim"), "")
+    return table
+
+
+def _apps(facts: Facts) -> Table:
+    currency = next((one.labels["currency"] for one in facts.answers.get("cost", ())), "cost")
+    table = _table(
+        "Apps",
+        "app",
+        ">watts",
+        ">CPUs",
+        ">requests/s",
+        ">J/request",
+        ">target",
+        ">p95",
+        ">target",
+        ">gCO2/h",
+        f">{currency}/h",
+    )
+    watts = facts.by("app_watts", "app")
+    columns = {name: facts.by(name, "app") for name in ("app_cpus", "requests", "grams", "cost")}
+    joules, joules_target = facts.by("joules", "app"), facts.by("joules_target", "app")
+    p95, p95_target = facts.by("p95", "app"), facts.by("p95_target", "app")
+    for app in sorted(watts, key=lambda app: (app.startswith("_"), -watts[app])):
+        table.add_row(
+            Text(app, style="dim" if app.startswith("_") else "bold"),
+            _number(watts[app]),
+            _number(columns["app_cpus"].get(app)),
+            _number(columns["requests"].get(app)),
+            _against(joules.get(app), joules_target.get(app), _number),
+            Text(_number(joules_target.get(app)), style="dim"),
+            _against(p95.get(app), p95_target.get(app), _seconds),
+            Text(_seconds(p95_target.get(app)), style="dim"),
+            _number(columns["grams"].get(app)),
+            _number(columns["cost"].get(app)),
+        )
+    unbooked = facts.answers.get("unbooked", ())
+    if unbooked:
+        table.caption = (
+            f"apps + _other + _unattributed = node, to {unbooked[0].value:.0e} of the energy"
+        )
+        table.caption_justify = "left"
+    return table
+
+
+def _rules(facts: Facts) -> Table:
+    table = _table("Rules", "rule", "target", ">in force", "", "wanted", "decision", "why")
+    for one in facts.decisions:
+        reason = str(one.get("reason", ""))
+        unit = {"watts": " W"}.get(str(one.get("unit")), "")
+        style = ACTS.get(reason, "yellow" if reason.startswith(STOPS) else "dim")
+        table.add_row(
+            str(one.get("rule", "")),
+            str(one.get("target") or "-"),
+            _with_unit(one.get("current"), unit),
+            "→" if one.get("wanted") is not None else "",
+            _with_unit(one.get("wanted"), unit),
+            Text(reason, style=style),
+            Text(str(one.get("detail", "")), style="dim"),
+        )
+    return table
+
+
+def _footer(facts: Facts, notices: Iterable[Notice]) -> Text:
+    lines = [Text(f"no answer from {part}", style="red") for part in facts.silent]
+    lines += [
+        Text(f"firing: {one.labels.get('alertname')} {one.labels.get('app', '')}", style="red")
+        for one in facts.answers.get("alerts", ())
+    ]
+    lines += [
+        Text(f"notified: {one.name} {one.status}: {one.summary}", style="dim")
+        for one in list(notices)[-SHOWN_NOTICES:]
+    ]
+    return Text("\n").join(lines or [Text("no alert is firing", style="dim")])
+
+
+def _against(
+    value: float | None, target: float | None, show: Callable[[float | None], str]
+) -> Text:
+    text = show(value)
+    if value is None or target is None:
+        return Text(text)
+    return Text(text, style="green" if value <= target else "red")
+
+
+def _number(value: float | None) -> str:
+    """Return about three significant figures, `-` for what is not known."""
+    if value is None:
+        return "-"
+    if abs(value) < 0.1:  # noqa: PLR2004  below, decimals say less than figures
+        return f"{value:.2g}"
+    return f"{value:,.{max(0, 2 - len(str(int(abs(value)))) + 1)}f}"
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value * 1e3:.0f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def _with_unit(value: object, unit: str) -> str:
+    return f"{value:g}{unit}" if isinstance(value, int | float) else "-"

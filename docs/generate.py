@@ -1,0 +1,95 @@
+"""Write the pages that can drift: metrics, recording rules, reasons, dashboards.
+
+`python docs/generate.py` writes them, `--check` fails when one is out of date.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import yaml
+
+from wattgov_actuator.decision import MEANING
+from wattgov_exporter.exposition import SERIES
+
+ROOT = Path(__file__).parents[1]
+NOTE = "<!-- Made by `make docs`; do not edit. -->\n"
+
+
+def metrics() -> str:
+    """Return docs/metrics.md from the exporter's own table."""
+    rows = "".join(
+        f"| `{one.name}` | {'counter' if one.name.endswith('_total') else 'gauge'} "
+        f"| {', '.join(one.labels) or '–'} | {one.meaning} |\n"
+        for one in SERIES
+    )
+    return (
+        f"# Metrics of the exporter\n\n{NOTE}\n"
+        "Base units; a fact that is not known is an absent series, never a zero.\n\n"
+        f"| metric | type | labels | meaning |\n|---|---|---|---|\n{rows}"
+    )
+
+
+def rules() -> str:
+    """Return docs/rules.md from the recording rule files."""
+    text = (
+        f"# Recorded series\n\n{NOTE}\n"
+        "How the layers build on one another is in [rules/README.md](../rules/README.md).\n"
+    )
+    for path in sorted((ROOT / "rules" / "recording").glob("*.yml")):
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            text += f"\n## {group['name']} ({path.name})\n\n| series | labels set |\n|---|---|\n"
+            for rule in group["rules"]:
+                labels = ", ".join(f'{key}="{value}"' for key, value in rule.get("labels", {}).items())
+                text += f"| `{rule['record']}` | {labels or '–'} |\n"
+    return text
+
+
+def reasons() -> str:
+    """Return docs/reasons.md from the actuator's closed list."""
+    sections = "".join(f"\n## {reason.value}\n\n{MEANING[reason]}\n" for reason in MEANING)
+    return (
+        f"# Why the actuator did or did not act\n\n{NOTE}\n"
+        "One word each, the same in the log, the metric label, the journal and here.\n"
+        f"{sections}"
+    )
+
+
+def pages() -> Iterator[tuple[Path, str]]:
+    """Yield every generated file and its text."""
+    yield ROOT / "docs" / "metrics.md", metrics()
+    yield ROOT / "docs" / "rules.md", rules()
+    yield ROOT / "docs" / "reasons.md", reasons()
+    yield from _module(ROOT / "grafana" / "build.py").dashboards().items()
+
+
+def main(arguments: list[str]) -> int:
+    """Write, or with `--check` compare; return the exit status."""
+    stale = [
+        (path, text)
+        for path, text in pages()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    for path, text in stale:
+        name = path.relative_to(ROOT)
+        if "--check" in arguments:
+            sys.stderr.write(f"{name} is out of date: run `make docs`\n")
+        else:
+            path.write_text(text, encoding="utf-8")
+            sys.stdout.write(f"wrote {name}\n")
+    return 1 if stale and "--check" in arguments else 0
+
+
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,203 @@
+"""The dashboards: up to date, laid out without overlap; every query parses and finds its series.
+
+The checks are those of grafana/dashboard-linter, which needs Go, and a few of our own.
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from importlib import util
+from itertools import combinations
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from wattgov_actuator.exposition import Exposition
+from wattgov_actuator.snapshot import Snapshot
+from wattgov_exporter.exposition import SERIES
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "grafana/dashboards").glob("*.json"))
+DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+UNITS = {"watt", "watth", "joule", "massg", "percentunit", "reqps", "s", "none"}
+
+
+def builder() -> ModuleType:
+    """Import grafana/build.py, which is a script and in no package."""
+    spec = util.spec_from_file_location("grafana_build", ROOT / "grafana/build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(params=FILES, ids=lambda file: file.stem)
+def dashboard(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Return each dashboard."""
+    return dict(json.loads(request.param.read_text()))
+
+
+def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the panels that show something."""
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+
+
+def expressions(dashboard: dict[str, Any]) -> Iterator[str]:
+    """Yield every PromQL expression of the dashboard."""
+    for panel in panels(dashboard):
+        yield from (target["expr"] for target in panel["targets"])
+    yield from (one["expr"] for one in dashboard["annotations"]["list"])
+
+
+def selectors(expr: str) -> list[tuple[str, str]]:
+    """Return the metric name and the matchers, or nothing, of each selector in *expr*."""
+    text = re.sub(r"\[[^\]]*\]", "", expr)
+    text = re.sub(r"\b(on|by|without|ignoring|group_left|group_right)\s*\([^)]*\)", " ", text)
+    found = re.findall(r"([a-zA-Z_][\w:]*)(?!\s*\(|[\w:])(\{[^}]*\})?", text)
+    return [(name, match) for name, match in found if name not in {"and", "or", "unless"}]
+
+
+def test_selectors_are_found() -> None:
+    """Functions, labels that join, operators and ranges are told apart from metric names."""
+    expr = 'sum by (a) (rate(m:x{l="(v)"}[5m])) / on (b) group_left (c) n unless on () o{p="q"} > 1'
+
+    assert [("m:x", '{l="(v)"}'), ("n", ""), ("o", '{p="q"}')] == selectors(expr)
+
+
+def test_dashboards_are_what_their_sources_say() -> None:
+    """The committed JSON is what `python grafana/build.py` writes."""
+    written = {path: path.read_text() for path in FILES}
+
+    assert builder().dashboards() == written
+
+
+def test_a_dashboard_can_be_provisioned(dashboard: dict[str, Any]) -> None:
+    """It has a fixed uid, no id, a shared crosshair, and is edited in its source only."""
+    assert dashboard["id"] is None
+    assert re.fullmatch(r"wattgov-[a-z]+", dashboard["uid"])
+    assert 39 == dashboard["schemaVersion"]
+    assert 1 == dashboard["graphTooltip"]
+    assert dashboard["editable"] is False
+
+
+def test_variables_chain_from_the_data_source(dashboard: dict[str, Any]) -> None:
+    """The data source comes first; the others are asked of it, take many values, and are fresh."""
+    source, *others = dashboard["templating"]["list"]
+
+    assert ("datasource", "Data source", "prometheus") == (
+        source["name"],
+        source["label"],
+        source["query"],
+    )
+    assert ["Job", "Instance", "App", "Actuator"] == [one["label"] for one in others]
+    for one in others:
+        assert DATASOURCE == one["datasource"]
+        assert (True, True, ".+", 2) == (
+            one["multi"],
+            one["includeAll"],
+            one["allValue"],
+            one["refresh"],
+        )
+
+
+def test_every_panel_explains_itself(dashboard: dict[str, Any]) -> None:
+    """A panel has a title of its own, a description, a base unit and the chosen data source."""
+    shown = panels(dashboard)
+
+    for panel in shown:
+        assert panel["title"]
+        assert panel["description"].endswith("."), panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"] in UNITS, panel["title"]
+        assert panel["targets"], panel["title"]
+        assert {json.dumps(DATASOURCE)} == {
+            json.dumps(one["datasource"]) for one in (panel, *panel["targets"])
+        }
+    for key in ("id", "title"):
+        values = [panel[key] for panel in dashboard["panels"]]
+        assert len(values) == len(set(values)), key
+
+
+def test_panels_fill_the_grid_without_overlap(dashboard: dict[str, Any]) -> None:
+    """No panel covers another or leaves the 24 columns, and no row has a hole."""
+    cells = [
+        {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        for place in (panel["gridPos"] for panel in dashboard["panels"])
+    ]
+
+    assert [] == [1 for one, other in combinations(cells, 2) if one & other]
+    taken = set().union(*cells)
+    height = 1 + max(y for _, y in taken)
+    assert {(x, y) for x in range(24) for y in range(height)} == taken
+
+
+def test_every_query_asks_for_what_was_chosen(dashboard: dict[str, Any]) -> None:
+    """Nodes are picked by job and instance, apps by app, actuators by actuator."""
+    for expr in expressions(dashboard):
+        for name, match in selectors(expr):
+            if name.startswith("wattgov_actuator_"):
+                assert 'instance=~"$actuator"' in match, expr
+            elif name.startswith(("app:", "energy:app_")):
+                assert 'app=~"$app"' in match, expr
+            elif not name.startswith(("cluster:", "energy:cluster_")):
+                assert 'job=~"$job",instance=~"$instance"' in match, expr
+
+
+def test_rates_follow_the_resolution(dashboard: dict[str, Any]) -> None:
+    """A range in a query is the resolution's or the whole range shown, never a fixed one."""
+    ranges = {found for expr in expressions(dashboard) for found in re.findall(r"\[(.*?)\]", expr)}
+
+    assert {"$__rate_interval", "$__range"} >= ranges
+
+
+def test_every_query_parses(dashboard: dict[str, Any], promtool: str, tmp_path: Path) -> None:
+    """Prometheus accepts every expression, its variables replaced, as a rule."""
+    rules = [
+        {"record": f"query:{number}", "expr": re.sub(r"\[\$\w+\]", "[5m]", expr)}
+        for number, expr in enumerate(expressions(dashboard))
+    ]
+    file = tmp_path / "queries.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
+
+    done = subprocess.run(
+        [promtool, "check", "rules", file], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+
+
+def test_every_series_exists(dashboard: dict[str, Any]) -> None:
+    """A query names only what the exporter or the actuator exports or a rule records."""
+    files = (ROOT / "rules/recording").glob("*.yml")
+    groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+    own = Exposition(lambda: Snapshot(enforcing=False), lambda: 0.0).collect()
+    known = {f"{one.name}_total" if one.type == "counter" else one.name for one in own}
+    known |= {series.name for series in SERIES}
+    known |= {rule["record"] for group in groups for rule in group["rules"]}
+
+    used = {name for expr in expressions(dashboard) for name, _ in selectors(expr)}
+
+    assert set() == used - known
+
+
+@pytest.mark.parametrize("kind", ["datasources", "dashboards"])
+def test_provisioning_is_complete(kind: str) -> None:
+    """Grafana is told where Prometheus is, and where the dashboards lie."""
+    page = yaml.safe_load((ROOT / f"grafana/provisioning/{kind}/wattgov.yml").read_text())
+
+    assert 1 == page["apiVersion"]
+    if kind == "datasources":
+        (source,) = page["datasources"]
+        assert ("prometheus", "proxy") == (source["type"], source["access"])
+    else:
+        (provider,) = page["providers"]
+        assert ("file", False) == (provider["type"], provider["allowUiUpdates"])
+        assert provider["options"]["path"].startswith("/")
