@@ -42,7 +42,9 @@ def rules() -> str:
         for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
             text += f"\n## {group['name']} ({path.name})\n\n| series | labels set |\n|---|---|\n"
             for rule in group["rules"]:
-                labels = ", ".join(f'{key}="{value}"' for key, value in rule.get("labels", {}).items())
+                labels = ", ".join(
+                    f'{key}="{value}"' for key, value in rule.get("labels", {}).items()
+                )
                 text += f"| `{rule['record']}` | {labels or '–'} |\n"
     return text
 

@@ -50,23 +50,19 @@ class Books:
 
         *uses* is by device name; *own_share* is this exporter's part of the CPU time.
         """
-        idle: dict[Component, list[Idle]] = defaultdict(list)
+        idle: dict[Component, list[Idle | None]] = defaultdict(list)
         for device in _devices(steps):
             use = uses.get(device.name, NOBODY)
             joules = device.joules
             rest = self._idle(device, use)
-            if rest is not None:
-                idle[device.component].append(rest)
+            idle[device.component].append(rest)
             resting = None if rest is None else rest.watts * device.seconds
             self.node[device.component] += joules
             for (app, share), part in attribute(joules, resting, use, self._policy).items():
                 self.apps[app, device.component, share] += part
             if device.component is Component.CPU:
                 self.own_joules += max(joules - (resting or 0.0), 0.0) * own_share
-        return {
-            component: Idle(sum(one.watts for one in parts), parts[0].basis)
-            for component, parts in idle.items()
-        }
+        return {component: rest for component, parts in idle.items() if (rest := _together(parts))}
 
     def _idle(self, device: Device, use: Use) -> Idle | None:
         """Return a device's idle power: configured, told by a model, else learned from it."""
@@ -92,3 +88,11 @@ def _devices(steps: Iterable[Step]) -> list[Device]:
             name = step.meter.zone if component is Component.GPU else component.value
             groups[name, component].append(step)
     return [Device(name, component, tuple(parts)) for (name, component), parts in groups.items()]
+
+
+def _together(parts: list[Idle | None]) -> Idle | None:
+    """Return a component's idle power; a sum that lacks a device would be no sum."""
+    known = [one for one in parts if one is not None]
+    if len(known) < len(parts):
+        return None
+    return Idle(sum(one.watts for one in known), known[0].basis)

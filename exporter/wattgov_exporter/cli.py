@@ -6,6 +6,7 @@ import threading
 import time
 from importlib.metadata import version
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 import click
@@ -60,9 +61,10 @@ def run(config_file: Path | None, listen: str, sysfs: Path, procfs: Path) -> Non
     from wattgov_exporter.server import Pages, Server  # noqa: PLC0415
     from wattgov_exporter.sources import Machine  # noqa: PLC0415
 
-    stop = threading.Event()
+    # Not an Event: its lock may be held by the very wait that the signal interrupts.
+    stop: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda number, _: stop.put(number))
     pages = Pages()
     sampled = [-1e9]
     try:
@@ -79,7 +81,7 @@ def run(config_file: Path | None, listen: str, sysfs: Path, procfs: Path) -> Non
     threading.Thread(target=server.serve_forever, daemon=True, name="http").start()
     click.echo(f"wattgov-exporter serves http://{host}:{server.server_port}/metrics", err=True)
     due = time.monotonic()
-    while not stop.is_set():
+    while True:
         try:
             snapshot = collector.tick()
         except OSError as error:
@@ -89,7 +91,11 @@ def run(config_file: Path | None, listen: str, sysfs: Path, procfs: Path) -> Non
             sampled[0] = time.monotonic()
         # After a pause (suspend, a stopped process) go on from now; do not catch up.
         due = max(due + config.interval_seconds, time.monotonic())
-        stop.wait(due - time.monotonic())
+        try:
+            stop.get(timeout=max(due - time.monotonic(), 0.0))
+        except Empty:
+            continue
+        break
     server.shutdown()
 
 

@@ -12,7 +12,6 @@ from wattgov_exporter.reading import Component, Method, Reason
 from wattgov_exporter.snapshot import Snapshot
 from wattgov_exporter.sources import Machine
 
-
 INTERVAL_SECONDS = 20.0
 """Long, so that a tick waits for its sources however slow this machine is."""
 

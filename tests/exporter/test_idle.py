@@ -27,13 +27,23 @@ def test_rest_is_seen() -> None:
 
 
 @given(
-    idle=st.floats(1, 300), span=st.floats(0, 500), loads=st.sets(st.integers(1, 19), min_size=2)
+    idle=st.floats(1, 300), span=st.floats(0, 500), loads=st.sets(st.integers(1, 19), min_size=8)
 )
 def test_a_line_is_followed_to_zero(idle: float, span: float, loads: set[int]) -> None:
     """A device that never rests still shows its idle draw, by the slope of its power."""
     pairs = [(load / 20 + 0.025, idle + span * (load / 20 + 0.025)) for load in loads]
 
     assert learn(pairs) == pytest.approx(idle, rel=1e-6, abs=1e-6)
+
+
+def test_near_loads_say_nothing_about_rest() -> None:
+    """A GPU that is always busy, under one power cap and then another, has no known idle draw."""
+    assert learn([(0.99, 485.0), (0.93, 355.0)]) is None
+
+
+def test_a_mean_forgets() -> None:
+    """After some minutes at another idle draw (a fan, a driver) that one is told."""
+    assert learn([(0.0, 70.0)] * 300 + [(0.0, 50.0)] * 2000) == pytest.approx(50.0, abs=0.1)
 
 
 def test_idle_is_never_above_the_least_seen() -> None:

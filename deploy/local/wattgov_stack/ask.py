@@ -22,9 +22,8 @@ QUERIES: Mapping[str, str] = {
     "joules_target": "max by (app) (app_target_joules_per_request)",
     "p95": "energy:app_p95_latency_seconds",
     "p95_target": "max by (app) (app_target_p95_latency_seconds)",
-    "grams": "3600 * app:carbon_grams:rate5m",
-    "cost": "3600 * app:electricity_cost:rate5m",
-    "limits": 'node_gpu_power_limit_watts{limit="enforced"}',
+    "grams": "3600 * cluster:carbon_grams:rate5m",
+    "cost": "3600 * cluster:electricity_cost:rate5m",
     "unbooked": "max(instance_component:energy_unbooked_joules:ratio)",
     "alerts": 'ALERTS{alertstate="firing"}',
 }

@@ -1,9 +1,7 @@
 """`python -m wattgov_stack up`: what `make up` runs."""
 
 import os
-import signal
 import socket
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,7 @@ from rich.console import Console
 
 from wattgov_stack import configs
 from wattgov_stack.layout import CHECKOUT, PARTS, Layout, Ports
-from wattgov_stack.live import show
+from wattgov_stack.live import Stop, show
 from wattgov_stack.stack import Stack
 from wattgov_stack.trouble import Trouble
 
@@ -70,9 +68,7 @@ def up(
 ) -> None:
     """Start exporter, Prometheus, Alertmanager and actuator, and show a live table; Ctrl-C ends."""
     console = Console()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = Stop()
     layout = Layout(
         state=state,
         ports=_ports(moved),

@@ -40,6 +40,7 @@ class Layout:
     alerting: Path = CHECKOUT / "alerting"
     scrape_seconds: int = 5
     enforce: bool = False
+    exporter_options: tuple[str, ...] = ()
 
 
 def check_ports(ports: Ports) -> None:

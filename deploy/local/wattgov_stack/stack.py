@@ -100,6 +100,7 @@ def commands(
                 *(sys.executable, "-m", "wattgov_exporter", "run"),
                 *("--config", str(layout.exporter_config)),
                 *("--listen", f"{LOOPBACK}:{ports.exporter}"),
+                *layout.exporter_options,
             ),
             f"{ports.url('exporter')}/-/ready",
             extra,

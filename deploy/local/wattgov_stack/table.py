@@ -1,6 +1,6 @@
 """The live table: facts in, something to look at out. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -29,7 +29,9 @@ def render(facts: Facts, notices: Iterable[Notice], heading: str) -> RenderableT
 
 def _table(title: str, *columns: str) -> Table:
     """Return an empty table; a column whose name starts with `>` is of numbers."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     for name in columns:
         table.add_column(
             name.removeprefix(">"), justify="right" if name.startswith(">") else "left"
@@ -59,44 +61,33 @@ def _power(facts: Facts) -> Table:
 
 
 def _apps(facts: Facts) -> Table:
-    currency = next((one.labels["currency"] for one in facts.answers.get("cost", ())), "cost")
-    table = _table(
-        "Apps",
-        "app",
-        ">watts",
-        ">CPUs",
-        ">requests/s",
-        ">J/request",
-        ">target",
-        ">p95",
-        ">target",
-        ">gCO2/h",
-        f">{currency}/h",
-    )
+    table = _table("Apps", "app", ">watts", ">CPUs", ">requests/s", ">J/request", "", ">p95", "")
     watts = facts.by("app_watts", "app")
-    columns = {name: facts.by(name, "app") for name in ("app_cpus", "requests", "grams", "cost")}
+    cpus, requests = facts.by("app_cpus", "app"), facts.by("requests", "app")
     joules, joules_target = facts.by("joules", "app"), facts.by("joules_target", "app")
     p95, p95_target = facts.by("p95", "app"), facts.by("p95_target", "app")
     for app in sorted(watts, key=lambda app: (app.startswith("_"), -watts[app])):
         table.add_row(
             Text(app, style="dim" if app.startswith("_") else "bold"),
             _number(watts[app]),
-            _number(columns["app_cpus"].get(app)),
-            _number(columns["requests"].get(app)),
-            _against(joules.get(app), joules_target.get(app), _number),
-            Text(_number(joules_target.get(app)), style="dim"),
-            _against(p95.get(app), p95_target.get(app), _seconds),
-            Text(_seconds(p95_target.get(app)), style="dim"),
-            _number(columns["grams"].get(app)),
-            _number(columns["cost"].get(app)),
+            _number(cpus.get(app)),
+            _number(requests.get(app)),
+            *_against(joules.get(app), joules_target.get(app), _number),
+            *_against(p95.get(app), p95_target.get(app), _seconds),
         )
-    unbooked = facts.answers.get("unbooked", ())
-    if unbooked:
-        table.caption = (
-            f"apps + _other + _unattributed = node, to {unbooked[0].value:.0e} of the energy"
-        )
-        table.caption_justify = "left"
+    table.caption = "; ".join(_books(facts))
+    table.caption_justify = "left"
     return table
+
+
+def _books(facts: Facts) -> Iterator[str]:
+    """Yield what all apps together amount to, as far as it is known."""
+    for one in facts.answers.get("unbooked", ()):
+        yield f"apps, _other and _unattributed add up to the node within {one.value:.0e}"
+    for one in facts.answers.get("grams", ()):
+        yield f"{_number(one.value)} gCO2/h"
+    for one in facts.answers.get("cost", ()):
+        yield f"{_number(one.value)} {one.labels.get('currency', '')}/h"
 
 
 def _rules(facts: Facts) -> Table:
@@ -132,11 +123,10 @@ def _footer(facts: Facts, notices: Iterable[Notice]) -> Text:
 
 def _against(
     value: float | None, target: float | None, show: Callable[[float | None], str]
-) -> Text:
-    text = show(value)
-    if value is None or target is None:
-        return Text(text)
-    return Text(text, style="green" if value <= target else "red")
+) -> tuple[Text, Text]:
+    """Return a value, coloured by its target, and the target."""
+    style = "" if value is None or target is None else "green" if value <= target else "red"
+    return Text(show(value), style=style), Text(f"of {show(target)}" if target else "", style="dim")
 
 
 def _number(value: float | None) -> str:

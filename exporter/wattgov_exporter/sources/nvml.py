@@ -48,7 +48,7 @@ class Nvml:
     def __init__(self, monotonic: Clock, wall: Clock) -> None:
         self._monotonic = monotonic
         self._wall = wall
-        self._handles: list[Any] | None = None
+        self._handles: list[tuple[int, Any]] | None = None
         self._seen_us: dict[str, int] = {}
         self._integrals: dict[str, tuple[float, float, float]] = {}
 
@@ -63,7 +63,7 @@ class Nvml:
         gpus: list[GpuState] = []
         uses: list[GpuUse] = []
         failure: pynvml.NVMLError | None = None
-        for index, handle in enumerate(handles):
+        for index, handle in handles:
             try:
                 state = _state(index, handle)
             except pynvml.NVMLError as error:
@@ -77,15 +77,26 @@ class Nvml:
             raise _no_meter(failure) from failure
         return Readings(tuple(energies), tuple(gpus), tuple(uses))
 
-    def _open(self) -> list[Any]:
-        if self._handles is None:
-            pynvml.nvmlInit()
-            count = pynvml.nvmlDeviceGetCount()
-            if count == 0:
-                raise NoMeter(Reason.ABSENT, "the NVIDIA driver is loaded but shows no GPU")
-            found = (_try(pynvml.nvmlDeviceGetHandleByIndex, index) for index in range(count))
-            self._handles = [handle for handle in found if handle is not None]
-        return self._handles
+    def _open(self) -> list[tuple[int, Any]]:
+        """Return the cards that answer; enumerate again each time until all of them do."""
+        if self._handles is not None:
+            return self._handles
+        pynvml.nvmlInit()
+        count = pynvml.nvmlDeviceGetCount()
+        if count == 0:
+            raise NoMeter(Reason.ABSENT, "the NVIDIA driver is loaded but shows no GPU")
+        handles = []
+        failure: pynvml.NVMLError | None = None
+        for index in range(count):
+            try:
+                handles.append((index, pynvml.nvmlDeviceGetHandleByIndex(index)))
+            except pynvml.NVMLError as error:
+                failure = error
+        if failure is None:
+            self._handles = handles
+        elif not handles:
+            raise failure
+        return handles
 
     def _energy(self, state: GpuState, handle: object) -> list[Energy]:
         """Return the card's energy: its own counter, else the trapezoid over its power."""
