@@ -7,7 +7,7 @@ DEMO   ?=
 PYTEST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check lint bench docs fmt build clean
+.PHONY: help up demo test check lint wheel bench docs fmt clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -20,7 +20,7 @@ demo: $(VENV)/.local  ## the same stack on four virtual GPUs, enforcing: about t
 
 test: check  ## everything that CI runs
 
-check: lint  ## lint, types, contracts, generated files, promtool, amtool, tests
+check: lint wheel  ## lint, types, contracts, generated files, the wheel, promtool, amtool, tests
 	$(BIN)/pytest $(PYTEST)
 
 lint: $(VENV)/.dev  ## the checks that need no program to run
@@ -40,8 +40,18 @@ fmt: $(VENV)/.dev  ## format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-build: $(VENV)/.dev  ## the wheel
-	$(BIN)/python -m build --wheel
+# From /, so that nothing of this checkout can be imported by accident.
+wheel: $(VENV)/.dev  ## build the wheel, install it in an empty environment, and use it there
+	@rm -rf $(CURDIR)/.state/wheel
+	$(BIN)/python -m build --wheel --no-isolation --outdir .state/wheel . >/dev/null
+	$(PYTHON) -m venv .state/wheel/venv
+	.state/wheel/venv/bin/pip install --quiet --disable-pip-version-check .state/wheel/*.whl
+	cd / && export PATH="$(CURDIR)/.state/wheel/venv/bin:$$PATH" ASSETS="$(CURDIR)/.state/wheel/assets" \
+	  && wattgov-exporter --version && wattgov-actuator --version \
+	  && wattgov-exporter assets "$$ASSETS" >/dev/null \
+	  && for file in "$$ASSETS"/rules/actuator/*.yml; do wattgov-actuator check "$$file" || exit; done \
+	  && promtool check rules "$$ASSETS"/rules/recording/*.yml "$$ASSETS"/alerting/rules/*.yml >/dev/null \
+	  && amtool check-config "$$ASSETS"/alerting/alertmanager.yml >/dev/null
 
 clean:  ## remove what was made here, data of `make up` included
 	rm -rf $(VENV) .state dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

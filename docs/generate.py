@@ -22,7 +22,7 @@ def metrics() -> str:
     """Return docs/metrics.md from the exporter's own table."""
     rows = "".join(
         f"| `{one.name}` | {'counter' if one.name.endswith('_total') else 'gauge'} "
-        f"| {', '.join(one.labels) or '–'} | {one.meaning} |\n"
+        f"| {', '.join(one.labels) or 'none'} | {one.meaning} |\n"
         for one in SERIES
     )
     return (
@@ -45,7 +45,7 @@ def rules() -> str:
                 labels = ", ".join(
                     f'{key}="{value}"' for key, value in rule.get("labels", {}).items()
                 )
-                text += f"| `{rule['record']}` | {labels or '–'} |\n"
+                text += f"| `{rule['record']}` | {labels or 'none'} |\n"
     return text
 
 

@@ -23,8 +23,9 @@ Shares = dict[tuple[str, str], float]
 class Use:
     """How a device was used while it took the energy.
 
-    *activity* is each app's use and *total* all use, in one unit of any kind (CPU-seconds,
-    utilisation samples). *held* says who keeps the device from sleeping (bytes of GPU memory).
+    *utilisation* is 0..1. *activity* is each app's use and *total* all use, in one unit of any
+    kind (CPU-seconds, utilisation samples). *held* says who keeps the device from sleeping (bytes
+    of GPU memory).
     """
 
     utilisation: float

@@ -72,7 +72,9 @@ class Books:
         if told:
             return Idle(sum(told), "model")
         model = self._models[device.name]
-        if device.seconds > 0:
+        # Work between two looks that both saw none is not rest.
+        unseen_work = use.total > 0 and use.utilisation == 0
+        if device.seconds > 0 and not unseen_work:
             model = model.seen(use.utilisation, device.joules / device.seconds)
             self._models[device.name] = model
         watts = model.watts()

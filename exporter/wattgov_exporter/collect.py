@@ -38,6 +38,7 @@ class Collector:
         self._meters: dict[tuple[str, str, str], MeterState] = {}
         self._cpu_seconds: dict[str, float] = defaultdict(float)
         self._last_active: dict[str, float] = {}
+        self._gpu_busy: dict[str, float] = {}
         self._looked = self._clock()
 
     def tick(self) -> Snapshot:
@@ -52,7 +53,8 @@ class Collector:
         chosen = choose(answers)
         steps = list(self._steps(answers, chosen))
         fresh = self._fresh()
-        idle = self._books.enter(steps, _uses(activity, fresh.values()), activity.own_share)
+        uses = self._uses(activity, fresh.values())
+        idle = self._books.enter(steps, uses, activity.own_share)
         self._follow_apps(activity, fresh.values())
         return self._snapshot(answers, chosen, idle, activity, fresh)
 
@@ -87,6 +89,22 @@ class Collector:
     def _fresh(self) -> dict[str, Readings]:
         horizon = self._clock() - STALE_INTERVALS * self._interval
         return {name: good[0] for name, good in self._good.items() if good[1] >= horizon}
+
+    def _uses(self, activity: Activity, fresh: Iterable[Readings]) -> dict[str, Use]:
+        """Return how each device was used: the CPUs by CPU time, a GPU by its processes' samples.
+
+        A GPU's utilisation is a moment's, its energy the whole tick's: the mean of the moments at
+        both ends is nearer to the tick.
+        """
+        cpu = Use(activity.utilisation, activity.cpu_seconds, activity.busy, held={})
+        uses = {Component.CPU.value: cpu, Component.DRAM.value: cpu}
+        for readings in fresh:
+            for gpu in readings.gpus:
+                busy = (gpu.utilization_percent or 0.0) / 100
+                mean = (busy + self._gpu_busy.get(gpu.uuid, busy)) / 2
+                self._gpu_busy[gpu.uuid] = busy
+                uses[gpu.uuid] = _gpu_use(gpu, mean, readings, activity.pid_apps)
+        return uses
 
     def _follow_apps(self, activity: Activity, fresh: Iterable[Readings]) -> None:
         now = self._clock()
@@ -151,17 +169,9 @@ def choose(answers: Mapping[str, Answer]) -> dict[Component, Chosen]:
     return chosen
 
 
-def _uses(activity: Activity, fresh: Iterable[Readings]) -> dict[str, Use]:
-    """Return how each device was used: the CPUs by CPU time, a GPU by its processes' samples."""
-    cpu = Use(activity.utilisation, activity.cpu_seconds, activity.busy, held={})
-    uses = {Component.CPU.value: cpu, Component.DRAM.value: cpu}
-    for readings in fresh:
-        for gpu in readings.gpus:
-            uses[gpu.uuid] = _gpu_use(gpu, readings, activity.pid_apps)
-    return uses
-
-
-def _gpu_use(gpu: GpuState, readings: Readings, pid_apps: Mapping[int, str]) -> Use:
+def _gpu_use(
+    gpu: GpuState, utilisation: float, readings: Readings, pid_apps: Mapping[int, str]
+) -> Use:
     active: dict[str, float] = defaultdict(float)
     held: dict[str, float] = defaultdict(float)
     for use in readings.gpu_uses:
@@ -169,5 +179,4 @@ def _gpu_use(gpu: GpuState, readings: Readings, pid_apps: Mapping[int, str]) -> 
             app = pid_apps.get(use.pid, OTHER)
             active[app] += use.activity
             held[app] += use.memory_bytes
-    utilisation = (gpu.utilization_percent or 0.0) / 100
     return Use(utilisation, active, sum(active.values()), held)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +18,7 @@ HOW = {
 ACTS = {"applied": "green", "would_apply": "green", "restored": "cyan"}
 STOPS = ("vetoed", "conflict", "refused", "held", "unsupported")
 SHOWN_NOTICES = 3
+TARGET_LETTERS = 8
 
 
 def render(facts: Facts, notices: Iterable[Notice], heading: str) -> RenderableType:
@@ -33,9 +34,8 @@ def _table(title: str, *columns: str) -> Table:
         title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
     )
     for name in columns:
-        table.add_column(
-            name.removeprefix(">"), justify="right" if name.startswith(">") else "left"
-        )
+        side: JustifyMethod = "right" if name.startswith(">") else "left"
+        table.add_column(name.removeprefix(">"), justify=side, no_wrap=name != "why")
     return table
 
 
@@ -60,7 +60,7 @@ def _power(facts: Facts) -> Table:
     return table
 
 
-def _apps(facts: Facts) -> Table:
+def _apps(facts: Facts) -> Group:
     table = _table("Apps", "app", ">watts", ">CPUs", ">requests/s", ">J/request", "", ">p95", "")
     watts = facts.by("app_watts", "app")
     cpus, requests = facts.by("app_cpus", "app"), facts.by("requests", "app")
@@ -75,9 +75,7 @@ def _apps(facts: Facts) -> Table:
             *_against(joules.get(app), joules_target.get(app), _number),
             *_against(p95.get(app), p95_target.get(app), _seconds),
         )
-    table.caption = "; ".join(_books(facts))
-    table.caption_justify = "left"
-    return table
+    return Group(table, Text("; ".join(_books(facts)) + "\n", style="dim"))
 
 
 def _books(facts: Facts) -> Iterator[str]:
@@ -91,21 +89,33 @@ def _books(facts: Facts) -> Iterator[str]:
 
 
 def _rules(facts: Facts) -> Table:
-    table = _table("Rules", "rule", "target", ">in force", "", "wanted", "decision", "why")
+    table = _table("Rules", "rule", "targets", ">in force", "", ">wanted", "decision", "why")
+    alike: dict[tuple[object, ...], list[str]] = {}
     for one in facts.decisions:
-        reason = str(one.get("reason", ""))
-        unit = {"watts": " W"}.get(str(one.get("unit")), "")
-        style = ACTS.get(reason, "yellow" if reason.startswith(STOPS) else "dim")
+        shown = tuple(
+            one.get(key) for key in ("rule", "current", "wanted", "unit", "reason", "detail")
+        )
+        alike.setdefault(shown, []).append(str(one.get("target") or ""))
+    for (rule, current, wanted, unit, reason, detail), targets in alike.items():
+        style = ACTS.get(str(reason), "yellow" if str(reason).startswith(STOPS) else "dim")
+        moves = wanted is not None and wanted != current
         table.add_row(
-            str(one.get("rule", "")),
-            str(one.get("target") or "-"),
-            _with_unit(one.get("current"), unit),
-            "→" if one.get("wanted") is not None else "",
-            _with_unit(one.get("wanted"), unit),
-            Text(reason, style=style),
-            Text(str(one.get("detail", "")), style="dim"),
+            str(rule),
+            _targets(targets),
+            _with_unit(current, unit),
+            "→" if moves else "",
+            _with_unit(wanted, unit) if moves else "",
+            Text(str(reason), style=style),
+            Text(str(detail), style="dim"),
         )
     return table
+
+
+def _targets(names: list[str]) -> str:
+    """Name one target by the end that tells it from its like; count several."""
+    if len(names) > 1:
+        return f"{len(names)} alike"
+    return f"…{names[0][-TARGET_LETTERS:]}" if len(names[0]) > TARGET_LETTERS else names[0] or "-"
 
 
 def _footer(facts: Facts, notices: Iterable[Notice]) -> Text:
@@ -144,5 +154,6 @@ def _seconds(value: float | None) -> str:
     return f"{value * 1e3:.0f} ms" if value < 1 else f"{value:.2f} s"
 
 
-def _with_unit(value: object, unit: str) -> str:
-    return f"{value:g}{unit}" if isinstance(value, int | float) else "-"
+def _with_unit(value: object, unit: object) -> str:
+    symbol = {"watts": " W"}.get(str(unit), "")
+    return f"{value:g}{symbol}" if isinstance(value, int | float) else "-"
