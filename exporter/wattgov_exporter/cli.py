@@ -125,12 +125,14 @@ def assets(folder: Path) -> None:
 
 
 def _load(path: Path | None) -> "Config":
-    from wattgov_exporter.config import Config, Invalid, load  # noqa: PLC0415
+    from wattgov_exporter.config import Config, load  # noqa: PLC0415
+    from wattgov_exporter.fields import Invalid  # noqa: PLC0415
+    from wattgov_exporter.sources import SOURCES  # noqa: PLC0415
 
     if path is None:
         return Config()
     try:
-        return load(path)
+        return load(path, SOURCES)
     except Invalid as invalid:
         for mistake in invalid.mistakes:
             click.echo(mistake, err=True)

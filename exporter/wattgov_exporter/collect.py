@@ -10,7 +10,7 @@ from wattgov_exporter.ledger import Ledger, Step, key_of
 from wattgov_exporter.poll import Answer, Poller
 from wattgov_exporter.reading import Component, GpuState, Meter, Readings
 from wattgov_exporter.snapshot import Chosen, Idle, MeterState, Snapshot, SourceState
-from wattgov_exporter.sources import SOURCES, Machine
+from wattgov_exporter.sources import Machine, configured
 from wattgov_exporter.workloads import OTHER, Activity, Workloads
 
 WAIT_SHARE = 0.5
@@ -30,7 +30,11 @@ class Collector:
         self._interval = config.interval_seconds
         self._wall = machine.wall
         self._clock = machine.monotonic
-        self._pollers = [Poller(make(machine), self._clock) for make in SOURCES.values()]
+        self._pollers = [
+            Poller(source, self._clock) for source in configured(machine, config.sources)
+        ]
+        for poller in self._pollers:
+            poller.start()
         self._workloads = Workloads(machine.proc, config.apps, own_pid)
         self._ledger = Ledger()
         self._books = Books(config.policy, config.idle_watts)

@@ -1,25 +1,18 @@
 """What `exporter.yml` may say. All mistakes are told at once, each with file:line:col."""
 
-import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from wattgov_exporter import fields
+from wattgov_exporter.fields import Field, Invalid, Mistake, Reader
+
 POLICIES = ("capacity", "dynamic", "full")
-UNITS_SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+KINDS = ("dcgm", "node", "kepler", "scaphandre")
 APP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}")
-
-
-class Invalid(Exception):
-    """The file has mistakes; one sentence each."""
-
-    def __init__(self, mistakes: list[str]) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = mistakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +40,52 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Redfish:
+    """A BMC that speaks Redfish; the password is read from a file when it is needed."""
+
+    url: str
+    username: str | None = None
+    password_file: Path | None = None
+    chassis: str | None = None
+    ca_file: Path | None = None
+    insecure: bool = False
+    interval_seconds: float = 10.0
+    timeout_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ipmi:
+    """A BMC that speaks IPMI DCMI; without a host, this machine's own through /dev/ipmi0."""
+
+    host: str | None = None
+    port: int = 623
+    username: str | None = None
+    password_file: Path | None = None
+    interval_seconds: float = 10.0
+    timeout_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """Another exporter to take readings from, where direct access is impossible."""
+
+    url: str
+    kind: str
+    interval_seconds: float = 5.0
+    timeout_seconds: float = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Which sources to use, and where those are that are not found by themselves."""
+
+    off: tuple[str, ...] = ()
+    redfish: Redfish | None = None
+    ipmi: Ipmi | None = None
+    scrape: tuple[Scrape, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole file; every field has a default, so no file is needed to start."""
 
@@ -54,203 +93,131 @@ class Config:
     policy: str = "dynamic"
     idle_watts: Mapping[str, float] = field(default_factory=dict)
     site: Site = field(default_factory=Site)
+    sources: Sources = field(default_factory=Sources)
     apps: tuple[App, ...] = ()
 
 
-def load(path: Path) -> Config:
-    """Read a file; raise Invalid with every mistake, or OSError when it cannot be read."""
-    reader = _Reader(str(path))
-    try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
-    except UnicodeDecodeError as error:
-        raise Invalid([f"{path}:1:1: not UTF-8 text: {error}"]) from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise Invalid([f"{place}: not YAML: {error.problem}"]) from error
-    values = reader.mapping(node, _CONFIG, required=("version",)) if node else {}
-    if not node:
-        reader.mistakes.append(f"{path}:1:1: the file is empty; it begins with `version: 1`")
+def load(path: Path, sources: Collection[str]) -> Config:
+    """Read a file; raise Invalid with every mistake, or OSError when it cannot be read.
+
+    *sources* are the names that `sources.off` may give.
+    """
+    reader = Reader(str(path))
+    tables = _tables(sources)
+    values = reader.mapping(fields.compose(path), tables, required=("version",))
     if reader.mistakes:
-        raise Invalid(sorted(reader.mistakes, key=_place))
+        raise Invalid(reader.mistakes)
     values.pop("version")
     return Config(**values)
 
 
-def _place(mistake: str) -> tuple[int, int]:
-    found = re.search(r":(\d+):(\d+): ", mistake)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+def _app_name(reader: Reader, node: yaml.Node) -> str:
+    name = fields.text(reader, node)
+    if not APP_NAME.fullmatch(name):
+        raise Mistake(f"{name!r} cannot name an app: letters, digits, . _ : / -, no leading _")
+    return name
 
 
-class _Mistake(Exception):
-    """One value is not what it should be."""
+def _url(reader: Reader, node: yaml.Node) -> str:
+    url = fields.text(reader, node)
+    if not re.fullmatch(r"https?://[^/@\s]+(/[^@\s]*)?", url):
+        # What was found is not repeated: it may hold a password.
+        raise Mistake("expected a URL such as https://bmc.example, with no user or password in it")
+    return url.rstrip("/")
 
 
-class _Reader:
-    """Walks YAML nodes, which still know their place, and collects what is wrong."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self.mistakes: list[str] = []
-
-    def wrong(self, node: yaml.Node, message: str) -> None:
-        mark = node.start_mark
-        self.mistakes.append(f"{self._name}:{mark.line + 1}:{mark.column + 1}: {message}")
-
-    def mapping(
-        self, node: yaml.Node, fields: Mapping[str, "Field"], required: tuple[str, ...] = ()
-    ) -> dict[str, Any]:
-        if not isinstance(node, yaml.MappingNode):
-            self.wrong(node, f"expected a mapping with {', '.join(fields)}")
-            return {}
-        values: dict[str, Any] = {}
-        seen: set[str] = set()
-        for key, value in node.value:
-            name = str(key.value)
-            if name not in fields:
-                close = difflib.get_close_matches(name, fields, 1)
-                hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(fields)}"
-                self.wrong(key, f"unknown key {name!r}{hint}")
-                continue
-            if name in seen:
-                self.wrong(key, f"key {name!r} stands twice")
-            seen.add(name)
-            into, parse = fields[name]
-            try:
-                values[into] = parse(self, value)
-            except _Mistake as mistake:
-                self.wrong(value, f"{name}: {mistake}")
-        for name in required:
-            if name not in seen:
-                self.wrong(node, f"key {name!r} is missing")
-        return values
+def _app(reader: Reader, node: yaml.Node) -> App | None:
+    before = len(reader.mistakes)
+    values = reader.mapping(node, _APP, required=("name",))
+    targets = values.pop("objectives", {})
+    if len(reader.mistakes) > before:
+        return None
+    app = App(**values, **targets)
+    if not (app.process or app.command or app.cgroup or app.unit):
+        reader.wrong(
+            node, f"app {app.name!r} fits no process: give process, command, cgroup or unit"
+        )
+    return app
 
 
-Field = tuple[str, Callable[[_Reader, yaml.Node], Any]]
-
-
-def _text(_reader: _Reader, node: yaml.Node) -> str:
-    if not isinstance(node, yaml.ScalarNode) or not node.value:
-        raise _Mistake("expected a text")
-    return str(node.value)
-
-
-def _number(low: float, high: float, unit: str) -> Callable[[_Reader, yaml.Node], float]:
-    def parse(reader: _Reader, node: yaml.Node) -> float:
-        text = _text(reader, node)
-        try:
-            number = float(text)
-        except ValueError:
-            raise _Mistake(f"expected a number of {unit}, found {text!r}") from None
-        if not low <= number <= high:
-            raise _Mistake(f"{number:g} is outside {low:g} to {high:g} {unit}")
-        return number
-
-    return parse
-
-
-def _seconds(low: float, high: float) -> Callable[[_Reader, yaml.Node], float]:
-    def parse(reader: _Reader, node: yaml.Node) -> float:
-        text = _text(reader, node)
-        found = re.fullmatch(r"([0-9.]+)(ms|s|m|h)", text)
-        if not found:
-            raise _Mistake(f"expected a duration such as 1s or 200ms, found {text!r}")
-        seconds = float(found[1]) * UNITS_SECONDS[found[2]]
-        if not low <= seconds <= high:
-            raise _Mistake(f"{text} is outside {low:g}s to {high:g}s")
-        return seconds
-
-    return parse
-
-
-def _choice(*words: str) -> Callable[[_Reader, yaml.Node], str]:
-    def parse(reader: _Reader, node: yaml.Node) -> str:
-        text = _text(reader, node)
-        if text not in words:
-            raise _Mistake(f"expected {' or '.join(words)}, found {text!r}")
-        return text
-
-    return parse
-
-
-def _app_name(reader: _Reader, node: yaml.Node) -> str:
-    text = _text(reader, node)
-    if text.startswith("_") or not APP_NAME.fullmatch(text):
-        raise _Mistake(f"{text!r} cannot name an app: letters, digits, . _ : / -, no leading _")
-    return text
-
-
-def _regex(reader: _Reader, node: yaml.Node) -> re.Pattern[str]:
-    try:
-        return re.compile(_text(reader, node))
-    except re.error as error:
-        raise _Mistake(f"not a regular expression: {error}") from error
-
-
-def _site(reader: _Reader, node: yaml.Node) -> Site:
-    return Site(**reader.mapping(node, _SITE))
-
-
-def _idle(reader: _Reader, node: yaml.Node) -> dict[str, float]:
-    return reader.mapping(node, _IDLE)
-
-
-def _objectives(reader: _Reader, node: yaml.Node) -> dict[str, float]:
-    return reader.mapping(node, _OBJECTIVES)
-
-
-def _apps(reader: _Reader, node: yaml.Node) -> tuple[App, ...]:
-    if not isinstance(node, yaml.SequenceNode):
-        raise _Mistake("expected a list of apps")
-    apps: dict[str, App] = {}
-    for item in node.value:
-        mistakes = len(reader.mistakes)
-        values = reader.mapping(item, _APP, required=("name",))
-        targets = values.pop("objectives", {})
-        if len(reader.mistakes) > mistakes:
-            continue
-        app = App(**values, **targets)
-        if app.name in apps:
+def _apps(reader: Reader, node: yaml.Node) -> tuple[App, ...]:
+    apps: tuple[App | None, ...] = fields.items(_app, "apps")(reader, node)
+    seen: set[str] = set()
+    for item, app in zip(node.value, apps, strict=True):
+        if app is not None and app.name in seen:
             reader.wrong(item, f"app {app.name!r} stands twice")
-        if not (app.process or app.command or app.cgroup or app.unit):
-            reader.wrong(
-                item, f"app {app.name!r} fits no process: give process, command, cgroup or unit"
-            )
-        apps[app.name] = app
-    return tuple(apps.values())
+        seen.add(app.name if app else "")
+    return tuple(app for app in apps if app is not None)
 
 
 _MANY = 1e12
-_IDLE: Mapping[str, Field] = {
-    name: (name, _number(0, 1e6, "watts")) for name in ("cpu", "dram", "gpu")
+_WATTS = fields.number(0, 1e6, "watts")
+_SLOW: Mapping[str, Field] = {
+    "interval": ("interval_seconds", fields.seconds(1, 3600)),
+    "timeout": ("timeout_seconds", fields.seconds(0.1, 120)),
+}
+_LOGIN: Mapping[str, Field] = {
+    "username": ("username", fields.text),
+    "password_file": ("password_file", fields.path),
+}
+_REDFISH: Mapping[str, Field] = {
+    "url": ("url", _url),
+    **_LOGIN,
+    "chassis": ("chassis", fields.text),
+    "ca_file": ("ca_file", fields.path),
+    "insecure": ("insecure", fields.flag),
+    **_SLOW,
+}
+_IPMI: Mapping[str, Field] = {
+    "host": ("host", fields.text),
+    "port": ("port", fields.whole(1, 65535, "(a port)")),
+    **_LOGIN,
+    **_SLOW,
+}
+_SCRAPE: Mapping[str, Field] = {
+    "url": ("url", _url),
+    "kind": ("kind", fields.choice(*KINDS)),
+    **_SLOW,
 }
 _OBJECTIVES: Mapping[str, Field] = {
-    "joules_per_request": ("target_joules_per_request", _number(0, _MANY, "joules")),
-    "p95_latency": ("target_p95_latency_seconds", _seconds(0, 86400)),
+    "joules_per_request": ("target_joules_per_request", fields.number(0, _MANY, "joules")),
+    "p95_latency": ("target_p95_latency_seconds", fields.seconds(0, 86400)),
 }
 _SITE: Mapping[str, Field] = {
-    "zone": ("zone", _text),
+    "zone": ("zone", fields.text),
     "carbon_intensity": (
         "carbon_intensity_grams_per_kilowatthour",
-        _number(0, 5000, "grams per kilowatt-hour"),
+        fields.number(0, 5000, "grams per kilowatt-hour"),
     ),
-    "pue": ("pue_ratio", _number(1, 10, "(a ratio)")),
-    "price": ("price_per_kilowatthour", _number(-1000, 1000, "per kilowatt-hour")),
-    "currency": ("currency", _text),
+    "pue": ("pue_ratio", fields.number(1, 10, "(a ratio)")),
+    "price": ("price_per_kilowatthour", fields.number(-1000, 1000, "per kilowatt-hour")),
+    "currency": ("currency", fields.text),
 }
 _APP: Mapping[str, Field] = {
     "name": ("name", _app_name),
-    "process": ("process", _text),
-    "command": ("command", _regex),
-    "cgroup": ("cgroup", _text),
-    "unit": ("unit", _text),
-    "objectives": ("objectives", _objectives),
+    "process": ("process", fields.text),
+    "command": ("command", fields.regex),
+    "cgroup": ("cgroup", fields.text),
+    "unit": ("unit", fields.text),
+    "objectives": ("objectives", lambda reader, node: reader.mapping(node, _OBJECTIVES)),
 }
-_CONFIG: Mapping[str, Field] = {
-    "version": ("version", _choice("1")),
-    "interval": ("interval_seconds", _seconds(0.1, 60)),
-    "policy": ("policy", _choice(*POLICIES)),
-    "idle_watts": ("idle_watts", _idle),
-    "site": ("site", _site),
-    "apps": ("apps", _apps),
-}
+
+
+def _tables(sources: Collection[str]) -> Mapping[str, Field]:
+    """Return the fields of the file, where *sources* are the known ones."""
+    idle: Mapping[str, Field] = {name: (name, _WATTS) for name in ("cpu", "dram", "gpu")}
+    used: Mapping[str, Field] = {
+        "off": ("off", fields.items(fields.choice(*sources), "sources, such as [nvml]")),
+        "redfish": ("redfish", fields.block(Redfish, _REDFISH, "url")),
+        "ipmi": ("ipmi", fields.block(Ipmi, _IPMI)),
+        "scrape": ("scrape", fields.items(fields.block(Scrape, _SCRAPE, "url", "kind"), "URLs")),
+    }
+    return {
+        "version": ("version", fields.choice("1")),
+        "interval": ("interval_seconds", fields.seconds(0.1, 60)),
+        "policy": ("policy", fields.choice(*POLICIES)),
+        "idle_watts": ("idle_watts", lambda reader, node: reader.mapping(node, idle)),
+        "site": ("site", fields.block(Site, _SITE)),
+        "sources": ("sources", fields.block(Sources, used)),
+        "apps": ("apps", _apps),
+    }

@@ -25,37 +25,51 @@ class Poller:
 
     def __init__(self, source: Source, clock: Clock) -> None:
         self.name = source.name
+        self.interval_seconds = source.interval_seconds
         self._source = source
         self._clock = clock
         self._asked = threading.Event()
         self._done = threading.Event()
         self._answer: Answer | None = None
         self._reading = False
-        threading.Thread(target=self._serve, name=f"source-{source.name}", daemon=True).start()
+
+    def start(self) -> None:
+        """Start the thread."""
+        threading.Thread(target=self._serve, name=f"source-{self.name}", daemon=True).start()
 
     def ask(self) -> None:
-        """Start a read, unless one is under way or the source is known to be absent.
+        """Start a read, unless one is under way or it is too early for the next.
 
         An answer that came too late for the last tick is waiting and serves this one, so a source
         slower than the tick is still heard.
         """
         last = self._answer
-        resting = (
-            last is not None
-            and last.reason is Reason.ABSENT
-            and self._clock() - last.at < RETRY_SECONDS
-        )
-        if not (self._reading or resting):
+        rest = self.interval_seconds
+        if last is not None and last.reason is Reason.ABSENT:
+            rest = max(rest, RETRY_SECONDS)
+        early = last is not None and rest > 0 and self._clock() - last.at < rest
+        if not (self._reading or early):
             self._reading = True
             self._done.clear()
             self._asked.set()
 
     def wait(self, seconds: float) -> Answer:
-        """Return the answer to the last ask, or one with reason `timeout` if it is not there."""
+        """Return the answer to the last ask, or one with reason `timeout` if it is not there.
+
+        While a slow source is being read its last answer stands, for three of its intervals.
+        """
+        last = self._answer
+        patience = 3 * self.interval_seconds
+        if last is not None and patience and self._clock() - last.at < patience:
+            seconds = 0.0
+        else:
+            last = None
         if self._done.wait(seconds) and self._answer is not None:
             self._reading = False
             return self._answer
-        return Answer(None, Reason.TIMEOUT, "the source has not answered yet", self._clock(), 0.0)
+        return last or Answer(
+            None, Reason.TIMEOUT, "the source has not answered yet", self._clock(), 0.0
+        )
 
     def _serve(self) -> None:
         while True:

@@ -15,6 +15,8 @@ class Component(StrEnum):
     CPU = "cpu"
     DRAM = "dram"
     GPU = "gpu"
+    PLATFORM = "platform"  # the whole node, as a BMC or PSU sees it
+    REST = "rest"  # what the platform draws beside the parts that are metered one by one
 
 
 class Method(StrEnum):
@@ -113,9 +115,14 @@ class Readings:
 
 
 class Source(Protocol):
-    """A meter, or a family of them."""
+    """A meter, or a family of them.
+
+    *interval_seconds* is how often it is read; 0 means at every tick. A slow source (a BMC answers
+    in seconds) sets its own, and its last answer serves the ticks between.
+    """
 
     name: str
+    interval_seconds: float
 
     def read(self) -> Readings:
         """Read all meters now; raise NoMeter with the reason when there is nothing to read."""

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from wattgov_exporter.config import Config, Invalid, load
+from wattgov_exporter.config import Config, Redfish, Scrape, load
+from wattgov_exporter.fields import Invalid
+
+NAMES = ("rapl", "nvml")
 
 GOOD = """\
 version: 1
@@ -25,7 +28,7 @@ def test_a_full_file(tmp_path: Path) -> None:
     file = tmp_path / "exporter.yml"
     file.write_text(GOOD)
 
-    config = load(file)
+    config = load(file, NAMES)
 
     assert config.interval_seconds == 0.5
     assert config.idle_watts == {"cpu": 40.0}
@@ -34,12 +37,27 @@ def test_a_full_file(tmp_path: Path) -> None:
     assert config.apps[0].target_p95_latency_seconds == pytest.approx(0.2)
 
 
+def test_where_sources_are(tmp_path: Path) -> None:
+    """A BMC and another exporter are named with what it takes to reach them."""
+    file = tmp_path / "exporter.yml"
+    file.write_text(
+        "version: 1\nsources:\n  off: [nvml]\n  redfish: {url: 'https://bmc/', interval: 30s}\n"
+        "  scrape: [{url: 'http://127.0.0.1:9400', kind: dcgm}]\n"
+    )
+
+    sources = load(file, NAMES).sources
+
+    assert ("nvml",) == sources.off
+    assert Redfish("https://bmc", interval_seconds=30.0) == sources.redfish
+    assert (Scrape("http://127.0.0.1:9400", "dcgm"),) == sources.scrape
+
+
 def test_the_shortest_file(tmp_path: Path) -> None:
     """Only the version is required; all else has a default."""
     file = tmp_path / "exporter.yml"
     file.write_text("version: 1\n")
 
-    assert Config() == load(file)
+    assert Config() == load(file, NAMES)
 
 
 BAD = {
@@ -60,9 +78,16 @@ BAD = {
     "version: 1\napps:\n  - {name: a, command: '('}\n": "3:24: command: not a regular expression: "
     "missing ), unterminated subpattern at position 0",
     "version: 1\ninterval: 1s\ninterval: 2s\n": "3:1: key 'interval' stands twice",
+    "version: 1\nsources: {off: [rapl, dcgm]}\n": "2:23: expected rapl or nvml, found 'dcgm'",
+    "version: 1\nsources: {redfish: {username: a}}\n": "2:20: key 'url' is missing",
+    "version: 1\nsources: {redfish: {url: 'https://me:secret@bmc'}}\n": "2:26: url: expected a URL "
+    "such as https://bmc.example, with no user or password in it",
+    "version: 1\nsources: {ipmi: {port: 70000}}\n": "2:24: port: 70000 is outside 1 to 65535 "
+    "(a port)",
     "version: [\n": "2:1: not YAML: expected the node content, but found '<stream end>'",
     "": "1:1: the file is empty; it begins with `version: 1`",
-    "- a\n": "1:1: expected a mapping with version, interval, policy, idle_watts, site, apps",
+    "- a\n": "1:1: expected a mapping with version, interval, policy, idle_watts, site, sources, "
+    "apps",
 }
 
 
@@ -73,7 +98,7 @@ def test_one_mistake_one_sentence(tmp_path: Path, text: str) -> None:
     file.write_text(text)
 
     with pytest.raises(Invalid) as raised:
-        load(file)
+        load(file, NAMES)
 
     assert [f"{file}:{BAD[text]}"] == raised.value.mistakes
 
@@ -84,7 +109,7 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
     file.write_text("version: 1\nintervall: 1s\npolicy: fair\nsite: {price: cheap}\n")
 
     with pytest.raises(Invalid) as raised:
-        load(file)
+        load(file, NAMES)
 
     assert [":2:1:", ":3:9:", ":4:15:"] == [
         one.removeprefix(str(file)).partition(" ")[0] for one in raised.value.mistakes

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wattgov_exporter.config import Sources
 from wattgov_exporter.reading import Clock, Source
 from wattgov_exporter.sources.cpu_model import CpuModel
 from wattgov_exporter.sources.nvml import Nvml
@@ -23,8 +24,15 @@ class Machine:
     wall: Clock
 
 
-SOURCES: Mapping[str, Callable[[Machine], Source]] = {
-    "rapl": lambda machine: Rapl(machine.sysfs, machine.monotonic),
-    "nvml": lambda machine: Nvml(machine.monotonic, machine.wall),
-    "cpu_model": lambda machine: CpuModel(machine.proc, machine.monotonic),
+SOURCES: Mapping[str, Callable[[Machine, Sources], Source | None]] = {
+    "rapl": lambda machine, _: Rapl(machine.sysfs, machine.monotonic),
+    "nvml": lambda machine, _: Nvml(machine.monotonic, machine.wall),
+    "cpu_model": lambda machine, _: CpuModel(machine.proc, machine.monotonic),
 }
+"""A source that needs configuration and has none is None: not used, and no news."""
+
+
+def configured(machine: Machine, settings: Sources) -> list[Source]:
+    """Return the sources to use, in order of preference."""
+    made = (make(machine, settings) for name, make in SOURCES.items() if name not in settings.off)
+    return [source for source in made if source is not None]

@@ -43,6 +43,7 @@ class CpuModel:
     """
 
     name = "cpu_model"
+    interval_seconds = 0.0
 
     def __init__(self, proc: Path, clock: Clock) -> None:
         self._proc = proc

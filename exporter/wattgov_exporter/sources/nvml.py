@@ -44,6 +44,7 @@ class Nvml:
     """Every GPU that the driver shows; a lost one is left out until it is back."""
 
     name = "nvml"
+    interval_seconds = 0.0
 
     def __init__(self, monotonic: Clock, wall: Clock) -> None:
         self._monotonic = monotonic

@@ -34,6 +34,7 @@ class Rapl:
     """All powercap zones of the `intel-rapl` control type, which AMD's driver uses too."""
 
     name = "rapl"
+    interval_seconds = 0.0
 
     def __init__(self, sysfs: Path, clock: Clock) -> None:
         self._root = sysfs / "class" / "powercap"
