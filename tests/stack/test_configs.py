@@ -51,3 +51,18 @@ def test_an_app_is_a_file(layout: Layout) -> None:
     assert [{"targets": ["127.0.0.1:8000"], "labels": {"app": "web"}}] == yaml.safe_load(
         (layout.state / "targets" / "web.yml").read_text()
     )
+
+
+def test_rules_that_others_can_write_are_copied(tmp_path: Path) -> None:
+    """A group-writable rule file is run from a copy that is not; any other is run as it is."""
+    rules = tmp_path / "rules.yml"
+    rules.write_text("version: 1\n")
+    rules.chmod(0o644)
+    assert rules == configs.trusted(rules, tmp_path / "state")
+    rules.chmod(0o664)
+
+    copy = configs.trusted(rules, tmp_path / "state")
+
+    assert copy != rules
+    assert 0o644 == copy.stat().st_mode & 0o777
+    assert rules.read_text() == copy.read_text()

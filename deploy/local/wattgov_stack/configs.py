@@ -1,5 +1,7 @@
 """Write the servers' configurations from rules/ and alerting/."""
 
+import shutil
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,20 @@ def alertmanager(shipped: dict[str, Any], layout: Layout) -> dict[str, Any]:
     if "templates" in config:
         config["templates"] = [str(layout.alerting.resolve() / one) for one in config["templates"]]
     return config
+
+
+def trusted(rules: Path, state: Path) -> Path:
+    """Return a rule file that nobody else can write, as the actuator demands.
+
+    A checkout made under umask 002 is group-writable; the copy in the state folder is not.
+    """
+    if not rules.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return rules
+    copy = state / "rules" / rules.name
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(rules, copy)
+    copy.chmod(0o644)
+    return copy
 
 
 def target(layout: Layout, app: str, address: str) -> None:

@@ -135,7 +135,7 @@ def actuator_command(layout: Layout, extra: tuple[tuple[str, str], ...]) -> Comm
         "actuator",
         (
             *(sys.executable, "-m", "wattgov_actuator", "run"),
-            *(word for rules in layout.actuator_rules for word in ("--rules", str(rules))),
+            *(word for rules in layout.actuator_rules for word in _rules(rules, layout.state)),
             *("--prometheus", layout.ports.url("prometheus")),
             *("--state-dir", str(layout.state / "actuator")),
             *("--listen", f"{LOOPBACK}:{layout.ports.actuator}"),
@@ -148,3 +148,7 @@ def actuator_command(layout: Layout, extra: tuple[tuple[str, str], ...]) -> Comm
 
 def _home(command: Command) -> str:
     return command.ready_url.removesuffix("-/ready")
+
+
+def _rules(rules: Path, state: Path) -> tuple[str, str]:
+    return "--rules", str(configs.trusted(rules, state))

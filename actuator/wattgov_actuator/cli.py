@@ -1,0 +1,289 @@
+"""The command line: the only wiring, the only real clock, the only signals."""
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, NamedTuple, NoReturn
+from urllib.parse import urlsplit
+
+import click
+
+from wattgov_actuator.decision import Decision, Reason
+from wattgov_actuator.hands import Hands
+from wattgov_actuator.journal import Journal, JournalError
+from wattgov_actuator.knobs import KNOBS, open_knob
+from wattgov_actuator.laws import LAWS
+from wattgov_actuator.lock import Busy, locked
+from wattgov_actuator.logfmt import Formatter, line
+from wattgov_actuator.loop import Loop, put_back
+from wattgov_actuator.plan import table
+from wattgov_actuator.reading import Moment
+from wattgov_actuator.rulefile import load
+from wattgov_actuator.rules import RuleSet
+from wattgov_actuator.strict import Invalid
+from wattgov_actuator.tick import Facts, Memory, tick
+from wattgov_actuator.writer import Writer
+
+LOG = logging.getLogger(__name__)
+BAD_INPUT, FAILED = 2, 1
+LAST_PORT = 65535
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+PATH = click.Path(path_type=Path)
+
+
+class Address(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+
+def address(_: click.Context, __: click.Parameter, value: str) -> Address:
+    """Return the parts; a host is needed, since leaving it out must not mean everywhere."""
+    host, _colon, port = value.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > LAST_PORT:
+        raise click.BadParameter(f"'{value}' is not HOST:PORT, such as 127.0.0.1:9471")
+    return Address(host.strip("[]"), int(port))
+
+
+def url(_: click.Context, __: click.Parameter, value: str) -> str:
+    """Return an http or https URL."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise click.BadParameter(f"'{value}' is not a URL, such as http://127.0.0.1:9090")
+    return value
+
+
+def now() -> Moment:
+    """Return this moment by both clocks."""
+    return Moment(time.time(), time.monotonic())
+
+
+def state_dir() -> Path:
+    """Return systemd's state folder, else the user's."""
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(given) if given else Path.home() / ".local" / "state" / "wattgov"
+
+
+Command = Callable[..., Any]
+
+
+def rule_options(command: Command) -> Command:
+    """Add --rules, which takes one file or more."""
+    command = click.argument("more", nargs=-1, type=PATH, metavar="[FILE]...")(command)
+    return click.option(
+        "--rules", "rules", multiple=True, required=True, type=PATH, help="Rule files."
+    )(command)
+
+
+prometheus_option = click.option(
+    "--prometheus",
+    metavar="URL",
+    callback=url,
+    envvar=["PROMETHEUS_URL", "PROM_URL"],
+    default="http://127.0.0.1:9090",
+    show_default=True,
+    show_envvar=True,
+    help="Prometheus, or what speaks its API.",
+)
+state_option = click.option(
+    "--state-dir",
+    type=PATH,
+    default=state_dir,
+    help="Folder of the journal. [default: $STATE_DIRECTORY or ~/.local/state/wattgov]",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="wattgov", prog_name="wattgov-actuator")
+def main() -> None:
+    """Turn power knobs by rules over Prometheus metrics, and never leave one turned."""
+
+
+@main.command()
+@rule_options
+@prometheus_option
+@state_option
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    callback=address,
+    default="127.0.0.1:9471",
+    show_default=True,
+    help="Where metrics and decisions are served, without authentication.",
+)
+@click.option("--enforce", is_flag=True, help="Write knobs. Without it this is a dry run.")
+def run(
+    *,
+    rules: tuple[Path, ...],
+    more: tuple[Path, ...],
+    prometheus: str,
+    state_dir: Path,
+    listen: Address,
+    enforce: bool,
+) -> None:
+    """Ask, decide and act until stopped; then put everything back.
+
+    A dry run, unless --enforce is given or every rule file says `enforce: true`. What an earlier
+    run left changed is put back first, before anything else.
+    """
+    from wattgov_actuator.exposition import Exposition  # noqa: PLC0415 (--help stays light)
+    from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
+    from wattgov_actuator.service import Service  # noqa: PLC0415 (--help stays light)
+
+    _log_to_stderr()
+    mistakes, ruleset = _loaded((*rules, *more))
+    if ruleset is None:
+        click.echo(mistakes, err=True)
+        if (state_dir / "journal.sqlite").exists():  # a crash need not wait for good rules
+            with _told(), _holding(state_dir) as (_, writer):
+                put_back(writer)
+        sys.exit(BAD_INPUT)
+    with _told(), _holding(state_dir) as (journal, writer):
+        put_back(writer)
+        if (row := journal.broken()) is not None:
+            LOG.warning(line("journal_changed_by_others", file=journal.path, first_row=row))
+        with closing(Prometheus(prometheus)) as source:
+            loop = Loop(
+                ruleset,
+                ask=source.ask,
+                writer=writer,
+                journal=journal,
+                now=now,
+                enforcing=enforce or ruleset.enforce,
+            )
+            registry = Exposition(lambda: loop.snapshot, lambda: now().unix).registry()
+            try:
+                service = Service(*listen, lambda: loop.snapshot, registry)
+            except OSError as error:
+                where = f"{listen.host}:{listen.port}"
+                _fail(f"cannot listen on {where}: {error.strerror}; give another --listen", FAILED)
+            with service:
+                mode = "enforcing" if loop.snapshot.enforcing else "dry run"
+                LOG.info(line("started", mode=mode, listen=service.address, prometheus=source.url))
+                with _signalled() as stop:
+                    status = loop.run(stop)
+    LOG.info(line("stopped", status=status))
+    sys.exit(status)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
+def check(files: tuple[Path, ...]) -> None:
+    """Read rule files as `run` does, and report every mistake."""
+    mistakes, ruleset = _loaded(files)
+    if ruleset is None:
+        _fail(mistakes, BAD_INPUT)
+    names = ", ".join(rule.action for group in ruleset.groups for rule in group.rules)
+    mode = "enforcing" if ruleset.enforce else "dry run unless --enforce"
+    click.echo(f"OK: {names}; {mode}")
+
+
+@main.command()
+@rule_options
+@prometheus_option
+def plan(rules: tuple[Path, ...], more: tuple[Path, ...], prometheus: str) -> None:
+    """Show what would change now, and why not; writes nothing."""
+    from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
+
+    mistakes, ruleset = _loaded((*rules, *more))
+    if ruleset is None:
+        _fail(mistakes, BAD_INPUT)
+    began = now()
+    expressions = dict.fromkeys(each for group in ruleset.groups for each in group.expressions())
+    with closing(Prometheus(prometheus)) as source, closing(Hands(open_knob)) as hands:
+        answers = source.ask(expressions)
+        readings, notes = hands.look(ruleset.knobs, began.steady)
+    facts = Facts(answers, readings, began.steady, notes)
+    decisions = tick(ruleset, Memory(), facts, now()).decisions
+    would = Reason.WOULD_APPLY
+    click.echo(table([replace(each, reason=would) if each.acts else each for each in decisions]))
+
+
+@main.command()
+@state_option
+def restore(state_dir: Path) -> None:
+    """Put back everything that the journal says is changed; asks nothing of Prometheus.
+
+    What somebody else has changed since is left as it is, and rules may act on it again.
+    """
+    if not (state_dir / "journal.sqlite").exists():
+        click.echo(f"Nothing to put back: there is no journal in {state_dir}")
+        return
+    left = False
+    with _told(), _holding(state_dir) as (_, writer):
+        decisions = writer.restore(give_up_conflicts=True)
+    for each in decisions:
+        left |= each.reason not in {Reason.RESTORED, Reason.CONFLICT}
+        click.echo(f"{each.knob} {each.target}: {_words(each)}")
+    if not decisions:
+        click.echo("Nothing to put back")
+    sys.exit(FAILED if left else 0)
+
+
+def _loaded(paths: Sequence[Path]) -> tuple[str, RuleSet | None]:
+    """Return the mistakes as text, or the rules."""
+    try:
+        return "", load(paths, LAWS, KNOBS)
+    except Invalid as error:
+        return str(error), None
+
+
+@contextmanager
+def _holding(folder: Path) -> Iterator[tuple[Journal, Writer]]:
+    """Hold the state folder, its journal and the knobs."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with locked(folder), closing(Journal(folder)) as journal, closing(Hands(open_knob)) as hands:
+        yield journal, Writer(journal, hands, now)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what a user can mend into a sentence and an exit status."""
+    try:
+        yield
+    except (Busy, JournalError) as error:
+        _fail(str(error), FAILED)
+    except OSError as error:
+        _fail(f"{error.filename or 'the state folder'}: {error.strerror}", FAILED)
+
+
+@contextmanager
+def _signalled() -> Iterator["SimpleQueue[str]"]:
+    """Turn the signals that end a daemon into words in a queue."""
+    stop = SimpleQueue[str]()
+    before = {
+        number: signal.signal(number, lambda number, _: stop.put(signal.Signals(number).name))
+        for number in STOPPING
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(status)
+
+
+def _words(decision: Decision) -> str:
+    if decision.reason is not Reason.RESTORED:
+        return f"{decision.reason}: {decision.detail}"
+    if decision.current == decision.prior:
+        return f"is at its prior {decision.prior:g} {decision.unit} already"
+    return f"{decision.current:g} -> {decision.prior:g} {decision.unit}, put back"
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(Formatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -1,0 +1,151 @@
+"""The vocabulary of deciding: a reason for everything that is done or left, and the decision."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from wattgov_actuator.condition import Judged
+from wattgov_actuator.reading import Moment, Reading
+from wattgov_actuator.rules import Group, Rule
+
+
+class Reason(StrEnum):
+    """Why a decision is what it is: log field, metric label, journal column and docs heading."""
+
+    APPLIED = "applied"
+    WOULD_APPLY = "would_apply"
+    RESTORED = "restored"
+    UNCHANGED = "unchanged"
+    WAITING = "waiting"
+    HELD_STALE = "held_stale"
+    NO_DATA = "no_data"
+    NO_TARGET = "no_target"
+    NOT_LOCAL = "not_local"
+    VETOED_THERMAL = "vetoed_thermal"
+    VETOED_SLA = "vetoed_sla"
+    OUTRANKED = "outranked"
+    CLAMPED = "clamped"
+    COOLDOWN = "cooldown"
+    CONFLICT = "conflict"
+    REFUSED = "refused"
+    UNSUPPORTED = "unsupported"
+    LOST = "lost"
+    UNJOURNALLED = "unjournalled"
+
+
+MEANING = {
+    Reason.APPLIED: "The knob was written, and reads back as wanted.",
+    Reason.WOULD_APPLY: "A dry run: enforcing, the knob would have been written now.",
+    Reason.RESTORED: "The value from before our first write was put back.",
+    Reason.UNCHANGED: "Nothing to do: the condition is false, or the knob is where it should be.",
+    Reason.WAITING: "The condition is true, but not yet for as long as `for` asks.",
+    Reason.HELD_STALE: "The raw samples are too old: nothing is tightened, and after `hold` what "
+    "was claimed is put back.",
+    Reason.NO_DATA: "Prometheus gave no answer, a partial one or NaN: nothing is tightened, and "
+    "after `hold` what was claimed is put back.",
+    Reason.NO_TARGET: "This machine has nothing that the knob could turn.",
+    Reason.NOT_LOCAL: "The series name devices of other machines only.",
+    Reason.VETOED_THERMAL: "A thermal claim holds the knob; rules have no say until it clears.",
+    Reason.VETOED_SLA: "The SLA is breached, was so a moment ago, or cannot be judged: nothing is "
+    "tightened.",
+    Reason.OUTRANKED: "Another rule's claim on this knob comes first.",
+    Reason.CLAMPED: "The knob is at its bound: the rule's min or max, the hardware's, or the value "
+    "from before our first write.",
+    Reason.COOLDOWN: "The last change to this knob is too recent to tighten again.",
+    Reason.CONFLICT: "Somebody else changed the value after us; it is left alone.",
+    Reason.REFUSED: "The driver said no, or said yes and did not do it.",
+    Reason.UNSUPPORTED: "This device has no such knob.",
+    Reason.LOST: "The device or its driver does not answer.",
+    Reason.UNJOURNALLED: "The undo could not be written to disk, so the knob was not touched.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A value a decision rests on."""
+
+    name: str
+    value: float | None
+    sampled: float | None  # unix seconds of the oldest raw sample behind it
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided for one rule and one target, and why."""
+
+    group: str
+    rule: str
+    knob: str
+    target: str  # "": the rule has no target on this machine
+    unit: str
+    reason: Reason
+    detail: str  # a sentence
+    at: float  # unix seconds
+    current: float | None = None
+    prior: float | None = None
+    wanted: float | None = None
+    inputs: tuple[Input, ...] = ()
+    acts: bool = False  # the knob is to be written: to prior, when reason is RESTORED
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is remembered of one rule at one target."""
+
+    claim: float | None = None
+    true_since: float | None = None  # steady seconds, as all below
+    unknown_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is remembered of a group's guards at one target."""
+
+    hot: str = ""  # why the thermal claim is held
+    hot_unknown_since: float | None = None
+    breach: str = ""  # why the SLA counts as breached now
+    breached_at: float | None = None  # the last moment of a breach
+    sla_unknown: str = ""
+    sla_unknown_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that a guard may look at: one rule at one target at one tick."""
+
+    now: Moment
+    group: Group
+    rule: Rule
+    reading: Reading
+    judged: Judged
+    held: Held
+    watch: Watch
+    hot: str  # why any group's thermal claim holds this target
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a rule asks for, on its way through the guards."""
+
+    claim: float | None
+    lift: float | None
+    wanted: float | None  # what to show, also when a guard stops it
+    reason: Reason
+    detail: str
+
+    def tightens(self, scene: Scene) -> bool:
+        """Tell whether the wish is a claim that is new, or lower than the one held."""
+        held = scene.held.claim
+        return self.claim is not None and (held is None or self.claim < held)
+
+    def stopped(self, scene: Scene, reason: Reason, detail: str) -> "Wish":
+        """Leave everything as it is, for a reason; what was wished stays to be seen."""
+        return replace(self, claim=scene.held.claim, lift=None, reason=reason, detail=detail)
+
+    def released(self, scene: Scene, reason: Reason, detail: str) -> "Wish":
+        """Give up the claim; without one to give up, the reason is *reason*."""
+        reason = reason if scene.held.claim is None else Reason.RESTORED
+        return Wish(None, None, scene.reading.base, reason, detail)
+
+
+Guard = Callable[[Scene, Wish], Wish]

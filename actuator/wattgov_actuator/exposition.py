@@ -1,0 +1,90 @@
+"""The actuator's own metrics; the only file that spells their names."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from wattgov_actuator.reading import QueryFailure, Reading
+from wattgov_actuator.snapshot import Snapshot
+
+PREFIX = "wattgov_actuator_"
+PLACE = ("knob", "target", "unit")
+
+
+class Exposition(Collector):
+    """Renders the latest snapshot; a scrape changes nothing, and what is gone has no series."""
+
+    def __init__(self, snapshot: Callable[[], Snapshot], unix: Callable[[], float]) -> None:
+        self._snapshot, self._unix = snapshot, unix
+
+    def registry(self) -> CollectorRegistry:
+        """Return a registry of its own."""
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        return registry
+
+    def describe(self) -> Iterator[Metric]:
+        """Name nothing beforehand: it would take a snapshot."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """Return every family."""
+        now = self._snapshot()
+        yield _counter("decisions", "Decisions by reason.", ("rule", "knob", "reason"), now.counts)
+        yield from _knobs(now)
+        yield _gauge("open_undos", "Targets that hold a value of ours.", now.open_undos)
+        yield _gauge("enforcing", "1 when knobs are written, 0 in a dry run.", now.enforcing)
+        if now.last_success is not None:
+            last = now.last_success
+            yield _gauge(
+                "last_query_success_timestamp_seconds", "When a query was last answered.", last
+            )
+            yield _gauge(
+                "query_age_seconds", "Time since a query was answered.", self._unix() - last
+            )
+        failures = {(each,): now.query_failures.get(each, 0) for each in QueryFailure}
+        yield _counter("query_failures", "Queries that gave nothing.", ("reason",), failures)
+        targets = GaugeMetricFamily(
+            f"{PREFIX}rule_targets", "Targets here that the rule's series name.", labels=("rule",)
+        )
+        for rule, count in now.rule_targets.items():
+            targets.add_metric((rule,), count)
+        yield targets
+        yield _gauge("tick_seconds", "Duration of the last tick.", now.tick_seconds)
+        ticks = {("ok",): now.ticks, ("failed",): now.tick_failures}
+        yield _counter("ticks", "Ticks by result.", ("result",), ticks)
+
+
+def _knobs(now: Snapshot) -> Iterator[Metric]:
+    wanted = GaugeMetricFamily(f"{PREFIX}knob_wanted", "What the claims ask for.", labels=PLACE)
+    force = GaugeMetricFamily(f"{PREFIX}knob_in_force", "What is set.", labels=PLACE)
+    prior = GaugeMetricFamily(
+        f"{PREFIX}knob_prior", "What was set before our first write, while we hold.", labels=PLACE
+    )
+    for each in now.readings:
+        labels = _labels(each)
+        value = now.wanted.get((each.target.knob, each.target.name))
+        for family, level in ((wanted, value), (force, each.current), (prior, each.prior)):
+            if level is not None:
+                family.add_metric(labels, level)
+    yield from (wanted, force, prior)
+
+
+def _labels(reading: Reading) -> tuple[str, str, str]:
+    return (reading.target.knob, reading.target.name, reading.target.unit)
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"{PREFIX}{name}", text, value=float(value))
+
+
+def _counter(
+    name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, int]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(f"{PREFIX}{name}", text, labels=labels)
+    for each, value in values.items():
+        family.add_metric(each, value)
+    return family

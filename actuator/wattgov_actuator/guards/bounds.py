@@ -1,0 +1,59 @@
+"""Keep every claim inside the hardware's range, the rule's bounds and the value before us."""
+
+from dataclasses import replace
+
+from wattgov_actuator.decision import Reason, Scene, Wish
+from wattgov_actuator.reading import Target
+from wattgov_actuator.rules import Bounds
+
+
+def floor(target: Target, bounds: Bounds) -> float:
+    """Return the lowest value that the rule and the hardware allow."""
+    return min(max(target.low, bounds.low.of(target.high)), target.high)
+
+
+def ceiling(target: Target, bounds: Bounds) -> float:
+    """Return the highest value that the rule and the hardware allow."""
+    highest = target.high if bounds.high is None else bounds.high.of(target.high)
+    return min(highest, target.high)
+
+
+def guard(scene: Scene, wish: Wish) -> Wish:
+    """Clamp a claim or a lift; the value before us is the upper end of both."""
+    base, current = scene.reading.base, scene.reading.current
+    if base is None or current is None:
+        return wish
+    if wish.lift is not None:
+        return _lift(scene, wish, wish.lift, base)
+    if wish.claim is None or wish.claim == scene.held.claim:
+        return wish
+    return _claim(scene, wish, wish.claim, base)
+
+
+def _claim(scene: Scene, wish: Wish, claim: float, base: float) -> Wish:
+    target, current = scene.reading.target, scene.reading.current or 0.0
+    low = floor(target, scene.rule.bounds)
+    limited = max(min(claim, ceiling(target, scene.rule.bounds)), low)
+    nothing_to_gain = limited >= current or target.same(limited, current)
+    if limited > claim and nothing_to_gain:
+        detail = f"at its floor of {low:g} {target.unit}"
+        return replace(wish.stopped(scene, Reason.CLAMPED, detail), wanted=limited)
+    if limited >= base or target.same(limited, base):
+        return wish.released(scene, Reason.UNCHANGED, f"{base:g} {target.unit} is as tight already")
+    if limited == claim:
+        return wish
+    detail = f"{wish.detail}; limited to {limited:g} {target.unit}"
+    return replace(wish, claim=limited, wanted=limited, detail=detail)
+
+
+def _lift(scene: Scene, wish: Wish, lift: float, base: float) -> Wish:
+    """Limit a lift; one with nothing to lift stays, so that no other rule tightens meanwhile."""
+    target, current = scene.reading.target, scene.reading.current or 0.0
+    top = min(ceiling(target, scene.rule.bounds), base)
+    wish = replace(wish, lift=min(lift, top), wanted=min(lift, top))
+    if scene.reading.prior is None:
+        return replace(wish, wanted=current, detail=f"{wish.detail}; nothing is held back")
+    if top <= current or target.same(top, current):
+        detail = f"at its highest, {top:g} {target.unit}"
+        return replace(wish, reason=Reason.CLAMPED, detail=detail)
+    return wish

@@ -1,0 +1,247 @@
+"""The journal: what to undo, and what was decided, on disk before it counts.
+
+One SQLite file in write-ahead mode, synced at every commit. The decisions are chained by hashes, so
+that a row that was changed or taken out shows.
+"""
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from wattgov_actuator.decision import Decision
+
+VERSION = 1
+KEPT_DECISIONS = 50_000  # about 30 MB
+KEPT_UNDOS = 1_000  # of those that are closed; an open one is never dropped
+GENESIS = "0" * 64
+SCHEMA = """
+CREATE TABLE undo (
+  id INTEGER PRIMARY KEY,
+  knob TEXT NOT NULL, target TEXT NOT NULL, unit TEXT NOT NULL,
+  prior REAL NOT NULL,      -- in force before our first write
+  written REAL,             -- read back after our last write
+  intended REAL,            -- being written; NULL once it has been read back
+  state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'conflict')),
+  note TEXT NOT NULL DEFAULT '',
+  at REAL NOT NULL          -- unix seconds of the last change of this row
+);
+CREATE UNIQUE INDEX one_undo ON undo (knob, target) WHERE state != 'closed';
+CREATE TABLE decision (
+  id INTEGER PRIMARY KEY,
+  at REAL NOT NULL, rule TEXT NOT NULL, target TEXT NOT NULL, reason TEXT NOT NULL,
+  row TEXT NOT NULL,        -- the whole decision as JSON, with its inputs and their times
+  previous TEXT NOT NULL, hash TEXT NOT NULL
+);
+"""
+
+
+class JournalError(Exception):
+    """The journal cannot be used; nothing may be written that could not be undone."""
+
+
+class State(StrEnum):
+    """Where an undo stands."""
+
+    OPEN = "open"  # our value is, or may be, in force
+    CLOSED = "closed"  # put back, or never changed
+    CONFLICT = "conflict"  # somebody changed the value after us; it is theirs until `restore`
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """How to put one target back."""
+
+    id: int
+    knob: str
+    target: str
+    unit: str
+    prior: float
+    written: float | None
+    intended: float | None
+    state: State
+    note: str
+    at: float
+
+    @property
+    def ours(self) -> tuple[float, ...]:
+        """The values that we may have left in force; a crash leaves two of them possible."""
+        return tuple(each for each in (self.written, self.intended) if each is not None)
+
+
+class Journal:
+    """The undos and decisions of one state folder; one thread, one process."""
+
+    def __init__(self, folder: Path, kept_decisions: int = KEPT_DECISIONS) -> None:
+        self.path = folder / "journal.sqlite"
+        self._kept = kept_decisions
+        self._live: dict[tuple[str, str], Undo] = {}  # as on disk, so that a dead disk hides none
+        with self._told("opened"):
+            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=5)
+            self._db.row_factory = sqlite3.Row
+            try:
+                self._prepare(folder)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def undos(self) -> tuple[Undo, ...]:
+        """Return the undos that are open or in conflict, by knob and target."""
+        return tuple(each for _, each in sorted(self._live.items()))
+
+    def undo(self, knob: str, target: str) -> Undo | None:
+        """Return the undo of one target, None when nothing of ours holds it."""
+        return self._live.get((knob, target))
+
+    def intend(self, decision: Decision, value: float, current: float) -> Undo:
+        """Put on disk that *value* is about to be written over *current*; return the undo."""
+        place, at = (decision.knob, decision.target), decision.at
+        known = self._live.get(place)
+        with self._transaction() as db:
+            if known is not None:
+                db.execute(
+                    "UPDATE undo SET intended = ?, at = ? WHERE id = ?", (value, at, known.id)
+                )
+                undo = replace(known, intended=value, at=at)
+            else:
+                row = db.execute(
+                    "INSERT INTO undo (knob, target, unit, prior, intended, state, at)"
+                    " VALUES (?, ?, ?, ?, ?, 'open', ?) RETURNING *",
+                    (*place, decision.unit, current, value, at),
+                ).fetchone()
+                undo = _undo(row)
+        self._live[place] = undo
+        return undo
+
+    def settle(self, undo: Undo, written: float, decision: Decision) -> None:
+        """Note the value that reads back after a write, with the decision it belongs to."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE undo SET written = ?, intended = NULL, at = ? WHERE id = ?",
+                (written, decision.at, undo.id),
+            )
+            self._append(db, decision)
+        place = (undo.knob, undo.target)
+        self._live[place] = replace(undo, written=written, intended=None, at=decision.at)
+
+    def end(self, undo: Undo, state: State, decision: Decision) -> None:
+        """Close an undo, or mark it as a conflict, with the decision it belongs to."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE undo SET state = ?, note = ?, at = ? WHERE id = ?",
+                (state, decision.detail, decision.at, undo.id),
+            )
+            self._append(db, decision)
+            db.execute(
+                "DELETE FROM undo WHERE state = 'closed' AND id <= (SELECT max(id) FROM undo) - ?",
+                (KEPT_UNDOS,),
+            )
+        place = (undo.knob, undo.target)
+        self._live.pop(place, None)
+        if state is not State.CLOSED:
+            self._live[place] = replace(undo, state=state, note=decision.detail, at=decision.at)
+
+    def record(self, decisions: tuple[Decision, ...]) -> None:
+        """Add decisions, and drop the oldest beyond what is kept."""
+        with self._transaction() as db:
+            for decision in decisions:
+                self._append(db, decision)
+
+    def decisions(self) -> tuple[dict[str, object], ...]:
+        """Return the decisions kept, the oldest first."""
+        with self._told("read"):
+            rows = self._db.execute("SELECT row FROM decision ORDER BY id").fetchall()
+        return tuple(json.loads(row["row"]) for row in rows)
+
+    def broken(self) -> int | None:
+        """Return the id of the first decision that does not fit its chain, None when all do."""
+        previous = None
+        with self._told("read"):
+            for row in self._db.execute("SELECT * FROM decision ORDER BY id"):
+                follows = previous is None or row["previous"] == previous
+                if not follows or _hash(row["previous"], row["row"]) != row["hash"]:
+                    return int(row["id"])
+                previous = row["hash"]
+        return None
+
+    def _append(self, db: sqlite3.Connection, decision: Decision) -> None:
+        row = json.dumps(asdict(decision), sort_keys=True)
+        last = db.execute("SELECT id, hash FROM decision ORDER BY id DESC LIMIT 1").fetchone()
+        previous = GENESIS if last is None else last["hash"]
+        db.execute(
+            "INSERT INTO decision (at, rule, target, reason, row, previous, hash)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                decision.at,
+                decision.rule,
+                decision.target,
+                decision.reason,
+                row,
+                previous,
+                _hash(previous, row),
+            ),
+        )
+        if last is not None:
+            db.execute("DELETE FROM decision WHERE id <= ?", (last["id"] + 1 - self._kept,))
+
+    def _prepare(self, folder: Path) -> None:
+        db = self._db
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            with self._transaction():
+                for statement in SCHEMA.split(";\n"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {VERSION}")
+            place = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(place)  # the file's name is not on disk before its folder is
+            finally:
+                os.close(place)
+        elif version != VERSION:
+            raise JournalError(f"{self.path} is of version {version}, this program knows {VERSION}")
+        if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise JournalError(f"{self.path} is damaged: {found}")
+        for row in db.execute("SELECT * FROM undo WHERE state != 'closed'"):
+            undo = _undo(row)
+            self._live[undo.knob, undo.target] = undo
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._told("written"):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _told(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(f"the journal {self.path} cannot be {verb}: {error}") from error
+
+
+def _undo(row: sqlite3.Row) -> Undo:
+    fields = dict(row)
+    for name in ("prior", "written", "intended"):  # RETURNING gives 700.0 back as 700
+        fields[name] = None if fields[name] is None else float(fields[name])
+    return Undo(**{**fields, "state": State(fields["state"])})
+
+
+def _hash(previous: str, row: str) -> str:
+    return hashlib.sha256(f"{previous}\n{row}".encode()).hexdigest()

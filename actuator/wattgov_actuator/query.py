@@ -1,0 +1,152 @@
+"""Ask Prometheus, or anything that speaks its API, and never raise: a failure is an answer too."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import nan
+from urllib.parse import urlsplit
+
+import requests
+from prometheus_api_client import PrometheusConnect
+from urllib3.util.retry import Retry
+
+from wattgov_actuator.reading import Answer, QueryFailure, Sample
+
+UNREACHABLE = {QueryFailure.DOWN, QueryFailure.TIMEOUT}
+STATUSES = {  # 400 and 422 say that the expression cannot be parsed, or not be run
+    400: QueryFailure.BAD_QUERY,
+    401: QueryFailure.DENIED,
+    403: QueryFailure.DENIED,
+    422: QueryFailure.BAD_QUERY,
+}
+SHORT = 160  # characters of a server's own words that fit a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, in seconds."""
+
+    connect: float = 1.0
+    read: float = 3.0
+
+
+def shown(url: str) -> str:
+    """Return *url* without the password that may be in it."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host).geturl()
+
+
+class Prometheus:
+    """One server, asked with instant queries."""
+
+    def __init__(self, url: str, patience: Patience = Patience()) -> None:
+        self._patience = patience
+        self._session = requests.Session()
+        # Its defaults retry a refused connection for 6 s and wait for ever for an answer.
+        self._api = PrometheusConnect(
+            url=url.rstrip("/"), session=self._session, retry=Retry(total=0, read=False)
+        )
+        self.url = shown(url)
+
+    def ask(self, expressions: Iterable[str]) -> dict[str, Answer]:
+        """Return the answer to each expression.
+
+        After one that finds nobody there the rest are not asked: ten timeouts in a row would stop
+        the loop, and with it the hand that restores.
+        """
+        answers: dict[str, Answer] = {}
+        gone: Answer | None = None
+        for expr in expressions:
+            answers[expr] = answer = gone or self._ask(expr)
+            if answer.failure in UNREACHABLE:
+                gone = answer
+        return answers
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _ask(self, expr: str) -> Answer:
+        # Not by custom_query: it returns the bare result, and so hides the warnings that mark an
+        # answer as partial, and whether it is a vector at all. The session is the library's own.
+        wait = self._patience
+        try:
+            response = self._session.get(
+                f"{self._api.url}/api/v1/query",
+                # VictoriaMetrics answers with what was 30 s ago unless told not to cache.
+                params={"query": expr, "nocache": "1", "timeout": f"{wait.read:g}s"},
+                timeout=(wait.connect, wait.read),
+            )
+        except requests.Timeout:
+            detail = f"{self.url} did not answer within {wait.read:g} s"
+            return Answer(failure=QueryFailure.TIMEOUT, detail=detail)
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            detail = f"{self.url} cannot be reached: {_cause(error)}"
+            return Answer(failure=QueryFailure.DOWN, detail=detail)
+        except requests.RequestException as error:
+            detail = f"{self.url} cannot be asked: {_cause(error)}"
+            return Answer(failure=QueryFailure.DOWN, detail=detail)
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        if response.status_code != requests.codes.ok:
+            return self._refused(response, body)
+        return self._answer(body, response)
+
+    def _refused(self, response: requests.Response, body: object) -> Answer:
+        status, said = response.status_code, response.reason
+        failure = STATUSES.get(status)
+        if isinstance(body, dict) and "error" in body:
+            said = str(body["error"])[:SHORT]
+        if failure is None:
+            server_error = status >= requests.codes.internal_server_error
+            failure = QueryFailure.HTTP_5XX if server_error else QueryFailure.HTTP_4XX
+        if isinstance(body, dict) and body.get("errorType") == "timeout":
+            failure = QueryFailure.TIMEOUT
+        return Answer(failure=failure, detail=f"{self.url} answered {status}: {said}")
+
+    def _answer(self, body: object, response: requests.Response) -> Answer:
+        data = body.get("data") if isinstance(body, dict) else None
+        if not isinstance(body, dict) or body.get("status") != "success" or data is None:
+            kind = response.headers.get("Content-Type", "something else").partition(";")[0]
+            detail = f"{self.url} answered with {kind}, not a query's result"
+            return Answer(failure=QueryFailure.BAD_JSON, detail=detail)
+        warnings = body.get("warnings") or (["partial"] if body.get("isPartial") else [])
+        if warnings:
+            detail = f"{self.url} gave a partial answer: {str(warnings[0])[:SHORT]}"
+            return Answer(failure=QueryFailure.PARTIAL, detail=detail)
+        result = data.get("resultType") if isinstance(data, dict) else None
+        if result != "vector":
+            detail = f"the expression gives a {result}; a rule needs a vector, one series a target"
+            return Answer(failure=QueryFailure.NOT_A_VECTOR, detail=detail)
+        try:
+            return Answer(tuple(_sample(each) for each in data["result"]))
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+            detail = f"{self.url} answered with a vector that cannot be read"
+            return Answer(failure=QueryFailure.BAD_JSON, detail=detail)
+
+
+def _sample(series: Mapping[str, object]) -> Sample:
+    metric = series["metric"]
+    if not isinstance(metric, dict):
+        raise TypeError(metric)
+    if "value" not in series:  # a native histogram is no number
+        return Sample(metric, nan)
+    value = series["value"]
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return Sample(metric, float(value[1]))
+
+
+def _cause(error: Exception) -> str:
+    """Return the innermost words of an error: the outer ones repeat the URL and an object's id."""
+    cause: BaseException = error
+    while cause.args and isinstance(cause.args[0], BaseException):
+        cause = cause.args[0]
+    reason = getattr(cause, "reason", None)
+    if isinstance(reason, BaseException):
+        cause = reason
+    origin: BaseException = cause.__cause__ or cause.__context__ or cause
+    strerror = getattr(origin, "strerror", None)
+    return str(strerror or str(cause).rpartition(": ")[2])[:SHORT]

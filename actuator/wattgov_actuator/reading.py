@@ -1,0 +1,138 @@
+"""What the actuator sees: samples from Prometheus, readings of knobs, and the moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Now, by two clocks, because the wall clock may jump."""
+
+    unix: float  # seconds; what sample times are compared with
+    steady: float  # seconds; what durations are measured with
+
+
+class QueryFailure(StrEnum):
+    """Why a query gave nothing; the label of `query_failures_total`."""
+
+    DOWN = "down"
+    TIMEOUT = "timeout"
+    DENIED = "denied"
+    BAD_QUERY = "bad_query"
+    HTTP_4XX = "http_4xx"
+    HTTP_5XX = "http_5xx"
+    BAD_JSON = "bad_json"
+    NOT_A_VECTOR = "not_a_vector"
+    PARTIAL = "partial"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One series of an instant vector."""
+
+    labels: Labels
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Prometheus said to one expression; with a failure there are no samples."""
+
+    samples: tuple[Sample, ...] = ()
+    failure: QueryFailure | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One device that a knob can turn, and how far it goes."""
+
+    knob: str
+    name: str  # what the journal and the metrics call it: the uuid of a GPU
+    labels: Labels  # how series name it
+    low: float
+    high: float
+    unit: str  # watts
+    resolution: float  # values nearer than this are the same value
+
+    def same(self, one: float, other: float) -> bool:
+        """Tell whether the device tells these two values apart."""
+        return abs(one - other) < self.resolution
+
+
+class Fault(StrEnum):
+    """Why a knob did not move; each is a Reason too."""
+
+    REFUSED = "refused"
+    UNSUPPORTED = "unsupported"
+    LOST = "lost"
+
+
+class KnobError(Exception):
+    """A knob could not be read or written; says why in a sentence."""
+
+    def __init__(self, fault: Fault, detail: str) -> None:
+        self.fault, self.detail = fault, detail
+        super().__init__(detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The targets a knob has on this machine, and what is to be said about the rest."""
+
+    targets: tuple[Target, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A knob's own setting, and the lower limit that something else may enforce."""
+
+    value: float
+    enforced: float | None = None
+
+
+class Knob(Protocol):
+    """One way to change the machine; methods raise KnobError."""
+
+    def probe(self) -> Probe:
+        """Return the targets of this machine; no driver means none, and a note."""
+
+    def read(self, target: str) -> InForce:
+        """Return what is set now."""
+
+    def write(self, target: str, value: float) -> None:
+        """Set *value*; only a read tells whether it took."""
+
+    def close(self) -> None:
+        """Let go of the driver."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The last failure at a target: a refused write, or a read that failed."""
+
+    fault: Fault
+    detail: str
+    steady: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One target at one moment, with what we hold on it."""
+
+    target: Target
+    current: float | None  # None: cannot be read, see trouble
+    prior: float | None = None  # the value before our first write; None: nothing of ours holds
+    changed: float | None = None  # steady seconds of our last change
+    conflict: str = ""  # a sentence, when somebody else has changed the value since
+    trouble: Trouble | None = None
+
+    @property
+    def base(self) -> float | None:
+        """The value without us: claims never loosen a knob beyond it."""
+        return self.current if self.prior is None else self.prior

@@ -1,0 +1,180 @@
+"""Rule files to rules; every mistake of every file at once."""
+
+import os
+import re
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from wattgov_actuator.rules import (
+    FRESHNESS,
+    STRATEGIES,
+    Bounds,
+    Group,
+    Kind,
+    Law,
+    LawForm,
+    Protect,
+    Rule,
+    RuleSet,
+    Sla,
+    Strategy,
+    Thermal,
+)
+from wattgov_actuator.strict import Fields, Invalid, Mistake, compose
+
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")  # safe as a label value, a file name and a heading
+LARGEST = 1 << 20  # bytes; a rule file is written by hand
+FASTEST_SECONDS = 1.0
+
+
+class _File:
+    """One file on its way to groups: what its parts need to know of the whole."""
+
+    def __init__(
+        self, name: str, laws: Mapping[str, LawForm], kinds: Mapping[str, Kind], taken: set[str]
+    ) -> None:
+        self.name, self.laws, self.kinds, self.taken = name, laws, kinds, taken
+        self.mistakes: list[Mistake] = []
+
+    def parse(self, text: str) -> tuple[tuple[Group, ...], bool]:
+        """Return the groups, and whether the file asks to enforce."""
+        fields = Fields(compose(text, self.name), self.name, self.mistakes, "the rule file")
+        fields.word("version", ["1"])
+        strategy = STRATEGIES[fields.word("strategy", list(STRATEGIES), "balanced")]
+        enforce = fields.flag("enforce", default=False)
+        groups = tuple(self._group(each, strategy) for each in fields.blocks("groups", "a group"))
+        fields.end()
+        return groups, enforce
+
+    def _group(self, fields: Fields, strategy: Strategy) -> Group:
+        name = self._unique(fields, "name", "group")
+        interval = fields.seconds("interval", 15.0, at_least=FASTEST_SECONDS)
+        block = fields.block("protect")
+        protect = Protect() if block is None else self._protect(block)
+        rules = [self._rule(each, strategy) for each in fields.blocks("rules", "a rule")]
+        fields.end()
+        return Group(name, interval, protect, tuple(rule for rule in rules if rule is not None))
+
+    def _protect(self, fields: Fields) -> Protect:
+        sla, thermal = fields.block("sla"), fields.block("thermal")
+        protect = Protect(
+            sla=None if sla is None else self._sla(sla),
+            thermal=None if thermal is None else self._thermal(thermal),
+            freshness=fields.text("freshness", FRESHNESS),
+            max_age_seconds=fields.seconds("max_age", 45.0, at_least=1.0),
+            hold_seconds=fields.seconds("hold", 120.0),
+        )
+        fields.end()
+        return protect
+
+    def _sla(self, fields: Fields) -> Sla:
+        fields.word("then", ["restore"], "restore")
+        sla = Sla(fields.text("expr"), fields.seconds("rearm", 60.0))
+        fields.end()
+        return sla
+
+    def _thermal(self, fields: Fields) -> Thermal:
+        then = fields.block("then")
+        if then is not None:
+            then.word("set", ["min"])
+            then.end()
+        thermal = Thermal(fields.text("expr"), fields.text("clear", "") or None)
+        fields.end()
+        return thermal
+
+    def _rule(self, fields: Fields, strategy: Strategy) -> Rule | None:
+        action, expr = self._unique(fields, "action", "rule"), fields.text("expr")
+        for_seconds = fields.seconds("for", 0.0)
+        cooldown = fields.seconds("cooldown", strategy.cooldown_seconds)
+        known = fields.one_of("knob", list(self.kinds))
+        knob = known or fields.word("knob", list(self.kinds))
+        bounds = _bounds(fields, knob, self.kinds[knob], strategy) if known else None
+        law = self._law(fields, knob, strategy, bounds)
+        if bounds is None:  # units and bounds mean nothing without the knob
+            fields.skip("min", "max", *(key for form in self.laws.values() for key in form.keys))
+        fields.end()
+        if bounds is None or law is None:
+            return None
+        return Rule(action, expr, knob, law, bounds, for_seconds, cooldown)
+
+    def _law(
+        self, fields: Fields, knob: str, strategy: Strategy, bounds: Bounds | None
+    ) -> Law | None:
+        keys = [key for form in self.laws.values() for key in form.keys]
+        given = [key for key in keys if key in fields]
+        if len(given) > 1:
+            fields.say(given[1], f"a rule has one law; give {' or '.join(given)}, not both")
+        elif not given and not fields.strange("min", "max", *keys):  # else the law is misspelt
+            fields.say(None, f"the rule says when, but not what to do; give {' or '.join(keys)}")
+        found: Law | None = None
+        for form in self.laws.values():
+            if bounds is not None:
+                found = form.parse(fields, knob, self.kinds[knob], strategy, bounds) or found
+        return found
+
+    def _unique(self, fields: Fields, key: str, what: str) -> str:
+        name = fields.text(key)
+        if key in fields and name and not NAME.fullmatch(name):
+            good = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_0123456789")[:63]
+            hint = f": did you mean '{good}'?" if good else ""
+            fields.say(key, f"{key} '{name}' may hold a-z, 0-9, _ and -, from a letter on{hint}")
+        elif key in fields and f"{what} {name}" in self.taken:
+            fields.say(key, f"there is another {what} called '{name}'; the name is its label")
+        self.taken.add(f"{what} {name}")
+        return name
+
+
+def _bounds(fields: Fields, knob: str, kind: Kind, strategy: Strategy) -> Bounds:
+    low = fields.quantity("min", kind.accepts, knob)
+    high = fields.quantity("max", kind.accepts, knob)
+    for key, bound in (("min", low), ("max", high)):
+        if bound is not None and bound.value <= 0:
+            fields.say(key, f"{key} must be above 0, found {bound}")
+        elif bound is not None and bound.unit == "percent" and bound.value > 100:  # noqa: PLR2004 (percent)
+            fields.say(key, f"{key} must be at most 100%, found {bound}")
+    floor = low or strategy.floor
+    if high is not None and floor.unit == high.unit and floor.value > high.value:
+        if low is None:
+            fields.say("max", f"max {high} is below the strategy's floor of {floor}; give a min")
+        else:
+            fields.say("min", f"min {low} is above max {high}")
+    return Bounds(floor, high)
+
+
+def load(paths: Sequence[Path], laws: Mapping[str, LawForm], kinds: Mapping[str, Kind]) -> RuleSet:
+    """Return the rules of all files together; raises Invalid with every mistake found."""
+    groups: list[Group] = []
+    enforce, taken, mistakes = [], set[str](), list[Mistake]()
+    for path in paths:
+        file = _File(str(path), laws, kinds, taken)
+        try:
+            found, wants = file.parse(_read(path))
+        except Invalid as error:
+            mistakes += error.mistakes
+            continue
+        mistakes += file.mistakes
+        groups += found
+        enforce.append(wants)
+    if mistakes:
+        raise Invalid(mistakes)
+    return RuleSet(tuple(groups), bool(enforce) and all(enforce))
+
+
+def _read(path: Path) -> str:
+    """Return the text of a file that only its owner can write; raises Invalid."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            raw = file.read(LARGEST + 1)
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise Invalid([Mistake(str(path), 1, 1, "not UTF-8 text")]) from None
+    except OSError as error:
+        raise Invalid([Mistake(str(path), 1, 1, f"cannot be read: {error.strerror}")]) from None
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        message = f"others can write this file, and with it this machine; run: chmod go-w {path}"
+        raise Invalid([Mistake(str(path), 1, 1, message)])
+    if len(raw) > LARGEST:
+        raise Invalid([Mistake(str(path), 1, 1, "larger than 1 MiB; is this a rule file?")])
+    return text

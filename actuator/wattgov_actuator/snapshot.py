@@ -1,0 +1,25 @@
+"""What the loop shows to the outside: one frozen value, replaced at the end of each tick."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wattgov_actuator.decision import Decision
+from wattgov_actuator.reading import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The actuator after its last tick."""
+
+    enforcing: bool
+    ticks: int = 0
+    tick_failures: int = 0
+    tick_seconds: float = 0.0  # of the last tick
+    decisions: tuple[Decision, ...] = ()  # the latest of each rule and target
+    counts: Mapping[tuple[str, str, str], int] = field(default_factory=dict)  # rule, knob, reason
+    readings: tuple[Reading, ...] = ()
+    wanted: Mapping[tuple[str, str], float] = field(default_factory=dict)  # by knob, target
+    open_undos: int = 0
+    last_success: float | None = None  # unix seconds of the last query that was answered
+    query_failures: Mapping[str, int] = field(default_factory=dict)  # by failure
+    rule_targets: Mapping[str, int] = field(default_factory=dict)  # by rule

@@ -1,0 +1,48 @@
+"""What a group's guards see at one target, from tick to tick."""
+
+from dataclasses import replace
+
+from wattgov_actuator.condition import State, View, judge_sla, judge_thermal
+from wattgov_actuator.decision import Watch
+from wattgov_actuator.rules import Group, Sla, Thermal
+
+
+def watch(group: Group, before: Watch, view: View) -> Watch:
+    """Return what is known of the guards of *group* now."""
+    after, protect = before, group.protect
+    if protect.thermal is not None:
+        after = _thermal(protect.thermal, protect.hold_seconds, after, view)
+    if protect.sla is not None:
+        after = _sla(protect.sla, after, view)
+    return after
+
+
+def _thermal(settings: Thermal, hold_seconds: float, before: Watch, view: View) -> Watch:
+    """Trip on what is true and fresh; let go on `clear`, or when nothing is known for too long."""
+    hot = judge_thermal(settings.expr, view)
+    if hot.state is State.TRUE:
+        return replace(before, hot=f"too hot: {hot.why}", hot_unknown_since=None)
+    if not before.hot:
+        return before
+    clear = hot if settings.clear is None else judge_thermal(settings.clear, view)
+    wanted = State.FALSE if settings.clear is None else State.TRUE
+    if hot.state is State.FALSE and clear.state is wanted:
+        return replace(before, hot="", hot_unknown_since=None)
+    if not hot.unknown and not clear.unknown:
+        return replace(before, hot_unknown_since=None)
+    now = view.now.steady
+    since = now if before.hot_unknown_since is None else before.hot_unknown_since
+    if now - since >= hold_seconds:  # the board protects itself without us
+        return replace(before, hot="", hot_unknown_since=None)
+    return replace(before, hot_unknown_since=since)
+
+
+def _sla(settings: Sla, before: Watch, view: View) -> Watch:
+    """Note a breach while it has a series, and since when the SLA cannot be judged."""
+    judged, now = judge_sla(settings.expr, view), view.now.steady
+    if judged.state is State.TRUE:
+        return replace(before, breach=judged.why, breached_at=now, sla_unknown_since=None)
+    if judged.unknown:
+        since = now if before.sla_unknown_since is None else before.sla_unknown_since
+        return replace(before, breach="", sla_unknown=judged.why, sla_unknown_since=since)
+    return replace(before, breach="", sla_unknown="", sla_unknown_since=None)

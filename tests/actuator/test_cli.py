@@ -1,0 +1,184 @@
+"""The command line: what it says and how it exits, in this process."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from actuator.fakes import FakePrometheus
+from testbed.nvml import VirtualGpus
+from wattgov_actuator import cli
+from wattgov_actuator.knobs import open_knob
+
+pytest_plugins = ["testbed.fixtures"]
+
+BAD = Path(__file__).parents[1] / "bad" / "three-at-once.yml"
+RULES = """
+version: 1
+groups:
+  - name: gpus
+    protect: {freshness: fresh}
+    rules:
+      - {action: trim, expr: quiet, knob: gpu_power_limit, step: -20W, min: 400W}
+"""
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    """Return a rule file."""
+    path = tmp_path / "rules.yml"
+    path.write_text(RULES)
+    return path
+
+
+def invoke(*arguments: object, **environment: str) -> Result:
+    """Run the command in this process."""
+    words = [str(each) for each in arguments]
+    return CliRunner().invoke(cli.main, words, env=environment, catch_exceptions=False)
+
+
+def test_help_is_light() -> None:
+    """It loads neither the driver's binding nor requests nor the metrics client."""
+    heavy = {"pynvml", "requests", "prometheus_client", "prometheus_api_client", "http.server"}
+    program = (
+        "import sys\nfrom click.testing import CliRunner\nfrom wattgov_actuator.cli import main\n"
+        "for command in ([], ['run'], ['plan'], ['check'], ['restore']):\n"
+        "    assert CliRunner().invoke(main, [*command, '--help']).exit_code == 0\n"
+        "print(*sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert set() == heavy & set(run.stdout.split())
+
+
+def test_check_says_what_it_read(rules: Path) -> None:
+    """The rules by name, and whether they would act."""
+    result = invoke("check", rules)
+
+    assert (0, "OK: trim; dry run unless --enforce\n") == (
+        result.exit_code,
+        result.stdout,
+    )
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_bad_rules_start_nothing(command: str, tmp_path: Path, server: FakePrometheus) -> None:
+    """All mistakes on stderr, status 2, no folder, no question asked."""
+    state = tmp_path / "state"
+    folder = ["--state-dir", state] if command == "run" else []
+    result = invoke(command, "--rules", BAD, "--prometheus", server.url, *folder)
+
+    assert (2, 3) == (result.exit_code, len(result.stderr.splitlines()))
+    assert not state.exists()
+    assert [] == server.asked
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--listen", "9471"], "'9471' is not HOST:PORT, such as 127.0.0.1:9471"),
+        (["--listen", ":9471"], "':9471' is not HOST:PORT"),
+        (["--listen", "127.0.0.1:99999"], "is not HOST:PORT"),
+        (["--prometheus", "localhost:9090"], "'localhost:9090' is not a URL"),
+    ],
+)
+def test_a_wrong_option_is_a_sentence(rules: Path, arguments: list[str], words: str) -> None:
+    """What was given, and what is wanted."""
+    result = invoke("run", "--rules", rules, *arguments)
+
+    assert 2 == result.exit_code
+    assert words in result.stderr
+
+
+def test_a_taken_port_is_a_sentence(rules: Path, tmp_path: Path) -> None:
+    """Before anything is written."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        where = f"127.0.0.1:{other.getsockname()[1]}"
+        result = invoke("run", "--rules", rules, "--state-dir", tmp_path, "--listen", where)
+
+    assert 1 == result.exit_code
+    assert f"cannot listen on {where}: Address already in use" in result.stderr
+
+
+def test_plan_shows_what_would_change(
+    rules: Path, server: FakePrometheus, gpus: VirtualGpus
+) -> None:
+    """A row for each rule and card; nothing is written."""
+    first, second, *_ = (target.name for target in open_knob("gpu_power_limit").probe().targets)
+    server.answers["quiet"] = [({"uuid": first}, 5.0)]
+    server.answers["fresh"] = lambda: [({"instance": "here"}, cli.now().unix)]
+    result = invoke("plan", "--rules", rules, PROM_URL=server.url)
+    rows = {line.split()[1]: line for line in result.stdout.splitlines()}
+
+    assert 0 == result.exit_code
+    assert "IN FORCE" in rows["TARGET"]
+    assert "700 W     680 W   would_apply  the value is 5, read 0 s ago" in rows[first]
+    assert "700 W     700 W   unchanged    none of the 1 series names it" in rows[second]
+    assert 700 == gpus.card(0).limit_watts
+
+
+def test_plan_works_with_prometheus_down(rules: Path, gpus: VirtualGpus) -> None:
+    """It says what is missing instead of failing."""
+    result = invoke("plan", "--rules", rules, "--prometheus", "http://127.0.0.1:9")
+
+    assert 0 == result.exit_code
+    assert gpus.count() == result.stdout.count("no_data")
+    assert "http://127.0.0.1:9 cannot be reached: Connection refused" in result.stdout
+
+
+def test_plan_takes_several_files(rules: Path, tmp_path: Path) -> None:
+    """With one --rules and a shell's glob, or with an option for each."""
+    second = tmp_path / "second.yml"
+    second.write_text(RULES.replace("gpus", "more").replace("trim", "trim-more"))
+    url = ["--prometheus", "http://127.0.0.1:9"]
+    for words in (["--rules", rules, second], ["--rules", rules, "--rules", second]):
+        result = invoke("plan", *words, *url)
+        assert {"RULE", "trim", "trim-more"} == {
+            line.split()[0] for line in result.stdout.splitlines()
+        }
+
+
+def test_restore_without_a_journal_says_so(tmp_path: Path) -> None:
+    """There is nothing to do, and that is no error."""
+    result = invoke("restore", "--state-dir", tmp_path)
+
+    assert (0, f"Nothing to put back: there is no journal in {tmp_path}\n") == (
+        result.exit_code,
+        result.stdout,
+    )
+
+
+def test_a_damaged_journal_is_a_sentence(rules: Path, tmp_path: Path) -> None:
+    """It may hold an undo, so nothing starts."""
+    (tmp_path / "journal.sqlite").write_bytes(b"garbage" * 1000)
+    for command in (["restore"], ["run", "--rules", rules]):
+        result = invoke(*command, "--state-dir", tmp_path)
+        assert 1 == result.exit_code
+        assert "journal.sqlite cannot be opened: file is not a database" in result.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(rules: Path) -> None:
+    """With its name."""
+    result = invoke("run", "--rules", rules, "--state-dir", "/dev/null/state")
+
+    assert (1, "/dev/null/state: Not a directory\n") == (result.exit_code, result.stderr)
+
+
+def test_the_state_folder_is_systemds_else_the_users() -> None:
+    """$STATE_DIRECTORY may name several; the first is ours."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STATE_DIRECTORY", "/var/lib/wattgov:/var/lib/other")
+        assert Path("/var/lib/wattgov") == cli.state_dir()
+        patch.delenv("STATE_DIRECTORY")
+        patch.setenv("HOME", "/home/ann")
+        assert Path("/home/ann/.local/state/wattgov") == cli.state_dir()

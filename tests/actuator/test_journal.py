@@ -1,0 +1,155 @@
+"""The journal: undos that survive, and decisions that cannot be rewritten."""
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from wattgov_actuator.decision import Decision, Input, Reason
+from wattgov_actuator.journal import Journal, JournalError, State
+
+DECISION = Decision(
+    group="gpus",
+    rule="trim",
+    knob="gpu_power_limit",
+    target="GPU-a",
+    unit="watts",
+    reason=Reason.APPLIED,
+    detail="because",
+    at=1000.0,
+    current=300.0,
+    wanted=280.0,
+    inputs=(Input("quiet", 5.0, 999.0),),
+)
+PLACE = ("gpu_power_limit", "GPU-a")
+
+
+def test_an_intention_is_on_disk_before_anything_is_written(tmp_path: Path) -> None:
+    """A second look at the file sees the prior value while the first still holds it open."""
+    journal = Journal(tmp_path)
+    journal.intend(DECISION, 280, 300)
+    other = Journal(tmp_path)
+    (undo,) = other.undos()
+
+    assert (300, None, 280, State.OPEN) == (undo.prior, undo.written, undo.intended, undo.state)
+    other.close()
+    journal.close()
+
+
+def test_the_prior_is_what_was_there_before_the_first_write(tmp_path: Path) -> None:
+    """Later writes change what is ours, not what is put back."""
+    journal = Journal(tmp_path)
+    journal.settle(journal.intend(DECISION, 280, 300), 280, DECISION)
+    journal.intend(DECISION, 260, 280)
+    journal.close()
+    again = Journal(tmp_path)
+    (undo,) = again.undos()
+
+    assert (300, (280, 260)) == (undo.prior, undo.ours)
+    again.close()
+
+
+def test_an_undo_that_is_closed_is_gone_and_the_next_one_is_new(tmp_path: Path) -> None:
+    """After a restore, the next prior is what is found then."""
+    journal = Journal(tmp_path)
+    undo = journal.intend(DECISION, 280, 300)
+    journal.end(undo, State.CLOSED, replace(DECISION, reason=Reason.RESTORED))
+
+    assert () == journal.undos()
+    assert 250 == journal.intend(DECISION, 230, 250).prior
+    journal.close()
+
+
+def test_a_conflict_outlives_a_restart(tmp_path: Path) -> None:
+    """What a person has set stays theirs, whoever starts again."""
+    journal = Journal(tmp_path)
+    undo = journal.intend(DECISION, 280, 300)
+    journal.end(undo, State.CONFLICT, replace(DECISION, detail="somebody set 250"))
+    journal.close()
+    again = Journal(tmp_path)
+    found = again.undo(*PLACE)
+
+    assert found is not None
+    assert (State.CONFLICT, "somebody set 250") == (found.state, found.note)
+    again.close()
+
+
+def test_a_decision_keeps_its_inputs_and_their_times(tmp_path: Path) -> None:
+    """That is what `why` is answered from later."""
+    journal = Journal(tmp_path)
+    journal.record((DECISION,))
+    (row,) = journal.decisions()
+
+    assert [{"name": "quiet", "value": 5.0, "sampled": 999.0}] == row["inputs"]
+    assert ("applied", 300.0, 280.0) == (row["reason"], row["current"], row["wanted"])
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    "meddling",
+    [
+        "UPDATE decision SET row = replace(row, '280', '290') WHERE id = 2",
+        "UPDATE decision SET reason = 'refused', previous = hash WHERE id = 2",
+        "DELETE FROM decision WHERE id = 2",
+    ],
+)
+def test_a_changed_row_breaks_the_chain(tmp_path: Path, meddling: str) -> None:
+    """Whoever edits the journal is found out."""
+    journal = Journal(tmp_path)
+    journal.record((DECISION,) * 4)
+
+    assert journal.broken() is None
+
+    with sqlite3.connect(journal.path) as db:
+        db.execute(meddling)
+    db.close()
+
+    assert journal.broken() in {2, 3}
+    journal.close()
+
+
+def test_old_decisions_are_dropped_and_open_undos_are_not(tmp_path: Path) -> None:
+    """The table is bounded; the chain of what is left still holds."""
+    journal = Journal(tmp_path, kept_decisions=10)
+    journal.intend(DECISION, 280, 300)
+    journal.record(tuple(replace(DECISION, at=float(at)) for at in range(25)))
+
+    assert [float(at) for at in range(15, 25)] == [row["at"] for row in journal.decisions()]
+    assert journal.broken() is None
+    assert 1 == len(journal.undos())
+    journal.close()
+
+
+@pytest.mark.parametrize("content", [b"not a database at all, but long enough to be one\n" * 40])
+def test_a_damaged_file_is_told(tmp_path: Path, content: bytes) -> None:
+    """It may hold an undo that cannot be read, so nothing goes on without a person."""
+    (tmp_path / "journal.sqlite").write_bytes(content)
+    with pytest.raises(JournalError, match=r"journal\.sqlite cannot be opened: file is not a"):
+        Journal(tmp_path)
+
+
+def test_a_file_of_another_version_is_told(tmp_path: Path) -> None:
+    """A newer program's journal is not guessed at."""
+    with sqlite3.connect(tmp_path / "journal.sqlite") as db:
+        db.execute("PRAGMA user_version = 9")
+    db.close()
+    with pytest.raises(JournalError, match="is of version 9, this program knows 1"):
+        Journal(tmp_path)
+
+
+def test_a_write_that_fails_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    """Disk and memory tell the same story after an error."""
+    journal = Journal(tmp_path)
+    blocker = sqlite3.connect(journal.path)
+    blocker.execute(
+        "CREATE TRIGGER full BEFORE INSERT ON undo BEGIN SELECT RAISE(FAIL, 'full'); END"
+    )
+    blocker.commit()
+    blocker.close()
+    with pytest.raises(JournalError, match="cannot be written: full"):
+        journal.intend(DECISION, 280, 300)
+
+    assert () == journal.undos()
+    journal.record((DECISION,))
+    journal.close()

@@ -1,0 +1,236 @@
+"""The whole command in a process of its own, on virtual cards and a faked Prometheus."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from actuator.fakes import FakePrometheus
+from testbed.nvml import Fault, VirtualGpus
+from wattgov_actuator.knobs import open_knob
+
+pytest_plugins = ["testbed.fixtures"]
+
+DEADLINE_SECONDS = 30
+RULES = """
+version: 1
+groups:
+  - name: gpus
+    interval: 1s
+    protect: {freshness: fresh, hold: 0s}
+    rules:
+      - {action: trim, expr: quiet, knob: gpu_power_limit, step: -100W, min: 500W, cooldown: 0s}
+"""
+
+
+def until(what: str, true: Callable[[], bool]) -> None:
+    """Wait until something is seen; fail with its name at the deadline."""
+    end = time.monotonic() + DEADLINE_SECONDS
+    while not true():
+        assert time.monotonic() < end, f"not seen in {DEADLINE_SECONDS} s: {what}"
+        time.sleep(0.02)
+
+
+class Actuator:
+    """The command, and what it is asked from outside."""
+
+    def __init__(self, folder: Path, url: str, gpus: VirtualGpus, *options: str) -> None:
+        self.log = folder / f"log-{len(list(folder.glob('log-*')))}"
+        words = ["run", "--rules", str(folder / "rules.yml"), "--prometheus", url, *options]
+        places = ["--state-dir", str(folder / "state"), "--listen", "127.0.0.1:0"]
+        path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "wattgov_actuator", *words, *places],
+                env={**os.environ, **gpus.environment(), **path},
+                stderr=log,
+            )
+
+    def ready(self) -> "Actuator":
+        """Wait for the first tick."""
+        until("a listener", lambda: "event=started" in self.log.read_text())
+        (line,) = (each for each in self.log.read_text().splitlines() if "event=started" in each)
+        self.url = "http://" + line.partition("listen=")[2].split()[0]
+        until("the first tick", lambda: bool(self.decisions()))
+        return self
+
+    def decisions(self) -> list[dict[str, object]]:
+        """Return the latest decisions."""
+        with urlopen(f"{self.url}/api/v1/decisions", timeout=10) as answer:
+            rows: list[dict[str, object]] = json.load(answer)["decisions"]
+        return rows
+
+    def reasons(self) -> list[object]:
+        """Return the reason of each card, in order."""
+        return [row["reason"] for row in self.decisions() if row["rule"] == "trim"]
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal, and return the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(DEADLINE_SECONDS)
+
+
+Start = Callable[..., Actuator]
+
+
+@pytest.fixture
+def start(tmp_path: Path, server: FakePrometheus, gpus: VirtualGpus) -> Iterator[Start]:
+    """Return a starter of actuators on four cards of which the first is quiet."""
+    first = open_knob("gpu_power_limit").probe().targets[0].name
+    server.answers["quiet"] = [({"uuid": first, "instance": "here"}, 5.0)]
+    server.answers["fresh"] = lambda: [({"instance": "here"}, time.time())]
+    (tmp_path / "rules.yml").write_text(RULES)
+    running: list[Actuator] = []
+
+    def started(*options: str) -> Actuator:
+        running.append(Actuator(tmp_path, server.url, gpus, *options))
+        return running[-1]
+
+    yield started
+    for each in running:
+        each.process.kill()
+        each.process.wait()
+
+
+def lowered(gpus: VirtualGpus) -> None:
+    """Wait until the first card is at the floor of its rule."""
+    until("the first card at 500 W", lambda: gpus.card(0).limit_watts == 500)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_puts_back_and_ends_well(
+    start: Start, gpus: VirtualGpus, number: signal.Signals
+) -> None:
+    """The cap goes down while it runs, and is back when it is gone."""
+    actuator = start("--enforce").ready()
+    lowered(gpus)
+
+    assert (0, 700) == (actuator.end(number), gpus.card(0).limit_watts)
+    assert 700 == gpus.card(1).limit_watts
+
+
+def test_after_kill_9_the_next_start_puts_back_first(start: Start, gpus: VirtualGpus) -> None:
+    """Also a dry run, before it has asked anybody anything."""
+    actuator = start("--enforce").ready()
+    lowered(gpus)
+
+    assert (-signal.SIGKILL, 500) == (actuator.end(signal.SIGKILL), gpus.card(0).limit_watts)
+
+    later = start().ready()
+
+    assert 700 == gpus.card(0).limit_watts
+    log = later.log.read_text()
+    assert log.index("reason=restored") < log.index("event=started")
+
+
+def test_after_kill_9_even_bad_rules_put_back(
+    start: Start, gpus: VirtualGpus, tmp_path: Path
+) -> None:
+    """Somebody edited the file in between; the card does not have to wait for that."""
+    actuator = start("--enforce").ready()
+    lowered(gpus)
+    actuator.end(signal.SIGKILL)
+    (tmp_path / "rules.yml").write_text("version: 1\n")
+    later = start("--enforce")
+
+    assert (2, 700) == (later.process.wait(DEADLINE_SECONDS), gpus.card(0).limit_watts)
+    assert "rules.yml:1:1: the rule file has no 'groups'" in later.log.read_text()
+
+
+def test_a_dry_run_writes_nothing(start: Start, gpus: VirtualGpus) -> None:
+    """It is the default."""
+    actuator = start().ready()
+    until("a dry decision", lambda: actuator.reasons()[0] == "would_apply")
+
+    assert 0 == actuator.end(signal.SIGTERM)
+    assert (700, 0) == (gpus.card(0).limit_watts, gpus.card(0).set_calls)
+
+
+def test_enforce_in_the_file_is_enough(start: Start, gpus: VirtualGpus, tmp_path: Path) -> None:
+    """The owner of the file decides."""
+    (tmp_path / "rules.yml").write_text(RULES.replace("version: 1", "version: 1\nenforce: true"))
+    start().ready()
+    lowered(gpus)
+
+
+def test_two_at_once_are_one_too_many(start: Start, gpus: VirtualGpus) -> None:
+    """The second says who is there, and touches nothing."""
+    first = start("--enforce").ready()
+    lowered(gpus)
+    second = start("--enforce")
+
+    assert 1 == second.process.wait(DEADLINE_SECONDS)
+    assert f"process {first.process.pid}" in second.log.read_text()
+    assert 500 == gpus.card(0).limit_watts
+
+
+def test_prometheus_may_die_and_come_back(
+    start: Start, gpus: VirtualGpus, server: FakePrometheus
+) -> None:
+    """What was claimed is put back after `hold`, here at once; then it goes on."""
+    actuator = start("--enforce").ready()
+    lowered(gpus)
+    quiet = server.answers.pop("fresh")
+    until("the prior limit", lambda: gpus.card(0).limit_watts == 700)
+    until("a reason", lambda: actuator.reasons()[0] == "no_data")
+    server.answers["fresh"] = quiet
+    lowered(gpus)
+
+    assert 0 == actuator.end(signal.SIGTERM)
+
+
+def test_a_person_at_the_card_is_respected(start: Start, gpus: VirtualGpus) -> None:
+    """Another program sets the limit: it is reported, and left alone to the end."""
+    actuator = start("--enforce").ready()
+    lowered(gpus)
+    knob = open_knob("gpu_power_limit")
+    knob.write(knob.probe().targets[0].name, 620)
+    until("the conflict", lambda: actuator.reasons()[0] == "conflict")
+
+    assert (0, 620) == (actuator.end(signal.SIGTERM), gpus.card(0).limit_watts)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"), [(Fault.READ_ONLY, "refused"), (Fault.LYING_SETTER, "refused")]
+)
+def test_a_card_that_does_not_obey_is_told(
+    start: Start, gpus: VirtualGpus, fault: Fault, reason: str
+) -> None:
+    """Whether it says no, or says yes and does nothing."""
+    gpus.set_fault(0, fault)
+    actuator = start("--enforce").ready()
+    until("the refusal", lambda: actuator.reasons()[0] == reason)
+
+    assert 0 == actuator.end(signal.SIGTERM)
+
+
+def test_a_lost_card_keeps_its_undo_and_restore_ends_it(
+    start: Start, gpus: VirtualGpus, tmp_path: Path
+) -> None:
+    """The status says that something is left; `restore` needs no Prometheus."""
+    actuator = start("--enforce").ready()
+    lowered(gpus)
+    gpus.set_fault(0, Fault.LOST)
+    until("the loss", lambda: "lost" in actuator.reasons())
+
+    assert 1 == actuator.end(signal.SIGTERM)
+
+    gpus.set_fault(0, Fault.LOST, on=False)
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    restored = subprocess.run(
+        [sys.executable, "-m", "wattgov_actuator", "restore", "--state-dir", tmp_path / "state"],
+        env={**os.environ, **gpus.environment(), **path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert restored.stdout.endswith(": 500 -> 700 watts, put back\n")
+    assert 700 == gpus.card(0).limit_watts

@@ -1,0 +1,170 @@
+"""The HTTP service: what it answers, and how."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from actuator.builders import NOW, reading
+from wattgov_actuator.decision import Decision, Input, Reason
+from wattgov_actuator.exposition import Exposition
+from wattgov_actuator.reading import QueryFailure
+from wattgov_actuator.service import Service
+from wattgov_actuator.snapshot import Snapshot
+
+DECISION = Decision(
+    group="gpus",
+    rule="trim",
+    knob="gpu_power_limit",
+    target="GPU-a",
+    unit="watts",
+    reason=Reason.VETOED_SLA,
+    detail="the SLA is breached: 0.9 chat",
+    at=NOW.unix,
+    current=300.0,
+    wanted=280.0,
+    inputs=(Input("quiet", 5.0, NOW.unix - 3),),
+)
+AT_WORK = Snapshot(
+    enforcing=True,
+    ticks=3,
+    tick_seconds=0.25,
+    decisions=(DECISION,),
+    counts={("trim", "gpu_power_limit", "vetoed_sla"): 2},
+    readings=(reading(280, prior=300), replace(reading(None), target=reading().target)),
+    wanted={("gpu_power_limit", "GPU-a"): 280.0},
+    open_undos=1,
+    last_success=NOW.unix - 7,
+    query_failures={"timeout": 4},
+    rule_targets={"trim": 1},
+)
+
+
+class Shown:
+    """A service on a free port, and what it shows."""
+
+    def __init__(self) -> None:
+        self.snapshot = Snapshot(enforcing=False)
+        registry: CollectorRegistry = Exposition(lambda: self.snapshot, lambda: NOW.unix).registry()
+        self.service = Service("127.0.0.1", 0, lambda: self.snapshot, registry)
+        host, port = self.service.address.rsplit(":", 1)
+        self.client = http.client.HTTPConnection(host, int(port), timeout=10)
+
+    def ask(self, path: str, method: str = "GET") -> tuple[int, str]:
+        """Return status and body, over one connection that is kept."""
+        self.client.request(method, path)
+        response = self.client.getresponse()
+        return response.status, response.read().decode()
+
+
+@pytest.fixture
+def shown() -> Iterator[Shown]:
+    """Return a running service that shows an actuator before its first tick."""
+    made = Shown()
+    with made.service:
+        yield made
+        made.client.close()
+
+
+def test_it_is_healthy_at_once_and_ready_after_the_first_tick(shown: Shown) -> None:
+    """A start-up can be awaited."""
+    assert (200, "healthy\n") == shown.ask("/-/healthy")
+    assert 503 == shown.ask("/-/ready")[0]
+
+    shown.snapshot = AT_WORK
+
+    assert (200, "ready\n") == shown.ask("/-/ready")
+
+
+def test_decisions_say_what_and_why(shown: Shown) -> None:
+    """The latest decision of each rule and target, with the meaning of its reason."""
+    shown.snapshot = AT_WORK
+    answer = json.loads(shown.ask("/api/v1/decisions?x=1")[1])
+    (row,) = answer["decisions"]
+
+    assert answer["enforcing"]
+    assert ("trim", "GPU-a", "vetoed_sla", 300, 280, "watts") == tuple(
+        row[name] for name in ("rule", "target", "reason", "current", "wanted", "unit")
+    )
+    assert "the SLA is breached: 0.9 chat" == row["detail"]
+    assert row["meaning"].startswith("The SLA is breached")
+    assert [{"name": "quiet", "value": 5.0, "sampled": NOW.unix - 3}] == row["inputs"]
+
+
+def test_metrics_are_what_the_contract_says(shown: Shown) -> None:
+    """Names, labels and values; a value that is not known has no series."""
+    shown.snapshot = AT_WORK
+    text = shown.ask("/metrics")[1]
+    samples = {
+        (
+            sample.name.removeprefix("wattgov_actuator_"),
+            *sorted(sample.labels.values()),
+        ): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    place = ("GPU-a", "gpu_power_limit", "watts")
+    failures: dict[tuple[str, ...], float] = {
+        ("query_failures_total", str(each)): 0.0 for each in QueryFailure
+    }
+    expected: dict[tuple[str, ...], float] = {
+        ("decisions_total", "gpu_power_limit", "trim", "vetoed_sla"): 2,
+        ("knob_wanted", *place): 280,
+        ("knob_in_force", *place): 280,
+        ("knob_prior", *place): 300,
+        ("open_undos",): 1,
+        ("enforcing",): 1,
+        ("last_query_success_timestamp_seconds",): NOW.unix - 7,
+        ("query_age_seconds",): 7,
+        **failures,
+        ("query_failures_total", "timeout"): 4,
+        ("rule_targets", "trim"): 1,
+        ("tick_seconds",): 0.25,
+        ("ticks_total", "ok"): 3,
+        ("ticks_total", "failed"): 0,
+    }
+
+    assert expected == samples
+
+
+def test_a_query_that_was_never_answered_has_no_age(shown: Shown) -> None:
+    """Nothing is made up before the first answer."""
+    assert "query_age" not in shown.ask("/metrics")[1]
+
+
+def test_one_connection_serves_many_scrapes(shown: Shown) -> None:
+    """HTTP/1.1, kept alive; HEAD has no body, and a wrong path says what there is."""
+    shown.ask("/metrics")
+    socket = shown.client.sock
+
+    assert (200, "") == shown.ask("/metrics", "HEAD")
+    assert 404 == shown.ask("/nothing")[0]
+    assert "/api/v1/decisions" in shown.ask("/")[1]
+    assert socket is shown.client.sock
+
+
+def test_what_changes_state_does_not_exist(shown: Shown) -> None:
+    """It only reads."""
+    assert 501 == shown.ask("/api/v1/restore", "POST")[0]
+
+
+def test_a_client_that_speaks_nonsense_harms_nobody(shown: Shown) -> None:
+    """The next one is answered."""
+    shown.client.connect()
+    shown.client.sock.sendall(b"\x16\x03\x01 no http\r\n\r\n")
+    with shown.client.sock.makefile("rb") as answer:
+        assert b"Bad request" in answer.read()
+    shown.client.close()
+
+    assert 200 == shown.ask("/-/healthy")[0]
+
+
+def test_a_taken_port_is_an_error_at_once(shown: Shown) -> None:
+    """Nothing else was started by then."""
+    port = int(shown.service.address.rsplit(":", 1)[1])
+    with pytest.raises(OSError, match="Address already in use"):
+        Service("127.0.0.1", port, lambda: AT_WORK, CollectorRegistry())

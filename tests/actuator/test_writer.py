@@ -1,0 +1,312 @@
+"""The cycle of a write, and the way back."""
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actuator.fakes import Clock, FileKnob
+from wattgov_actuator.decision import Decision, Reason
+from wattgov_actuator.hands import Hands
+from wattgov_actuator.journal import Journal, State
+from wattgov_actuator.reading import Fault
+from wattgov_actuator.writer import Writer
+
+KNOB = "gpu_power_limit"
+
+
+class Bench:
+    """A writer with its journal and its knob, which can be taken down and set up again."""
+
+    def __init__(self, folder: Path, knob: FileKnob) -> None:
+        self.folder, self.knob, self.clock = folder, knob, Clock()
+        folder.mkdir(exist_ok=True)
+        self.start()
+
+    def start(self) -> None:
+        """Open the journal and the knob."""
+        self.journal = Journal(self.folder)
+        self.writer = Writer(self.journal, Hands({KNOB: self.knob}.__getitem__), self.clock)
+
+    def restart(self) -> None:
+        """Come back as another process would."""
+        self.journal.close()
+        self.start()
+
+    def act(self, wanted: float, reason: Reason = Reason.APPLIED) -> Decision:
+        """Write one value, as decided on what is in force now."""
+        decision = Decision(
+            group="gpus",
+            rule="trim",
+            knob=KNOB,
+            target="GPU-a",
+            unit="watts",
+            reason=reason,
+            detail="because",
+            at=self.clock.unix,
+            current=self.knob.watts(),
+            wanted=wanted,
+            acts=True,
+        )
+        return self.writer.act(decision)
+
+    def state(self) -> State | None:
+        """Return the state of the card's undo."""
+        undo = self.journal.undo(KNOB, "GPU-a")
+        return None if undo is None else undo.state
+
+
+@pytest.fixture
+def bench(tmp_path: Path, knob: FileKnob) -> Iterator[Bench]:
+    """Return a bench with one card at 300 W."""
+    made = Bench(tmp_path / "state", knob)
+    yield made
+    made.journal.close()
+
+
+def test_a_write_is_journalled_read_back_and_undone(bench: Bench) -> None:
+    """There and back; the journal knows both."""
+    done = bench.act(280)
+
+    assert (Reason.APPLIED, 300) == (done.reason, done.prior)
+    assert 280 == bench.knob.watts()
+
+    (back,) = bench.writer.restore()
+
+    assert Reason.RESTORED == back.reason
+    assert 300 == bench.knob.watts()
+    assert ["applied", "restored"] == [row["reason"] for row in bench.journal.decisions()]
+    assert () == bench.journal.undos()
+
+
+@given(values=st.lists(st.floats(100, 400), max_size=6), prior=st.floats(100, 400))
+def test_restore_after_any_writes_is_the_identity(
+    tmp_path_factory: pytest.TempPathFactory, values: list[float], prior: float
+) -> None:
+    """However often and wherever it was set, the prior value comes back."""
+    folder = tmp_path_factory.mktemp("bench")
+    knob = FileKnob(folder / "cards")
+    knob.add(watts=prior)
+    bench = Bench(folder / "state", knob)
+    for value in values:
+        bench.act(value)
+    bench.writer.restore()
+
+    assert abs(prior - knob.watts()) < 1  # nearer than the card tells apart
+    assert () == bench.journal.undos()
+    bench.journal.close()
+
+
+def test_a_value_outside_the_hardware_is_never_written(bench: Bench) -> None:
+    """Whoever decides, the card's own range is the last word."""
+    bench.act(5)
+    bench.act(5000)
+
+    assert [("GPU-a", 100.0), ("GPU-a", 400.0)] == bench.knob.writes
+
+
+def test_a_setter_that_lies_is_found_out(bench: Bench) -> None:
+    """The return code said yes; the value that reads back says no."""
+    bench.knob.lies = True
+    done = bench.act(280)
+
+    assert Reason.REFUSED == done.reason
+    assert "the driver accepted 280 watts and still reads 300" == done.detail
+    assert () == bench.journal.undos()
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_a_refused_write_leaves_no_undo(bench: Bench, fault: Fault) -> None:
+    """What was not changed needs no putting back; the reason is the driver's."""
+    bench.knob.refuses = fault
+    done = bench.act(280)
+
+    assert (str(fault), "the card says no") == (done.reason, done.detail)
+    assert () == bench.journal.undos()
+    ((reading,), _) = bench.writer.observe([KNOB])
+    assert reading.trouble is not None
+    assert fault == reading.trouble.fault
+
+
+def test_a_second_write_that_is_refused_keeps_the_first_undo(bench: Bench) -> None:
+    """What is in force is still ours."""
+    bench.act(280)
+    bench.knob.refuses = Fault.REFUSED
+    bench.act(260)
+    undo = bench.journal.undo(KNOB, "GPU-a")
+
+    assert undo is not None
+    assert (300, (280,)) == (undo.prior, undo.ours)
+
+
+def test_a_value_that_a_person_set_is_respected(bench: Bench) -> None:
+    """It is reported, never overwritten, and it is not lost by a restart."""
+    bench.act(280)
+    (bench.knob.folder / "GPU-a").write_text("250")
+    ((reading,), _) = bench.writer.observe([KNOB])
+
+    assert reading.conflict.startswith("somebody set 250 watts after our 280")
+    for _ in range(2):
+        (left,) = bench.writer.restore()
+        assert (Reason.CONFLICT, 250) == (left.reason, bench.knob.watts())
+        bench.restart()
+    ((reading,), _) = bench.writer.observe([KNOB])
+    assert reading.conflict
+    assert 1 == len(bench.knob.writes)
+
+
+def test_restore_on_demand_ends_a_conflict(bench: Bench) -> None:
+    """A person says that rules may act again; the value stays, and is the next prior."""
+    bench.act(280)
+    (bench.knob.folder / "GPU-a").write_text("250")
+    (left,) = bench.writer.restore(give_up_conflicts=True)
+
+    assert (Reason.CONFLICT, 250) == (left.reason, bench.knob.watts())
+    ((reading,), _) = bench.writer.observe([KNOB])
+    assert ("", None) == (reading.conflict, reading.prior)
+    assert 250 == bench.act(230).prior
+
+
+def test_a_conflict_ends_when_the_prior_value_is_back(bench: Bench) -> None:
+    """Somebody has put back what we would have put back."""
+    bench.act(280)
+    (bench.knob.folder / "GPU-a").write_text("250")
+    bench.writer.observe([KNOB])
+    (bench.knob.folder / "GPU-a").write_text("300")
+    ((reading,), _) = bench.writer.observe([KNOB])
+
+    assert ("", None) == (reading.conflict, reading.prior)
+    assert () == bench.journal.undos()
+
+
+def test_a_change_between_deciding_and_writing_stops_the_write(bench: Bench) -> None:
+    """The decision was made on a value that is no more."""
+
+    def person(step: str) -> None:
+        if step == "read":
+            (bench.knob.folder / "GPU-a").write_text("222")
+
+    bench.knob.at = person
+    done = bench.act(280)
+
+    assert Reason.CONFLICT == done.reason
+    assert [] == bench.knob.writes
+
+
+def test_a_card_that_is_gone_keeps_its_undo(bench: Bench) -> None:
+    """It is put back when it comes back, also by a later process."""
+    bench.act(280)
+    bench.knob.gone.add("GPU-a")
+    (left,) = bench.writer.restore()
+    ((reading,), _) = bench.writer.observe([KNOB])
+
+    assert (Reason.LOST, State.OPEN) == (left.reason, bench.state())
+    assert (None, 300, Fault.LOST) == (
+        reading.current,
+        reading.prior,
+        reading.trouble and reading.trouble.fault,
+    )
+
+    bench.restart()
+    bench.knob.gone.clear()
+    bench.writer.restore()
+
+    assert 300 == bench.knob.watts()
+
+
+def test_a_journal_that_cannot_be_written_stops_every_write_but_the_last(bench: Bench) -> None:
+    """What could not be undone is not done; what can be undone still is."""
+    bench.act(280)
+    full(bench.journal.path)
+    done = bench.act(260)
+
+    assert Reason.UNJOURNALLED == done.reason
+    assert 280 == bench.knob.watts()
+
+    (back,) = bench.writer.restore()
+
+    assert Reason.RESTORED == back.reason
+    assert 300 == bench.knob.watts()
+
+
+def full(path: Path) -> None:
+    """Let every later write to the journal fail, as a full disk does."""
+    db = sqlite3.connect(path)
+    for table, change in (("undo", "UPDATE"), ("undo", "INSERT"), ("decision", "INSERT")):
+        db.execute(
+            f"CREATE TRIGGER full_{table}_{change} BEFORE {change} ON {table} "
+            "BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
+        )
+    db.close()
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_at_any_instant_what_is_on_disk_puts_the_card_back(tmp_path: Path, steps: int) -> None:
+    """Power may fail at any step of one write or two: the journal as it is then suffices.
+
+    The state folder and the card are copied at each step, and each copy is started anew.
+    """
+    copies: list[Path] = []
+    knob = FileKnob(tmp_path / "cards")
+    knob.add()
+
+    def photograph(step: str) -> None:
+        copy = tmp_path / f"{len(copies):02}-{step}"
+        copies.append(copy)
+        shutil.copytree(tmp_path / "state", copy / "state")
+        shutil.copytree(tmp_path / "cards", copy / "cards")
+
+    bench = Bench(tmp_path / "state", knob)
+    knob.at = photograph
+    for step in range(steps):
+        bench.act(280 - 20 * step)
+    photograph("end")
+    bench.writer.restore()
+    photograph("restored")
+    bench.journal.close()
+
+    assert 6 + 4 * steps == len(copies)
+    for copy in copies:
+        later = Bench(copy / "state", FileKnob(copy / "cards"))
+        reasons = {decision.reason for decision in later.writer.restore()}
+        assert (copy, 300, set()) == (copy, later.knob.watts(), reasons - {Reason.RESTORED})
+        assert () == later.journal.undos()
+        later.journal.close()
+
+
+def test_a_bug_at_one_card_does_not_keep_the_others_changed(bench: Bench) -> None:
+    """Whatever goes wrong while putting back, every card is tried."""
+    bench.act(280)
+    bench.knob.add("GPU-0")
+    bench.journal.intend(replace(bench.act(280), target="GPU-0"), 200, 300)
+
+    def bug(step: str) -> None:
+        if step == "read" and len(bench.knob.writes) == 1:
+            bench.knob.writes.append(("", 0))
+            raise ZeroDivisionError
+
+    bench.knob.at = bug
+    bench.knob.writes = bench.knob.writes[:1]
+    first, second = bench.writer.restore()
+
+    assert (Reason.LOST, Reason.RESTORED) == (first.reason, second.reason)
+    assert "ZeroDivisionError" in first.detail
+    assert 300 == bench.knob.watts()
+
+
+def test_a_knob_of_another_version_is_told(bench: Bench, tmp_path: Path) -> None:
+    """A journal may know knobs that this program does not have."""
+    bench.act(280)
+    bench.journal.close()
+    no_knobs: dict[str, FileKnob] = {}
+    journal = Journal(tmp_path / "state")
+    (left,) = Writer(journal, Hands(no_knobs.__getitem__), bench.clock).restore()
+
+    assert Reason.LOST == left.reason
+    assert "this version has no knob gpu_power_limit" in left.detail
+    journal.close()
