@@ -11,12 +11,12 @@ from wattgov_stack.layout import Ports
 TIMEOUT_SECONDS = 5.0
 
 QUERIES: Mapping[str, str] = {
-    "watts": "sum by (component) (rate(node_energy_joules_total[30s]))",
+    "watts": "sum by (component) (irate(node_energy_joules_total[30s]))",
     "idle": "sum by (component, basis) (node_idle_power_watts)",
     "sources": "energy_source_info",
     "off": "energy_source_up == 0",
-    "app_watts": "sum by (app) (rate(app_energy_joules_total[30s]))",
-    "app_cpus": "sum by (app) (rate(app_cpu_seconds_total[30s]))",
+    "app_watts": "sum by (app) (irate(app_energy_joules_total[30s]))",
+    "app_cpus": "sum by (app) (irate(app_cpu_seconds_total[30s]))",
     "requests": "sum by (app) (app:serving_requests:rate1m)",
     "joules": "app:joules_per_request:rate1m",
     "joules_target": "max by (app) (app_target_joules_per_request)",
@@ -27,7 +27,10 @@ QUERIES: Mapping[str, str] = {
     "unbooked": "max(instance_component:energy_unbooked_joules:ratio)",
     "alerts": 'ALERTS{alertstate="firing"}',
 }
-"""What the live table shows; names are those of docs/metrics.md and rules/recording/."""
+"""What the live table shows; names are those of docs/metrics.md and rules/recording/.
+
+Watts by `irate`: exact from the second scrape on, where `rate` needs a full window.
+"""
 
 
 @dataclass(frozen=True, slots=True)
