@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from wattgov_exporter.attribution import Use, attribute
+from wattgov_exporter.attribution import UNATTRIBUTED, Use, attribute
+from wattgov_exporter.composition import Composition
 from wattgov_exporter.idle import IdleModel
 from wattgov_exporter.ledger import Step
 from wattgov_exporter.reading import Component
@@ -42,6 +43,7 @@ class Books:
         self.node: dict[Component, float] = defaultdict(float)
         self.apps: dict[tuple[str, Component, str], float] = defaultdict(float)
         self.own_joules = 0.0
+        self.composition = Composition()
 
     def enter(
         self, steps: Iterable[Step], uses: Mapping[str, Use], own_share: float
@@ -51,7 +53,10 @@ class Books:
         *uses* is by device name; *own_share* is this exporter's part of the CPU time.
         """
         idle: dict[Component, list[Idle | None]] = defaultdict(list)
-        for device in _devices(steps):
+        devices = _devices(steps)
+        platform = [one for one in devices if one.component is Component.PLATFORM]
+        parts = [one for one in devices if one.component is not Component.PLATFORM]
+        for device in parts:
             use = uses.get(device.name, NOBODY)
             joules = device.joules
             rest = self._idle(device, use)
@@ -62,7 +67,16 @@ class Books:
                 self.apps[app, device.component, share] += part
             if device.component is Component.CPU:
                 self.own_joules += max(joules - (resting or 0.0), 0.0) * own_share
-        return {component: rest for component, parts in idle.items() if (rest := _together(parts))}
+        self._enter_rest(sum(device.joules for device in parts), platform)
+        return {component: rest for component, each in idle.items() if (rest := _together(each))}
+
+    def _enter_rest(self, parts_joules: float, platform: list[Device]) -> None:
+        """Add what the platform drew beside its parts: nobody's, and always there."""
+        self.composition = self.composition.parts(parts_joules)
+        for device in platform:
+            self.composition, joules = self.composition.platform(device.joules, device.seconds)
+            self.node[Component.REST] += joules
+            self.apps[UNATTRIBUTED, Component.REST, "idle"] += joules
 
     def _idle(self, device: Device, use: Use) -> Idle | None:
         """Return a device's idle power: configured, told by a model, else learned from it."""

@@ -70,6 +70,10 @@ class Collector:
         for name, answer in answers.items():
             if answer.readings is None:
                 continue
+            if name in self._good and self._good[name][1] == answer.at:
+                # A slow source's last answer, seen before: it stands, and adds nothing.
+                entered.update(key_of(energy.meter) for energy in answer.readings.energies)
+                continue
             self._good[name] = (answer.readings, answer.at, self._wall())
             for energy in answer.readings.energies:
                 step = self._ledger.enter(energy)
@@ -91,8 +95,12 @@ class Collector:
         self._ledger.forget(covered)
 
     def _fresh(self) -> dict[str, Readings]:
-        horizon = self._clock() - STALE_INTERVALS * self._interval
-        return {name: good[0] for name, good in self._good.items() if good[1] >= horizon}
+        now = self._clock()
+        age = {
+            poller.name: STALE_INTERVALS * max(self._interval, poller.interval_seconds)
+            for poller in self._pollers
+        }
+        return {name: good[0] for name, good in self._good.items() if now - good[1] <= age[name]}
 
     def _uses(self, activity: Activity, fresh: Iterable[Readings]) -> dict[str, Use]:
         """Return how each device was used: the CPUs by CPU time, a GPU by its processes' samples.
@@ -159,6 +167,7 @@ class Collector:
             app_last_active=dict(self._last_active),
             anomalies=dict(self._ledger.anomalies),
             own_joules=self._books.own_joules,
+            meter_ratio=self._books.composition.ratio,
         )
 
 

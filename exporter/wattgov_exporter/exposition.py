@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from wattgov_exporter.config import Config
-from wattgov_exporter.reading import Method, Reason
+from wattgov_exporter.reading import Component, Meter, Reason
 from wattgov_exporter.snapshot import Snapshot
 
 Row = tuple[tuple[str, ...], float]
@@ -59,15 +59,30 @@ def families(view: View) -> Iterator[Metric]:
 def _meters(view: View, *, joules: bool) -> Iterator[Row]:
     for state in view.snapshot.meters:
         meter = state.meter
-        if meter.component != "gpu":
+        if meter.component is not Component.GPU and not _is_platform(meter):
             value = state.joules if joules else state.watts
             yield (meter.package, meter.zone, meter.source), value
+
+
+def _platform(view: View, *, joules: bool) -> Iterator[Row]:
+    sums: dict[str, float] = {}
+    for state in view.snapshot.meters:
+        if _is_platform(state.meter):
+            value = state.joules if joules else state.watts
+            sums[state.meter.source] = sums.get(state.meter.source, 0.0) + value
+    for source, value in sums.items():
+        yield (source,), value
+
+
+def _is_platform(meter: Meter) -> bool:
+    """Tell a BMC's meter; RAPL's psys is the platform too, and is named with the CPU zones."""
+    return meter.component is Component.PLATFORM and meter.zone != "psys"
 
 
 def _gpu_joules(view: View) -> Iterator[Row]:
     for state in view.snapshot.meters:
         meter = state.meter
-        if meter.component == "gpu":
+        if meter.component is Component.GPU:
             yield (meter.package, meter.zone, meter.source), state.joules
 
 
@@ -108,9 +123,14 @@ def _by_app(field: str) -> Callable[[View], Iterator[Row]]:
 
 
 def _total_watts(view: View) -> Iterator[Row]:
-    methods = {chosen.method for chosen in view.snapshot.chosen.values()}
-    if methods:
-        yield ("model" if Method.ESTIMATED in methods else "sum",), view.snapshot.total_watts
+    if view.snapshot.total is not None:
+        basis, watts = view.snapshot.total
+        yield (basis,), watts
+
+
+def _meter_ratio(view: View) -> Iterator[Row]:
+    if view.snapshot.meter_ratio is not None:
+        yield ("sum", "platform"), view.snapshot.meter_ratio
 
 
 def _site(field: str, *labels: str) -> Callable[[View], Iterator[Row]]:
@@ -194,6 +214,24 @@ SERIES: tuple[Series, ...] = (
         _gpu_each("throttle_seconds"),
     ),
     Series(
+        "node_platform_energy_joules_total",
+        "Energy of the whole node as its BMC or power supplies see it.",
+        ("source",),
+        lambda view: _platform(view, joules=True),
+    ),
+    Series(
+        "node_platform_power_watts",
+        "Power of the whole node as its BMC or power supplies see it.",
+        ("source",),
+        lambda view: _platform(view, joules=False),
+    ),
+    Series(
+        "node_meter_ratio",
+        "Energy by meter a over energy by meter b, which cover the same, over ten minutes or so.",
+        ("a", "b"),
+        _meter_ratio,
+    ),
+    Series(
         "node_energy_joules_total",
         "Energy of the node by component, each joule once: what the apps' joules add up to.",
         ("component",),
@@ -201,7 +239,7 @@ SERIES: tuple[Series, ...] = (
     ),
     Series(
         "node_total_power_watts",
-        "Power of the node; basis sum: all parts metered, model: a part is estimated.",
+        "Power of the node; basis platform (its BMC), psys, sum (of metered parts), model.",
         ("basis",),
         _total_watts,
     ),

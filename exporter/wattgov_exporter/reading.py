@@ -51,8 +51,8 @@ class NoMeter(Exception):
 class Meter:
     """One energy counter.
 
-    *component* is None for a zone that overlaps others (core, uncore, psys): it is published,
-    never added to the node's total. *range_joules* is where the counter wraps, None if it does
+    *component* is None for a zone that overlaps others (core, uncore): it is published, never
+    added to the node's total. *range_joules* is where the counter wraps, None if it does
     not. *max_watts* is what this meter can plausibly show. *idle_watts* is given by a source that
     knows it (a model).
     """

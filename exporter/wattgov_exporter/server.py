@@ -109,7 +109,9 @@ def _landing(view: View | None) -> str:
         f"<tr><td>{html.escape(one.name)}<td>{one.reason.value}<td>{html.escape(one.detail)}"
         for one in (view.snapshot.sources if view else ())
     )
-    watts = f"{view.snapshot.total_watts:.1f} W now" if view else "no sample yet"
+    watts = (
+        f"{view.snapshot.total[1]:.1f} W now" if view and view.snapshot.total else "no sample yet"
+    )
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><title>Wattgov exporter</title>"
         "<style>body{font:16px/1.5 system-ui;margin:3rem auto;max-width:50rem}"

@@ -58,13 +58,33 @@ class Snapshot:
     app_last_active: dict[str, float] = field(default_factory=dict)
     anomalies: dict[tuple[str, str], int] = field(default_factory=dict)
     own_joules: float = 0.0
+    meter_ratio: float | None = None
 
     @property
-    def total_watts(self) -> float:
-        """Power of the chosen meters together, each joule once."""
+    def parts_watts(self) -> float:
+        """Power of the components that are metered one by one."""
+        return sum(self._watts(one) for one in self.chosen if one is not Component.PLATFORM)
+
+    @property
+    def total(self) -> tuple[str, float] | None:
+        """Power of the node, each joule once, and how that is composed; None without a meter.
+
+        `platform`: a BMC's; `psys`: the processor's figure for the whole board; `sum`: all parts
+        metered; `model`: a part is estimated. A platform that shows less than its parts is wrong.
+        """
+        parts = self.parts_watts
+        platform = self.chosen.get(Component.PLATFORM)
+        if platform is not None and (watts := self._watts(Component.PLATFORM)) >= max(parts, 1.0):
+            return "psys" if platform.source == "rapl" else "platform", watts
+        methods = {one.method for key, one in self.chosen.items() if key is not Component.PLATFORM}
+        if not methods:
+            return None
+        return "model" if Method.ESTIMATED in methods else "sum", parts
+
+    def _watts(self, component: Component) -> float:
+        source = self.chosen[component].source
         return sum(
             state.watts
             for state in self.meters
-            if state.meter.component in self.chosen
-            and self.chosen[state.meter.component].source == state.meter.source
+            if state.meter.component is component and state.meter.source == source
         )

@@ -15,7 +15,7 @@ def rapl(root: Path) -> Rapl:
 
 
 def test_zones_of_two_sockets(tmp_path: Path) -> None:
-    """Packages and memory are components, core and psys are not, the MMIO twin is left out."""
+    """Packages, memory and psys have components, core has none, the MMIO twin is left out."""
     readings = rapl(machine("xeon-2-sockets", tmp_path)).read()
 
     found = {
@@ -28,7 +28,7 @@ def test_zones_of_two_sockets(tmp_path: Path) -> None:
         ("0", "core"): (None, 100.0),
         ("1", "package"): (Component.CPU, 200.0),
         ("1", "dram"): (Component.DRAM, 60.0),
-        ("", "psys"): (None, 999.0),
+        ("", "psys"): (Component.PLATFORM, 999.0),
     } == found
 
 

@@ -20,8 +20,12 @@ from wattgov_exporter.reading import (
     Reason,
 )
 
-COMPONENTS = {"package": Component.CPU, "dram": Component.DRAM}
-"""core and uncore are inside package, psys holds them all: published, never added."""
+COMPONENTS = {
+    "package": Component.CPU,
+    "dram": Component.DRAM,
+    "psys": Component.PLATFORM,
+}
+"""core and uncore are inside package: published, never added. psys holds them all."""
 
 MAX_WATTS = 500.0
 """A package's plausible power where the kernel states less.
