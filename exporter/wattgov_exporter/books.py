@@ -10,6 +10,7 @@ from wattgov_exporter.idle import IdleModel
 from wattgov_exporter.ledger import Step
 from wattgov_exporter.reading import Component
 from wattgov_exporter.snapshot import Idle
+from wattgov_exporter.state import Totals
 
 NOBODY = Use(utilisation=0.0, activity={}, total=0.0, held={})
 
@@ -44,6 +45,17 @@ class Books:
         self.apps: dict[tuple[str, Component, str], float] = defaultdict(float)
         self.own_joules = 0.0
         self.composition = Composition()
+
+    def restore(self, totals: Totals) -> None:
+        """Go on from these totals."""
+        self.node.update({Component(key): value for (key,), value in totals.node.items()})
+        self.apps.update(
+            {
+                (app, Component(key), share): value
+                for (app, key, share), value in totals.apps.items()
+            }
+        )
+        self.own_joules = sum(totals.own.values())
 
     def enter(
         self, steps: Iterable[Step], uses: Mapping[str, Use], own_share: float

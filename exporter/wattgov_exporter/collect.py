@@ -11,6 +11,7 @@ from wattgov_exporter.poll import Answer, Poller
 from wattgov_exporter.reading import Component, GpuState, Meter, Readings
 from wattgov_exporter.snapshot import Chosen, Idle, MeterState, Snapshot, SourceState
 from wattgov_exporter.sources import Machine, configured
+from wattgov_exporter.state import Totals
 from wattgov_exporter.workloads import OTHER, Activity, Workloads
 
 WAIT_SHARE = 0.5
@@ -40,10 +41,33 @@ class Collector:
         self._books = Books(config.policy, config.idle_watts)
         self._good: dict[str, tuple[Readings, float, float]] = {}
         self._meters: dict[tuple[str, str, str], MeterState] = {}
+        self._earlier: Mapping[tuple[str, ...], float] = {}
         self._cpu_seconds: dict[str, float] = defaultdict(float)
         self._last_active: dict[str, float] = {}
         self._gpu_busy: dict[str, float] = {}
         self._looked = self._clock()
+
+    def restore(self, totals: Totals) -> None:
+        """Go on from these totals; before the first tick.
+
+        What the meters counted while nobody looked is not added: nobody saw who used it.
+        """
+        self._earlier = totals.meters
+        self._books.restore(totals)
+        self._cpu_seconds.update({app: value for (app,), value in totals.cpu_seconds.items()})
+
+    def totals(self) -> Totals:
+        """Return every counter, for `restore` after a restart."""
+        return Totals(
+            meters={**self._earlier, **{key: one.joules for key, one in self._meters.items()}},
+            node={(key.value,): value for key, value in self._books.node.items()},
+            apps={
+                (app, key.value, share): value
+                for (app, key, share), value in self._books.apps.items()
+            },
+            cpu_seconds={(app,): value for app, value in self._cpu_seconds.items()},
+            own={("exporter",): self._books.own_joules},
+        )
 
     def tick(self) -> Snapshot:
         """Ask all sources at once, wait for them a part of the interval, and account."""
@@ -81,7 +105,8 @@ class Collector:
                 entered.add(key)
                 component = step.meter.component
                 if component is None or chosen[component].source == name:
-                    before = self._meters[key].joules if key in self._meters else 0.0
+                    old = self._meters.get(key)
+                    before = old.joules if old else self._earlier.get(key, 0.0)
                     self._meters[key] = MeterState(step.meter, before + step.joules, step.watts)
                     yield step
 

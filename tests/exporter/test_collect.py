@@ -32,9 +32,14 @@ class Bench:
         self.ticks = {10: 0, 11: 0}
         self.live = True
         self._write()
+        self.collector = self.restarted()
+
+    def restarted(self) -> Collector:
+        """Return a new collector on this machine."""
         config = Config(INTERVAL_SECONDS, idle_watts={"cpu": 40.0}, apps=(CHAT,))
-        where = Machine(root / "sys", root / "proc", lambda: self.now, lambda: 1.7e9 + self.now)
-        self.collector = Collector(config, where, own_pid=11)
+        sysfs, proc = self.root / "sys", self.root / "proc"
+        where = Machine(sysfs, proc, lambda: self.now, lambda: 1.7e9 + self.now)
+        return Collector(config, where, own_pid=11)
 
     def _write(self) -> None:
         load(self.root / "proc", self.busy, self.idle)
@@ -155,3 +160,25 @@ def test_who_was_active(bench: Bench) -> None:
 
     assert worked == bench.second(chat=0.0).app_last_active["chat"]
     assert worked < bench.second().app_last_active["chat"]
+
+
+def test_totals_go_on_after_a_restart(bench: Bench) -> None:
+    """A new exporter with the old totals continues every counter, and the books still close."""
+    before = bench.second()
+    totals = bench.collector.totals()
+    bench.second(watts=400.0)  # counted by the hardware while nobody looks
+
+    again = bench.restarted()
+    again.restore(totals)
+    bench.collector = again
+    again.tick()
+    after = bench.second()
+
+    assert after.node_joules[Component.CPU] == pytest.approx(
+        before.node_joules[Component.CPU] + 200.0
+    )
+    for component, joules in after.node_joules.items():
+        assert math.isclose(joules, component_sum(after, component), rel_tol=1e-12)
+    assert after.app_cpu_seconds["chat"] == pytest.approx(before.app_cpu_seconds["chat"] + 0.5)
+    old = {one.meter: one.joules for one in before.meters}
+    assert all(one.joules >= old[one.meter] for one in after.meters if one.meter in old)

@@ -1,0 +1,82 @@
+"""Totals that survive a restart, in a file of the user's choice."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+VERSION = 1
+Table = dict[tuple[str, ...], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Every counter since the first start: joules and seconds, by the labels they are known by.
+
+    *meters* by source, package, zone; *node* by component; *apps* by app, component, share;
+    *cpu_seconds* by app; *own* holds the exporter's own joules.
+    """
+
+    meters: Table = field(default_factory=dict)
+    node: Table = field(default_factory=dict)
+    apps: Table = field(default_factory=dict)
+    cpu_seconds: Table = field(default_factory=dict)
+    own: Table = field(default_factory=dict)
+
+
+FIELDS = ("meters", "node", "apps", "cpu_seconds", "own")
+
+
+def load(path: Path, say: Callable[[str], None]) -> Totals:
+    """Return the totals in a file, none if there is none.
+
+    A file that cannot be understood is set aside under another name, and told: counters then start
+    at zero, which Prometheus takes for a restart.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Totals()
+    except (OSError, UnicodeDecodeError) as error:
+        say(f"{path}: cannot be read, counters start at zero: {error}")
+        return Totals()
+    try:
+        return _totals(json.loads(text))
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        aside = path.with_suffix(".bad")
+        try:
+            path.replace(aside)
+        except OSError as refused:
+            say(f"{path}: is no state file ({error}) and cannot be set aside: {refused}")
+        else:
+            say(f"{path}: is no state file ({error}); kept as {aside}, counters start at zero")
+        return Totals()
+
+
+def save(path: Path, totals: Totals) -> None:
+    """Put the totals on disk, whole or not at all; OSError when that cannot be done."""
+    body = {"version": VERSION} | {
+        name: [[*key, value] for key, value in getattr(totals, name).items()] for name in FIELDS
+    }
+    aside = path.with_suffix(".new")
+    with aside.open("w", encoding="utf-8") as file:
+        json.dump(body, file)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def _totals(body: Mapping[str, Any]) -> Totals:
+    if body["version"] != VERSION:
+        raise ValueError(f"version {body['version']}, this program knows {VERSION}")
+    return Totals(**{name: _table(body[name]) for name in FIELDS})
+
+
+def _table(rows: Iterable[Sequence[Any]]) -> Table:
+    table = {tuple(map(str, row[:-1])): float(row[-1]) for row in rows}
+    if not all(math.isfinite(value) and value >= 0 for value in table.values()):
+        raise ValueError("a counter is negative or not finite")
+    return table
