@@ -14,7 +14,8 @@ JOULES = st.floats(0, 1e15)
 
 def file_with(meters: str) -> str:
     """Return a state file whose meters are these."""
-    return f'{{"version": 1, "meters": {meters}, "node": [], "apps": [], "cpu_seconds": [], "own": []}}'
+    rest = '"node": [], "apps": [], "cpu_seconds": [], "own": []'
+    return f'{{"version": 1, "meters": {meters}, {rest}}}'
 
 
 @given(
