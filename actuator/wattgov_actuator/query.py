@@ -18,6 +18,7 @@ STATUSES = {  # 400 and 422 say that the expression cannot be parsed, or not be 
     403: QueryFailure.DENIED,
     422: QueryFailure.BAD_QUERY,
 }
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 SHORT = 160  # characters of a server's own words that fit a sentence
 
 
@@ -42,6 +43,8 @@ class Prometheus:
     def __init__(self, url: str, patience: Patience = Patience()) -> None:
         self._patience = patience
         self._session = requests.Session()
+        # A proxy of the environment does not lead back to this machine.
+        self._session.trust_env = urlsplit(url).hostname not in LOOPBACK
         # Its defaults retry a refused connection for 6 s and wait for ever for an answer.
         self._api = PrometheusConnect(
             url=url.rstrip("/"), session=self._session, retry=Retry(total=0, read=False)

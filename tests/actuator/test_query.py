@@ -157,3 +157,14 @@ def test_a_password_in_the_url_is_not_shown() -> None:
     source.close()
 
     assert "secret" not in answer.detail + source.url
+
+
+def test_a_proxy_is_not_asked_for_this_machine(
+    server: FakePrometheus, source: Prometheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy in the environment, meant for the way out, does not hide a local Prometheus."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    server.answers["up"] = [({}, 1.0)]
+
+    assert 1.0 == ask(source).samples[0].value

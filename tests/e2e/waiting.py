@@ -4,9 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-import requests
-
-from wattgov_stack.ask import query
+from wattgov_stack.ask import direct, query
 from wattgov_stack.layout import Ports
 
 LOOK_SECONDS = 0.1
@@ -28,7 +26,7 @@ class Asker:
     """Puts questions to one Prometheus."""
 
     def __init__(self, ports: Ports) -> None:
-        self._session = requests.Session()
+        self._session = direct()
         self._url = ports.url("prometheus")
 
     def one(self, expr: str) -> float | None:

@@ -1,8 +1,8 @@
 """The receiver takes what Alertmanager sends, and nothing else."""
 
 import pytest
-import requests
 
+from wattgov_stack.ask import direct
 from wattgov_stack.layout import LOOPBACK
 from wattgov_stack.webhook import Notice, Receiver
 
@@ -18,7 +18,7 @@ def test_a_notification_is_kept() -> None:
         ],
     }
     with Receiver((LOOPBACK, 0)) as receiver:
-        answer = requests.post(f"http://{LOOPBACK}:{receiver.server_port}", json=body, timeout=10)
+        answer = direct().post(f"http://{LOOPBACK}:{receiver.server_port}", json=body, timeout=10)
 
         assert 200 == answer.status_code
         assert [Notice("A", "firing", "s"), Notice("B", "resolved", "")] == receiver.notices
@@ -28,7 +28,7 @@ def test_a_notification_is_kept() -> None:
 def test_what_is_no_notification_is_refused(body: str) -> None:
     """It answers 400 and keeps nothing."""
     with Receiver((LOOPBACK, 0)) as receiver:
-        answer = requests.post(f"http://{LOOPBACK}:{receiver.server_port}", data=body, timeout=10)
+        answer = direct().post(f"http://{LOOPBACK}:{receiver.server_port}", data=body, timeout=10)
 
         assert 400 == answer.status_code
         assert [] == receiver.notices

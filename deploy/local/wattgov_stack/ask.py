@@ -54,6 +54,13 @@ class Facts:
         return {one.labels.get(label, ""): one.value for one in self.answers.get(query, ())}
 
 
+def direct() -> requests.Session:
+    """Return a session for loopback: a proxy of the environment is not asked."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
 def query(session: requests.Session, prometheus: str, expr: str) -> tuple[Sample, ...]:
     """Run one instant query; requests.RequestException or ValueError when there is no answer."""
     answer = session.get(

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from queue import Empty, SimpleQueue
 
-import requests
 from rich.console import Console
 from rich.live import Live
 
-from wattgov_stack.ask import look
+from wattgov_stack.ask import direct, look
 from wattgov_stack.stack import Stack
 from wattgov_stack.table import render
 
@@ -49,7 +48,7 @@ def show(
     done: Callable[[], bool] = lambda: False,
 ) -> None:
     """Redraw until told to stop or *done*; Trouble when a part of the stack ends by itself."""
-    session = requests.Session()
+    session = direct()
     console.print("waiting for the first two samples ...")
     while not look(session, stack.layout.ports).answers.get("watts"):
         stack.check()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import requests
 
+from wattgov_stack.ask import direct
 from wattgov_stack.trouble import Trouble
 
 READY_SECONDS = 60.0
@@ -92,7 +93,7 @@ class Process:
 
 def _answers(url: str) -> bool:
     try:
-        return requests.get(url, timeout=1).ok
+        return direct().get(url, timeout=1).ok
     except requests.RequestException:
         return False
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import requests
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from testbed import arrivals, nvml
 from wattgov_stack import configs
-from wattgov_stack.ask import look, query
+from wattgov_stack.ask import direct, look, query
 from wattgov_stack.layout import CHECKOUT, LOOPBACK, Layout, Ports
 from wattgov_stack.live import Stop, show
 from wattgov_stack.processes import Command
@@ -132,7 +131,7 @@ def _play(layout: Layout, lap_seconds: int, console: Console, stop: Stop) -> boo
             after = _lap(layout, lap_seconds) if not stop.asked else None
             if console.record and after is not None:
                 console.export_text(clear=True)
-                facts = look(requests.Session(), layout.ports)
+                facts = look(direct(), layout.ports)
                 console.print(render(facts, stack.notices, "make demo, governed"))
             stack.stop("actuator")
             back = [gpus.card(card).limit_watts for card in cards]
@@ -171,7 +170,7 @@ def _engine(layout: Layout, lap_seconds: int) -> Command:
 
 
 def _lap(layout: Layout, seconds: int) -> Lap:
-    session = requests.Session()
+    session = direct()
     values = {}
     for name, expr in QUERIES.items():
         answer = query(session, layout.ports.url("prometheus"), expr.replace("LAP", f"{seconds}s"))
