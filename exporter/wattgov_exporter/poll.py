@@ -75,11 +75,16 @@ class Poller:
         while True:
             self._asked.wait()
             self._asked.clear()
-            began = self._clock()
-            readings, reason, detail = _read(self._source)
-            now = self._clock()
-            self._answer = Answer(readings, reason, detail, now, now - began)
+            self._answer = read(self._source, self._clock)
             self._done.set()
+
+
+def read(source: Source, clock: Clock) -> Answer:
+    """Read a source now, on this thread; whatever it raises becomes a reason and a sentence."""
+    began = clock()
+    readings, reason, detail = _read(source)
+    now = clock()
+    return Answer(readings, reason, detail, now, now - began)
 
 
 def _read(source: Source) -> tuple[Readings | None, Reason, str]:

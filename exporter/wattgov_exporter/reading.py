@@ -118,11 +118,13 @@ class Source(Protocol):
     """A meter, or a family of them.
 
     *interval_seconds* is how often it is read; 0 means at every tick. A slow source (a BMC answers
-    in seconds) sets its own, and its last answer serves the ticks between.
+    in seconds) sets its own, and its last answer serves the ticks between. *expected_error* is a
+    sentence: how far off its joules may be, and who found that.
     """
 
     name: str
     interval_seconds: float
+    expected_error: str
 
     def read(self) -> Readings:
         """Read all meters now; raise NoMeter with the reason when there is nothing to read."""

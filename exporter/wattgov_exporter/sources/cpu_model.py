@@ -44,6 +44,10 @@ class CpuModel:
 
     name = "cpu_model"
     interval_seconds = 0.0
+    expected_error = (
+        "tens of per cent: it knows the load, not what the load is; TDP-like models "
+        "err by 27 to 37 % (arXiv 2506.14551)"
+    )
 
     def __init__(self, proc: Path, clock: Clock) -> None:
         self._proc = proc

@@ -1,0 +1,69 @@
+"""The doctor tells the truth: what is on, how it knows, what is off and what would help."""
+
+from pathlib import Path
+
+from plant import load, machine
+from wattgov_exporter.doctor import Finding, report
+from wattgov_exporter.poll import read
+from wattgov_exporter.reading import Source
+from wattgov_exporter.sources.cpu_model import CpuModel
+from wattgov_exporter.sources.rapl import Rapl
+
+
+class Clock:
+    """Seconds that pass when told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def examine(root: Path, clock: Clock, *sources: Source) -> list[str]:
+    """Read the sources twice, two seconds apart, with 10 busy CPU-seconds in between."""
+    load(root / "proc", 0, 0)
+    first = [read(source, clock) for source in sources]
+    clock.now += 2
+    load(root / "proc", 10, 0)
+    zone = root / "sys/class/powercap/intel-rapl:1/energy_uj"
+    if zone.exists():
+        zone.write_text("400000000\n")  # 200 J more
+    second = [read(source, clock) for source in sources]
+    return list(report([Finding(*one) for one in zip(sources, first, second, strict=True)]))
+
+
+def test_a_machine_with_meters(tmp_path: Path) -> None:
+    """Each zone has its watts; zones that overlap are said to be published only."""
+    root, clock = machine("xeon-2-sockets", tmp_path), Clock()
+
+    lines = examine(root, clock, Rapl(root / "sys", clock), CpuModel(root / "proc", clock))
+
+    assert "rapl        on" in lines
+    assert "            1 package: 100.0 W, measured" in lines
+    assert "            0 core: 0.0 W, measured, published only: it overlaps another zone" in lines
+    assert "cpu         is metered by rapl, measured" in lines
+    assert "            0 package: 20.5 W, estimated" in lines  # 10 busy seconds of Skylake in 2 s
+    assert any("expected error: tens of per cent" in line for line in lines)
+
+
+def test_a_machine_without(tmp_path: Path) -> None:
+    """Without RAPL the reason and the way out are there, and the estimate is labelled one."""
+    root, clock = machine("xeon-2-sockets", tmp_path), Clock()
+
+    lines = examine(root, clock, Rapl(tmp_path / "none", clock), CpuModel(root / "proc", clock))
+
+    assert "rapl        off: absent" in lines
+    assert any("intel_rapl_msr is not loaded" in line for line in lines)
+    assert "cpu         is metered by cpu_model, estimated" in lines
+    assert all(len(line) <= 100 for line in lines)
+
+
+def test_nothing_at_all(tmp_path: Path) -> None:
+    """A machine of which nothing can be told is told so."""
+    clock = Clock()
+
+    lines = examine(tmp_path, clock, Rapl(tmp_path / "none", clock))
+
+    assert "nothing on this machine can be metered or estimated" == lines[-1]
