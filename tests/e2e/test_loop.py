@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from waiting import Asker, until
 
 from plant import machine
 from testbed.nvml import VirtualGpus
+from waiting import Asker, until
 from wattgov_stack.layout import CHECKOUT, Layout, free_ports
 from wattgov_stack.stack import Stack
 

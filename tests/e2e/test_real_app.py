@@ -6,9 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from waiting import Asker
 
 from testbed.httpapp import drive
+from waiting import Asker
 from wattgov_stack import configs
 from wattgov_stack.layout import LOOPBACK, Layout, free_ports
 from wattgov_stack.processes import Command

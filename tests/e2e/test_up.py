@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from waiting import until
 
+from waiting import until
 from wattgov_stack.layout import LOOPBACK, Ports, check_ports, free_ports
 from wattgov_stack.trouble import Trouble
 
@@ -23,12 +23,22 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("prometheus", "alertmanag
 class Up:
     """A running `up`, and what it has printed so far."""
 
-    def __init__(self, state: Path, ports: Ports) -> None:
+    def __init__(self, state: Path, ports: Ports, *words: str) -> None:
         moved = [
             word for name, port in asdict(ports).items() for word in ("--port", f"{name}={port}")
         ]
         self.process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "wattgov_stack", "up", "--state", str(state), *moved],
+            [
+                sys.executable,
+                "-u",
+                "-m",
+                "wattgov_stack",
+                "up",
+                "--state",
+                str(state),
+                *moved,
+                *words,
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -119,4 +129,22 @@ def test_a_taken_port_is_a_sentence(tmp_path: Path, ports: Ports) -> None:
         r"Stop that, or move ours: make up UP='--port prometheus=NUMBER'",
         running.text,
     )
+    assert "ready after" not in running.text
+
+
+def test_mistakes_in_two_files_are_told_before_anything_starts(
+    tmp_path: Path, ports: Ports
+) -> None:
+    """A bad exporter.yml and a bad rule file: each mistake with its place, and nothing started."""
+    exporter, rules = tmp_path / "exporter.yml", tmp_path / "rules.yml"
+    exporter.write_text("version: 1\nintervall: 1s\n")
+    rules.write_text("version: 1\ngroupes: []\n")
+    words = ("--exporter-config", str(exporter), "--rules", str(rules))
+
+    running = Up(tmp_path / "state", ports, *words)
+
+    assert 1 == running.ended()
+    assert "Error: nothing was started:" in running.text
+    assert f"{exporter}:2:1: unknown key 'intervall'; did you mean 'interval'?" in running.text
+    assert f"{rules}:2:1: " in running.text
     assert "ready after" not in running.text

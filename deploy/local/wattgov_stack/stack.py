@@ -1,6 +1,7 @@
 """The four processes as one: start them in order, stop them in order."""
 
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -35,6 +36,7 @@ class Stack:
     def __enter__(self) -> Self:
         binaries = locate((PROMETHEUS, ALERTMANAGER), self._environment, self._say)
         check_ports(self.layout.ports)
+        check_inputs(self.layout)
         configs.write(self.layout)
         self.receiver = Receiver((LOOPBACK, self.layout.ports.alerts))
         self.receiver.__enter__()
@@ -86,6 +88,28 @@ class Stack:
     def start_actuator(self) -> Process:
         """Start the actuator; apart from the rest, so that a demo can measure without it first."""
         return self.start(actuator_command(self.layout, self._extra))
+
+
+def check_inputs(layout: Layout) -> None:
+    """Raise Trouble with every mistake of the user's files, before anything is started."""
+    checks = [("wattgov_exporter", [str(layout.exporter_config)])]
+    if layout.actuator_rules:
+        rules = [str(configs.trusted(one, layout.state)) for one in layout.actuator_rules]
+        checks.append(("wattgov_actuator", rules))
+    mistakes = [
+        done.stderr.strip()
+        for module, files in checks
+        if (
+            done := subprocess.run(
+                [sys.executable, "-m", module, "check", *files],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        ).returncode
+    ]
+    if mistakes:
+        raise Trouble("\n".join(["nothing was started:", *mistakes]))
 
 
 def commands(
