@@ -22,11 +22,13 @@ def machine(name: str, root: Path) -> Path:
 
 
 def process(proc: Path, pid: int, comm: str, ticks: int, **facts: str) -> None:
-    """Plant one process: *ticks* of CPU time; facts are started, cmdline, cgroup."""
+    """Plant one process: *ticks* of CPU time; facts: started, cmdline, cgroup, parent, reaped."""
     folder = proc / str(pid)
     folder.mkdir(parents=True, exist_ok=True)
     started = facts.get("started", "100")
-    fields = ["S", *["0"] * 10, str(ticks), "0", *["0"] * 6, started, *["0"] * 20]
+    used = [str(ticks), "0", facts.get("reaped", "0"), "0"]
+    parent = facts.get("parent", "0")
+    fields = ["S", parent, *["0"] * 9, *used, *["0"] * 4, started, *["0"] * 20]
     (folder / "stat").write_text(f"{pid} ({comm}) {' '.join(fields)}\n")
     (folder / "cmdline").write_text(facts.get("cmdline", comm).replace(" ", "\0"))
     (folder / "cgroup").write_text(f"0::{facts.get('cgroup', '/')}\n")

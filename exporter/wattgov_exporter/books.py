@@ -57,6 +57,11 @@ class Books:
         )
         self.own_joules = sum(totals.own.values())
 
+    def reconfigure(self, policy: str, idle_watts: Mapping[str, float]) -> None:
+        """Divide by another policy from now on; what was learned about rest stays."""
+        self._policy = policy
+        self._configured = idle_watts
+
     def enter(
         self, steps: Iterable[Step], uses: Mapping[str, Use], own_share: float
     ) -> dict[Component, Idle]:

@@ -4,6 +4,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -12,9 +14,34 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:  # the heavy half is imported when it is used: `--help` answers at once
+    from wattgov_exporter.collect import Collector
     from wattgov_exporter.config import Config
+    from wattgov_exporter.loop import Loaded
+    from wattgov_exporter.serving.web import WatchedWeb
+    from wattgov_exporter.snapshot import Snapshot
+    from wattgov_exporter.state import Keeper
 
 BAD_INPUT = 2
+DOCTOR_SECONDS = 2.0
+"""Between the doctor's two looks; the mean power over it is shown."""
+
+PATIENCE_SECONDS = 10.0
+RELOAD_SECONDS = 10.0
+"""A reload waits for the end of a tick, which waits for no source longer than its interval."""
+
+
+def _roots(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the two options that say where the machine is."""
+    for root, meaning in (("sys", "a host's tree in a container, or a recorded one"), ("proc", "")):
+        command = click.option(
+            f"--path.{root}fs",
+            f"{root}fs",
+            type=click.Path(path_type=Path),
+            default=Path(f"/{root}"),
+            show_default=True,
+            help=f"Root of {root}fs: {meaning}." if meaning else f"Root of {root}fs.",
+        )(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -36,74 +63,140 @@ def main() -> None:
     show_default="127.0.0.1:9470; the port may come from $PORT",
     help="Address and port to serve on.",
 )
+@_roots
 @click.option(
-    "--path.sysfs",
-    "sysfs",
+    "--web.config.file",
+    "web_file",
     type=click.Path(path_type=Path),
-    default=Path("/sys"),
-    show_default=True,
-    help="Root of sysfs: a host's tree in a container, or a recorded one.",
+    help="TLS, client certificates and passwords, in the format of the Prometheus exporters.",
 )
 @click.option(
-    "--path.procfs",
-    "procfs",
-    type=click.Path(path_type=Path),
-    default=Path("/proc"),
+    "--web.max-connections",
+    "connections",
+    type=click.IntRange(1, 10_000),
+    default=64,
     show_default=True,
-    help="Root of procfs.",
+    help="Scrapers and browsers at once; when all are taken, who is idle longest makes room.",
 )
-def run(config_file: Path | None, listen: str, sysfs: Path, procfs: Path) -> None:
-    """Sample the meters in the background and serve /metrics."""
-    config = _load(config_file)
-    host, port = _address(listen)
-    from wattgov_exporter.collect import Collector  # noqa: PLC0415  see above
-    from wattgov_exporter.exposition import Own, View  # noqa: PLC0415
-    from wattgov_exporter.server import Pages, Server  # noqa: PLC0415
-    from wattgov_exporter.sources import Machine  # noqa: PLC0415
+def run(
+    *,
+    config_file: Path | None,
+    listen: str,
+    sysfs: Path,
+    procfs: Path,
+    web_file: Path | None,
+    connections: int,
+) -> None:
+    """Sample the meters in the background and serve /metrics.
 
-    # Not an Event: its lock may be held by the very wait that the signal interrupts.
-    stop: SimpleQueue[int] = SimpleQueue()
+    SIGHUP, or POST to /-/reload from this host or with a login, reads the configuration again;
+    a bad one is told and not used, and no total is lost.
+    """
+    loaded = _load(config_file)
+    host, port = _address(listen)
+    from wattgov_exporter.collect import Collector  # noqa: PLC0415
+    from wattgov_exporter.exposition import Own, Reloads, View  # noqa: PLC0415
+    from wattgov_exporter.loop import Ask, Events, Loop  # noqa: PLC0415
+    from wattgov_exporter.serving.answers import Answers  # noqa: PLC0415  see above
+    from wattgov_exporter.serving.pages import Pages  # noqa: PLC0415
+    from wattgov_exporter.serving.server import Server  # noqa: PLC0415
+    from wattgov_exporter.serving.wire import Limits, Seats  # noqa: PLC0415
+    from wattgov_exporter.sources import SOURCES, Machine  # noqa: PLC0415
+
+    events: Events = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: stop.put(number))
-    pages = Pages()
-    sampled = [-1e9]
+        signal.signal(number, lambda *_: events.put(None))
+    signal.signal(signal.SIGHUP, lambda *_: events.put(Ask()))
+    web = _web(web_file)
+    pages = Pages(time.monotonic)
+    seats = Seats(Limits(connections), time.monotonic)
+
+    def ask() -> list[str] | None:
+        wish = Ask()
+        events.put(wish)
+        try:
+            return wish.answer.get(timeout=RELOAD_SECONDS)
+        except Empty:
+            return None
+
+    def publish(snapshot: "Snapshot", config: "Config", reloads: Reloads) -> None:
+        told = replace(reloads, web_failures=web.failures)
+        own = Own(version("wattgov"), time.process_time(), told)
+        pages.publish(View(snapshot, config, own))
+        if keeper is not None and keeper.due:
+            keeper.save(collector.totals())
+
     try:
-        server = Server(
-            (host, port), pages, lambda: time.monotonic() - sampled[0] < 3 * config.interval_seconds
-        )
+        server = Server((host, port), Answers(pages, ask), seats, web)
     except OSError as error:
         raise click.ClickException(
             f"cannot listen on {listen}: {error.strerror}; stop what listens there, "
             "or choose another address with --listen"
         ) from error
     machine = Machine(sysfs, procfs, time.monotonic, time.time)
-    collector = Collector(config, machine, os.getpid())
+    collector = Collector(loaded.config, machine, os.getpid())
+    keeper = _keeper(collector, loaded.config)
     threading.Thread(target=server.serve_forever, daemon=True, name="http").start()
-    click.echo(f"wattgov-exporter serves http://{host}:{server.server_port}/metrics", err=True)
-    due = time.monotonic()
-    while True:
-        try:
-            snapshot = collector.tick()
-        except OSError as error:
-            click.echo(f"tick skipped: cannot read {procfs}: {error}", err=True)
-        else:
-            pages.publish(View(snapshot, config, Own(version("wattgov"), time.process_time())))
-            sampled[0] = time.monotonic()
-        # After a pause (suspend, a stopped process) go on from now; do not catch up.
-        due = max(due + config.interval_seconds, time.monotonic())
-        try:
-            stop.get(timeout=max(due - time.monotonic(), 0.0))
-        except Empty:
-            continue
-        break
+    scheme = "https" if web.current().tls else "http"
+    shown = f"[{host}]" if ":" in host else host
+    _log(f"wattgov-exporter serves {scheme}://{shown}:{server.port}/metrics")
+    loop = Loop(
+        collector,
+        loaded,
+        publish,
+        path=config_file,
+        sources=SOURCES,
+        monotonic=time.monotonic,
+        wall=time.time,
+        log=_log,
+    )
+    loop.run(events)
+    if keeper is not None:
+        keeper.save(collector.totals())
+    collector.close()
     server.shutdown()
+    server.server_close()
+
+
+@main.command()
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="exporter.yml, if there is one.",
+)
+@_roots
+def doctor(config_file: Path | None, sysfs: Path, procfs: Path) -> None:
+    """Try each source; tell what is on, how far off it may be, and what would turn on the rest."""
+    config = _load(config_file).config
+    from wattgov_exporter.doctor import Finding, report  # noqa: PLC0415
+    from wattgov_exporter.poll import Poller  # noqa: PLC0415
+    from wattgov_exporter.sources import Machine, configured  # noqa: PLC0415
+
+    machine = Machine(sysfs, procfs, time.monotonic, time.time)
+    sources = configured(machine, config.sources)
+    pollers = [Poller(source, time.monotonic) for source in sources]
+    for poller in pollers:
+        poller.start()
+    answers = []
+    for pause in (DOCTOR_SECONDS, 0.0):
+        for poller in pollers:
+            poller.ask()
+        end = time.monotonic() + PATIENCE_SECONDS
+        answers.append([poller.wait(max(end - time.monotonic(), 0.0)) for poller in pollers])
+        time.sleep(pause)
+    findings = [Finding(*one) for one in zip(sources, *answers, strict=True)]
+    for line in report(findings):
+        click.echo(line)
+    for poller in pollers:
+        poller.close()
 
 
 @main.command()
 @click.argument("config_file", metavar="FILE", type=click.Path(path_type=Path))
 def check(config_file: Path) -> None:
     """Check an exporter.yml; every mistake is told with its line and column."""
-    config = _load(config_file)
+    config = _load(config_file).config
     click.echo(
         f"{config_file}: good; {len(config.apps)} apps, every {config.interval_seconds:g} s, "
         f"policy {config.policy}"
@@ -124,21 +217,47 @@ def assets(folder: Path) -> None:
         click.echo(path)
 
 
-def _load(path: Path | None) -> "Config":
-    from wattgov_exporter.config import Config, load  # noqa: PLC0415
-    from wattgov_exporter.fields import Invalid  # noqa: PLC0415
+def _keeper(collector: "Collector", config: "Config") -> "Keeper | None":
+    """Have the collector go on from its saved totals, where a state file is wanted."""
+    from wattgov_exporter.state import Keeper, load  # noqa: PLC0415
+
+    if config.state_file is None:
+        return None
+    collector.restore(load(config.state_file, _log))
+    return Keeper(config.state_file, time.monotonic, _log)
+
+
+def _load(path: Path | None) -> "Loaded":
+    from wattgov_exporter.fields import Invalid, mistakes_of  # noqa: PLC0415
+    from wattgov_exporter.loop import Loaded, read  # noqa: PLC0415
     from wattgov_exporter.sources import SOURCES  # noqa: PLC0415
 
     if path is None:
-        return Config()
+        return Loaded()
     try:
-        return load(path, SOURCES)
-    except Invalid as invalid:
-        for mistake in invalid.mistakes:
-            click.echo(mistake, err=True)
-    except OSError as error:
-        click.echo(f"{path}: cannot be read: {error.strerror}", err=True)
-    raise SystemExit(BAD_INPUT)
+        return read(path, SOURCES)
+    except (Invalid, OSError) as error:
+        raise _bad_input(mistakes_of(path, error)) from error
+
+
+def _web(path: Path | None) -> "WatchedWeb":
+    from wattgov_exporter.fields import Invalid, mistakes_of  # noqa: PLC0415
+    from wattgov_exporter.serving.web import WatchedWeb  # noqa: PLC0415
+
+    try:
+        return WatchedWeb(path, time.monotonic, _log)
+    except (Invalid, OSError) as error:
+        raise _bad_input(mistakes_of(path or Path(), error)) from error
+
+
+def _bad_input(mistakes: list[str]) -> SystemExit:
+    for mistake in mistakes:
+        _log(mistake)
+    return SystemExit(BAD_INPUT)
+
+
+def _log(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _address(listen: str) -> tuple[str, int]:

@@ -3,16 +3,17 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from wattgov_exporter.apps.workloads import OTHER, Activity, Workloads
 from wattgov_exporter.attribution import Use
 from wattgov_exporter.books import Books
 from wattgov_exporter.config import Config
+from wattgov_exporter.folding import Folding
 from wattgov_exporter.ledger import Ledger, Step, key_of
 from wattgov_exporter.poll import Answer, Poller
-from wattgov_exporter.reading import Component, GpuState, Meter, Readings
+from wattgov_exporter.reading import Component, GpuState, Meter, Method, Readings
 from wattgov_exporter.snapshot import Chosen, Idle, MeterState, Snapshot, SourceState
 from wattgov_exporter.sources import Machine, configured
 from wattgov_exporter.state import Totals
-from wattgov_exporter.workloads import OTHER, Activity, Workloads
 
 WAIT_SHARE = 0.5
 """The part of an interval that a tick waits for its sources."""
@@ -36,7 +37,15 @@ class Collector:
         ]
         for poller in self._pollers:
             poller.start()
-        self._workloads = Workloads(machine.proc, config.apps, own_pid)
+        budget = config.budget
+        self._workloads = Workloads(
+            machine.proc,
+            config.apps,
+            own_pid,
+            by=config.apps_by,
+            label_bytes=budget.label_length,
+        )
+        self._folding = Folding({app.name for app in config.apps}, budget.apps)
         self._ledger = Ledger()
         self._books = Books(config.policy, config.idle_watts)
         self._good: dict[str, tuple[Readings, float, float]] = {}
@@ -55,6 +64,7 @@ class Collector:
         self._earlier = totals.meters
         self._books.restore(totals)
         self._cpu_seconds.update({app: value for (app,), value in totals.cpu_seconds.items()})
+        self._folding.restore(self._cpu_seconds)
 
     def totals(self) -> Totals:
         """Return every counter, for `restore` after a restart."""
@@ -68,6 +78,19 @@ class Collector:
             cpu_seconds={(app,): value for app, value in self._cpu_seconds.items()},
             own={("exporter",): self._books.own_joules},
         )
+
+    def reconfigure(self, config: Config) -> None:
+        """Go on with another configuration; every total stays, and so do the sources."""
+        self._interval = config.interval_seconds
+        budget = config.budget
+        self._workloads.reconfigure(config.apps, config.apps_by, budget.label_length)
+        self._folding.reconfigure({app.name for app in config.apps}, budget.apps)
+        self._books.reconfigure(config.policy, config.idle_watts)
+
+    def close(self) -> None:
+        """Let the sources go; after the last tick."""
+        for poller in self._pollers:
+            poller.close()
 
     def tick(self) -> Snapshot:
         """Ask all sources at once, wait for them a part of the interval, and account."""
@@ -84,6 +107,9 @@ class Collector:
         uses = self._uses(activity, fresh.values())
         idle = self._books.enter(steps, uses, activity.own_share)
         self._follow_apps(activity, fresh.values())
+        self._folding.settle(self._looked, activity.processes, self._books.apps)
+        self._folding.fold(self._cpu_seconds)
+        self._folding.fold(self._last_active, max)
         return self._snapshot(answers, chosen, idle, activity, fresh)
 
     def _steps(
@@ -104,10 +130,12 @@ class Collector:
                 key = key_of(step.meter)
                 entered.add(key)
                 component = step.meter.component
-                if component is None or chosen[component].source == name:
+                if component is None or _counts(chosen.get(component), name):
                     old = self._meters.get(key)
                     before = old.joules if old else self._earlier.get(key, 0.0)
-                    self._meters[key] = MeterState(step.meter, before + step.joules, step.watts)
+                    # A peer that caches shows one value for a while: the power from before stands.
+                    watts = old.watts if old and step.seconds == 0 else step.watts
+                    self._meters[key] = MeterState(step.meter, before + step.joules, watts)
                     yield step
 
         def covered(meter: Meter) -> bool:
@@ -165,13 +193,18 @@ class Collector:
         activity: Activity,
         fresh: Mapping[str, Readings],
     ) -> Snapshot:
+        gpu_source = _gpu_source(chosen, fresh)
         seen = {key_of(energy.meter) for one in fresh.values() for energy in one.energies}
         memory: dict[str, float] = defaultdict(float)
         for use in (use for one in fresh.values() for use in one.gpu_uses):
             memory[activity.pid_apps.get(use.pid, OTHER)] += use.memory_bytes
+        processes = dict(activity.processes)
+        self._folding.fold(memory)
+        self._folding.fold(processes)
         return Snapshot(
             meters=tuple(state for key, state in self._meters.items() if key in seen),
-            gpus=tuple(gpu for one in fresh.values() for gpu in one.gpus),
+            gpus=fresh[gpu_source].gpus if gpu_source else (),
+            gpu_source=gpu_source,
             sources=tuple(
                 SourceState(
                     name=name,
@@ -187,7 +220,7 @@ class Collector:
             idle=idle,
             app_joules=dict(self._books.apps),
             app_cpu_seconds=dict(self._cpu_seconds),
-            app_processes=activity.processes,
+            app_processes=processes,
             app_gpu_memory_bytes=dict(memory),
             app_last_active=dict(self._last_active),
             anomalies=dict(self._ledger.anomalies),
@@ -197,14 +230,35 @@ class Collector:
 
 
 def choose(answers: Mapping[str, Answer]) -> dict[Component, Chosen]:
-    """Return for each component its meter: the first source, in order of preference, that reads."""
+    """Return for each component its meter: the first source, in order of preference, that reads.
+
+    An estimate of what another chosen meter covers is left out: its joules are counted there.
+    """
     chosen: dict[Component, Chosen] = {}
+    covered: set[Component] = set()
     for name, answer in answers.items():
         for energy in answer.readings.energies if answer.readings else ():
-            component = energy.meter.component
-            if component is not None:
-                chosen.setdefault(component, Chosen(name, energy.meter.method))
-    return chosen
+            meter = energy.meter
+            if meter.component is None:
+                continue
+            if chosen.setdefault(meter.component, Chosen(name, meter.method)).source == name:
+                covered |= meter.covers
+    return {
+        component: one
+        for component, one in chosen.items()
+        if not (component in covered and one.method is Method.ESTIMATED)
+    }
+
+
+def _gpu_source(chosen: Mapping[Component, Chosen], fresh: Mapping[str, Readings]) -> str:
+    """Return whose gauges of the GPUs are shown; two sources may see one card."""
+    first = chosen.get(Component.GPU)
+    names = [first.source if first else "", *fresh]
+    return next((name for name in names if name in fresh and fresh[name].gpus), "")
+
+
+def _counts(meter: Chosen | None, source: str) -> bool:
+    return meter is not None and meter.source == source
 
 
 def _gpu_use(

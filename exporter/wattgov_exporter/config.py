@@ -11,6 +11,7 @@ from wattgov_exporter import fields
 from wattgov_exporter.fields import Field, Invalid, Mistake, Reader
 
 POLICIES = ("capacity", "dynamic", "full")
+APPS_BY = ("pod", "container", "unit", "slurm", "command")
 KINDS = ("dcgm", "node", "kepler", "scaphandre")
 APP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}")
 
@@ -86,6 +87,14 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """How many apps have series of their own, and how long an automatic name may be, in bytes."""
+
+    apps: int = 100
+    label_length: int = 128
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole file; every field has a default, so no file is needed to start."""
 
@@ -95,6 +104,9 @@ class Config:
     site: Site = field(default_factory=Site)
     sources: Sources = field(default_factory=Sources)
     apps: tuple[App, ...] = ()
+    apps_by: tuple[str, ...] = ()
+    budget: Budget = field(default_factory=Budget)
+    state_file: Path | None = None
 
 
 def load(path: Path, sources: Collection[str]) -> Config:
@@ -193,6 +205,10 @@ _SITE: Mapping[str, Field] = {
     "price": ("price_per_kilowatthour", fields.number(-1000, 1000, "per kilowatt-hour")),
     "currency": ("currency", fields.text),
 }
+_BUDGET: Mapping[str, Field] = {
+    "apps": ("apps", fields.whole(1, 10_000, "(apps)")),
+    "label_length": ("label_length", fields.whole(32, 1024, "bytes")),
+}
 _APP: Mapping[str, Field] = {
     "name": ("name", _app_name),
     "process": ("process", fields.text),
@@ -220,4 +236,7 @@ def _tables(sources: Collection[str]) -> Mapping[str, Field]:
         "site": ("site", fields.block(Site, _SITE)),
         "sources": ("sources", fields.block(Sources, used)),
         "apps": ("apps", _apps),
+        "apps_by": ("apps_by", fields.items(fields.choice(*APPS_BY), "kinds, such as [unit]")),
+        "budget": ("budget", fields.block(Budget, _BUDGET)),
+        "state_file": ("state_file", fields.path),
     }

@@ -4,8 +4,9 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from wattgov_exporter.collect import choose
 from wattgov_exporter.poll import Answer
-from wattgov_exporter.reading import Component, Energy, Method, Reason, Source
+from wattgov_exporter.reading import Energy, Reason, Source
 
 WIDTH = 100
 LABEL = 12
@@ -56,19 +57,15 @@ def _powers(finding: Finding) -> Iterator[tuple[Energy, float]]:
 
 
 def _verdict(findings: Iterable[Finding]) -> Iterator[str]:
-    meters: dict[Component, tuple[str, Method]] = {}
-    for finding in findings:
-        for energy, _ in _powers(finding):
-            if energy.meter.component is not None:
-                meters.setdefault(
-                    energy.meter.component, (finding.source.name, energy.meter.method)
-                )
-    for component, (name, method) in meters.items():
-        yield f"{component.value:<{LABEL}}is metered by {name}, {method.value}"
-    if not meters:
+    chosen = choose({finding.source.name: finding.second for finding in findings})
+    for component, meter in chosen.items():
+        yield f"{component.value:<{LABEL}}is metered by {meter.source}, {meter.method.value}"
+    if not chosen:
         yield "nothing on this machine can be metered or estimated"
 
 
 def _indented(text: str) -> list[str]:
     pad = " " * LABEL
-    return textwrap.wrap(text, WIDTH, initial_indent=pad, subsequent_indent=pad)
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=pad, subsequent_indent=pad, break_on_hyphens=False
+    )

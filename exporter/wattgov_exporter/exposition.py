@@ -13,11 +13,26 @@ Row = tuple[tuple[str, ...], float]
 
 
 @dataclass(frozen=True, slots=True)
+class Reloads:
+    """How the last loading of the configuration went.
+
+    *success_at* is the Unix time of the last that went well; *sha256* is of the file in force, None
+    without a file; *web_failures* is None without a web.config.file.
+    """
+
+    successful: bool
+    success_at: float
+    sha256: str | None = None
+    web_failures: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Own:
     """What the exporter knows of itself."""
 
     version: str
     cpu_seconds: float
+    reloads: Reloads | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +105,9 @@ def _gpu_watts(view: View) -> Iterator[Row]:
     means = {state.meter.zone: state for state in view.snapshot.meters}
     for gpu in view.snapshot.gpus:
         if gpu.power_watts is not None:
-            yield (gpu.gpu, gpu.uuid, "nvml"), gpu.power_watts
+            yield (gpu.gpu, gpu.uuid, view.snapshot.gpu_source), gpu.power_watts
         elif gpu.uuid in means:
-            yield (gpu.gpu, gpu.uuid, "nvml"), means[gpu.uuid].watts
+            yield (gpu.gpu, gpu.uuid, view.snapshot.gpu_source), means[gpu.uuid].watts
 
 
 def _gpu(field: str) -> Callable[[View], Iterator[Row]]:
@@ -148,6 +163,15 @@ def _targets(field: str) -> Callable[[View], Iterator[Row]]:
             value = getattr(app, field)
             if value is not None:
                 yield (app.name,), value
+
+    return rows
+
+
+def _reloads(row: Callable[[Reloads], Row | None]) -> Callable[[View], Iterator[Row]]:
+    def rows(view: View) -> Iterator[Row]:
+        found = row(view.own.reloads) if view.own.reloads else None
+        if found is not None:
+            yield found
 
     return rows
 
@@ -253,7 +277,7 @@ SERIES: tuple[Series, ...] = (
     ),
     Series(
         "app_energy_joules_total",
-        "Energy of an app; _other: processes of no declared app, _unattributed: nobody's.",
+        "Energy of an app; _other: of none or beyond the budget, _unattributed: nobody's.",
         ("app", "component", "share"),
         lambda view: (
             ((app, component.value, share), value)
@@ -367,6 +391,30 @@ SERIES: tuple[Series, ...] = (
         "CPU energy of the exporter itself, by its share of the CPU time.",
         (),
         lambda view: (((), view.snapshot.own_joules),),
+    ),
+    Series(
+        "wattgov_exporter_config_last_reload_successful",
+        "Whether the last loading of exporter.yml went well; if not, the one before is in force.",
+        (),
+        _reloads(lambda one: ((), float(one.successful))),
+    ),
+    Series(
+        "wattgov_exporter_config_last_reload_success_timestamp_seconds",
+        "When exporter.yml was last loaded well.",
+        (),
+        _reloads(lambda one: ((), one.success_at)),
+    ),
+    Series(
+        "wattgov_exporter_config_hash",
+        "The exporter.yml in force: the first 12 digits of its SHA-256; two nodes can be compared.",
+        ("sha256",),
+        _reloads(lambda one: ((one.sha256[:12],), 1.0) if one.sha256 else None),
+    ),
+    Series(
+        "wattgov_exporter_web_config_failures_total",
+        "Changes of the web.config.file or its certificates that were bad and not used.",
+        (),
+        _reloads(lambda one: None if one.web_failures is None else ((), float(one.web_failures))),
     ),
     Series(
         "wattgov_exporter_build_info",

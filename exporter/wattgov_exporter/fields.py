@@ -19,6 +19,13 @@ class Invalid(Exception):
         self.mistakes = mistakes
 
 
+def mistakes_of(path: Path, error: Invalid | OSError) -> list[str]:
+    """Return what is wrong with a file as sentences."""
+    if isinstance(error, Invalid):
+        return error.mistakes
+    return [f"{path}: cannot be read: {error.strerror}"]
+
+
 class Mistake(Exception):
     """One value is not what it should be."""
 
@@ -78,8 +85,11 @@ Field = tuple[str, Parse]
 """The name of the value in its dataclass, and what makes it of a node; Mistake when it cannot."""
 
 
-def compose(path: Path) -> yaml.Node:
-    """Return the root of a file; Invalid when it is no YAML, OSError when it cannot be read."""
+def compose(path: Path, begins: str = "it begins with `version: 1`") -> yaml.Node:
+    """Return the root of a file; Invalid when it is no YAML, OSError when it cannot be read.
+
+    *begins* tells, of an empty file, what should stand there.
+    """
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
     except UnicodeDecodeError as error:
@@ -91,7 +101,7 @@ def compose(path: Path) -> yaml.Node:
     except yaml.YAMLError as error:
         raise Invalid([f"{path}:1:1: not YAML: {error}"]) from error
     if node is None:
-        raise Invalid([f"{path}:1:1: the file is empty; it begins with `version: 1`"])
+        raise Invalid([f"{path}:1:1: the file is empty; {begins}"])
     return node
 
 

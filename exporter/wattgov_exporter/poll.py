@@ -71,6 +71,12 @@ class Poller:
             None, Reason.TIMEOUT, "the source has not answered yet", self._clock(), 0.0
         )
 
+    def close(self) -> None:
+        """Let the source go, if it holds something (a BMC's session) and is not stuck in a read."""
+        close = getattr(self._source, "close", None)
+        if close is not None and not self._reading:
+            close()
+
     def _serve(self) -> None:
         while True:
             self._asked.wait()

@@ -54,7 +54,8 @@ class Meter:
     *component* is None for a zone that overlaps others (core, uncore): it is published, never
     added to the node's total. *range_joules* is where the counter wraps, None if it does
     not. *max_watts* is what this meter can plausibly show. *idle_watts* is given by a source that
-    knows it (a model).
+    knows it (a model). *covers* are other components whose joules are inside this meter's: an
+    estimate of them is not added to it.
     """
 
     source: str
@@ -65,6 +66,7 @@ class Meter:
     max_watts: float
     range_joules: float | None = None
     idle_watts: float | None = None
+    covers: frozenset[Component] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

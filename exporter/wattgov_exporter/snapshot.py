@@ -47,6 +47,7 @@ class Snapshot:
 
     meters: tuple[MeterState, ...] = ()
     gpus: tuple[GpuState, ...] = ()
+    gpu_source: str = ""
     sources: tuple[SourceState, ...] = ()
     chosen: dict[Component, Chosen] = field(default_factory=dict)
     node_joules: dict[Component, float] = field(default_factory=dict)

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 VERSION = 1
+SAVE_SECONDS = 60.0
+"""A crash loses the joules of this long at most, since it is not known who used them."""
+
 Table = dict[tuple[str, ...], float]
 
 
@@ -67,6 +70,29 @@ def save(path: Path, totals: Totals) -> None:
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)
+
+
+class Keeper:
+    """Saves the totals now and then; a disk that refuses is told, and tried again."""
+
+    def __init__(self, path: Path, clock: Callable[[], float], say: Callable[[str], None]) -> None:
+        self._path = path
+        self._clock = clock
+        self._say = say
+        self._due = clock() + SAVE_SECONDS
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time."""
+        return self._clock() >= self._due
+
+    def save(self, totals: Totals) -> None:
+        """Save now."""
+        self._due = self._clock() + SAVE_SECONDS
+        try:
+            save(self._path, totals)
+        except OSError as error:
+            self._say(f"{self._path}: the totals are not saved: {error}")
 
 
 def _totals(body: Mapping[str, Any]) -> Totals:

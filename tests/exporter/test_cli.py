@@ -1,10 +1,17 @@
-"""The command: help at once, bad input in sentences, a port in use told."""
+"""The command: help at once, bad input in sentences, a port in use told, signals obeyed."""
 
+import re
+import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from wattgov_exporter.cli import main
@@ -59,6 +66,91 @@ def test_port_in_use() -> None:
     assert f"cannot listen on {address}: Address already in use" in result.stderr
 
 
+def test_bad_web_config_is_exit_2(tmp_path: Path) -> None:
+    """A web.config.file with a mistake starts nothing: it was there to keep people out."""
+    file = tmp_path / "web.yml"
+    file.write_text("basic_auth: {}\n")
+
+    result = CliRunner().invoke(main, ["run", "--web.config.file", str(file)])
+
+    assert 2 == result.exit_code
+    assert result.stderr.startswith(f"{file}:1:1: unknown key 'basic_auth'")
+
+
+@contextmanager
+def running(*arguments: str | Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Run the exporter; yield its address and the process, whose stderr is a pipe."""
+    command = [sys.executable, "-m", "wattgov_exporter", "run", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            found = re.search(r"http://\S+:[0-9]+", told(process))
+            assert found
+            yield found[0], process
+        finally:
+            process.kill()
+
+
+def told(process: "subprocess.Popen[str]") -> str:
+    """Return the next line on stderr."""
+    assert process.stderr
+    return process.stderr.readline()
+
+
+def get(url: str, method: str = "GET") -> str:
+    """Return a page, waiting for the first sample where it takes one."""
+    request = urllib.request.Request(url, method=method)
+    request.add_header("X-Prometheus-Scrape-Timeout-Seconds", "20")
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as response:
+        return str(response.read().decode())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop(number: signal.Signals) -> None:
+    """A signal ends it with status 0, with a scraper connected."""
+    with running("--listen", "127.0.0.1:0") as (address, process):
+        connection = socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])))
+        assert "energy_source_up" in get(f"{address}/metrics")
+        process.send_signal(number)
+
+        assert 0 == process.wait(20)
+        connection.close()
+
+
+def test_reload(tmp_path: Path) -> None:
+    """SIGHUP and POST read the configuration again; a bad one is told and not used."""
+    file = tmp_path / "exporter.yml"
+    file.write_text("version: 1\ninterval: 100ms\n")
+    with running("--listen", "127.0.0.1:0", "--config", file) as (address, process):
+        assert "config_last_reload_successful 1.0" in get(f"{address}/metrics")
+        file.write_text("version: 1\ninterval: 100ms\nsite: {pue: 1.5}\n")
+        process.send_signal(signal.SIGHUP)
+        assert f"{file}: reloaded\n" == told(process)
+        file.write_text("version: 1\ninterval: 100ms\nsite: {pue: 0.5}\n")
+
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            get(f"{address}/-/reload", "POST")
+
+        assert 500 == refused.value.code
+        mistake = f"{file}:3:13: pue: 0.5 is outside 1 to 10 (a ratio)\n"
+        assert refused.value.read().decode().startswith(mistake)
+        assert mistake == told(process)
+        while "config_last_reload_successful 0.0" not in (page := get(f"{address}/metrics")):
+            pass
+        assert "site_pue_ratio 1.5" in page
+        refused.value.close()
+
+
+def test_ipv6() -> None:
+    """An address in brackets is one of IPv6."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    with running("--listen", "[::1]:0") as (address, _):
+        assert address.startswith("http://[::1]:")
+        assert "reloaded\n" == get(f"{address}/-/reload", "POST")
+
+
 def test_assets(tmp_path: Path) -> None:
     """Rules, alerts and dashboards are written once, and never over something."""
     first = CliRunner().invoke(main, ["assets", str(tmp_path)])
@@ -69,3 +161,13 @@ def test_assets(tmp_path: Path) -> None:
     assert (tmp_path / "grafana/dashboards/overview.json").is_file()
     assert 1 == second.exit_code
     assert "is there already" in second.stderr
+
+
+def test_the_documented_configuration_is_good() -> None:
+    """The example that shows everything passes the check."""
+    example = Path(__file__).parents[2] / "docs" / "exporter.yml"
+
+    result = CliRunner().invoke(main, ["check", str(example)])
+
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert "3 apps" in result.stdout

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wattgov_exporter.config import Config, Redfish, Scrape, load
+from wattgov_exporter.config import Budget, Config, Redfish, Scrape, load
 from wattgov_exporter.fields import Invalid
 
 NAMES = ("rapl", "nvml")
@@ -52,6 +52,17 @@ def test_where_sources_are(tmp_path: Path) -> None:
     assert (Scrape("http://127.0.0.1:9400", "dcgm"),) == sources.scrape
 
 
+def test_automatic_names(tmp_path: Path) -> None:
+    """What no app claims may be named by what it runs in, up to a number of names."""
+    file = tmp_path / "exporter.yml"
+    file.write_text("version: 1\napps_by: [pod, unit]\nbudget: {apps: 20, label_length: 64}\n")
+
+    config = load(file, NAMES)
+
+    assert ("pod", "unit") == config.apps_by
+    assert Budget(apps=20, label_length=64) == config.budget
+
+
 def test_the_shortest_file(tmp_path: Path) -> None:
     """Only the version is required; all else has a default."""
     file = tmp_path / "exporter.yml"
@@ -84,10 +95,13 @@ BAD = {
     "such as https://bmc.example, with no user or password in it",
     "version: 1\nsources: {ipmi: {port: 70000}}\n": "2:24: port: 70000 is outside 1 to 65535 "
     "(a port)",
+    "version: 1\napps_by: [pods]\n": "2:11: expected pod or container or unit or slurm or command, "
+    "found 'pods'",
+    "version: 1\nbudget: {apps: 0}\n": "2:16: apps: 0 is outside 1 to 10000 (apps)",
     "version: [\n": "2:1: not YAML: expected the node content, but found '<stream end>'",
     "": "1:1: the file is empty; it begins with `version: 1`",
     "- a\n": "1:1: expected a mapping with version, interval, policy, idle_watts, site, sources, "
-    "apps",
+    "apps, apps_by, budget, state_file",
 }
 
 

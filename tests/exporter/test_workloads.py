@@ -1,14 +1,17 @@
 """Processes are told to apps, and their CPU time is counted once."""
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from plant import load, process
+from wattgov_exporter.apps.workloads import OTHER, RECHECK_LOOKS, Workloads
 from wattgov_exporter.config import App
-from wattgov_exporter.workloads import OTHER, Workloads
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,104 @@ def test_a_process_that_ends_leaves_its_time_unclaimed(tmp_path: Path) -> None:
 
     assert activity.busy == 3.0
     assert activity.cpu_seconds == {"a": 0.0, OTHER: 0.0}
+
+
+def test_children_that_live_between_two_looks(tmp_path: Path) -> None:
+    """Their time goes to their parent's app; a child that was seen is not counted again."""
+    load(tmp_path, 0, 0)
+    process(tmp_path, 10, "make", 0)
+    process(tmp_path, 11, "cc", 300, parent="10")
+    workloads = Workloads(tmp_path, [App("build", process="make")], own_pid=1)
+    workloads.look()
+    load(tmp_path, 8, 0)
+    shutil.rmtree(tmp_path / "11")
+    process(tmp_path, 10, "make", 0, reaped="1000")
+
+    assert {"build": 7.0, OTHER: 0.0} == workloads.look().cpu_seconds
+
+
+def test_automatic_names(tmp_path: Path) -> None:
+    """What no app claims is named as asked; what has no such name is in `_other`."""
+    load(tmp_path, 0, 0)
+    process(tmp_path, 10, "vllm", 0, cgroup="/system.slice/vllm.service")
+    process(tmp_path, 11, "nginx", 0, cgroup="/system.slice/nginx.service")
+    process(tmp_path, 12, "bash", 0, cgroup="/user.slice")
+    chat = App("chat", process="vllm")
+
+    activity = Workloads(tmp_path, [chat], own_pid=1, by=["pod", "unit"]).look()
+
+    assert {10: "chat", 11: "nginx.service", 12: OTHER} == activity.pid_apps
+    assert {"chat": 1, "nginx.service": 1, OTHER: 1} == activity.processes
+    assert {"chat": 0.0, "nginx.service": 0.0, OTHER: 0.0} == activity.cpu_seconds
+
+
+def test_a_process_that_is_moved(tmp_path: Path) -> None:
+    """A young process is asked again at the next look, an old one within so many looks."""
+    load(tmp_path, 0, 0)
+    process(tmp_path, 10, "python3", 0)
+    workloads = Workloads(tmp_path, [], own_pid=1, by=["unit"])
+    assert {10: OTHER} == workloads.look().pid_apps
+    process(tmp_path, 10, "python3", 0, cgroup="/system.slice/a.service")
+    assert {10: "a.service"} == workloads.look().pid_apps
+    process(tmp_path, 10, "python3", 0, cgroup="/system.slice/b.service")
+
+    seen = {workloads.look().pid_apps[10] for _ in range(RECHECK_LOOKS)}
+
+    assert {"a.service", "b.service"} == seen
+    assert {10: "b.service"} == workloads.look().pid_apps
+
+
+def test_a_process_that_has_ended_and_is_not_reaped(tmp_path: Path) -> None:
+    """It has no command line and may have no cgroup left: it stays who it was, or its parent's."""
+    load(tmp_path, 0, 0)
+    process(tmp_path, 10, "make", 0)
+    process(tmp_path, 11, "cc", 0, parent="10")
+    apps = [App("build", process="make"), App("compiler", command=re.compile("^cc"))]
+    workloads = Workloads(tmp_path, apps, own_pid=1)
+    workloads.look()
+    process(tmp_path, 11, "cc", 100, parent="10", cmdline="")
+    process(tmp_path, 12, "ld", 200, parent="10", cmdline="")
+
+    assert {"build": 2.0, "compiler": 1.0, OTHER: 0.0} == workloads.look().cpu_seconds
+
+
+def test_other_apps_from_now_on(tmp_path: Path) -> None:
+    """With another configuration processes are known anew, and no time is lost or counted twice."""
+    load(tmp_path, 0, 0)
+    process(tmp_path, 10, "vllm", 100)
+    workloads = Workloads(tmp_path, [], own_pid=1)
+    workloads.look()
+    process(tmp_path, 10, "vllm", 300)
+
+    workloads.reconfigure([App("chat", process="vllm")])
+
+    assert {"chat": 2.0, OTHER: 0.0} == workloads.look().cpu_seconds
+
+
+def test_more_processes_than_open_files(tmp_path: Path) -> None:
+    """Beyond the limit files are opened for each look, and nothing else differs."""
+    load(tmp_path, 0, 0)
+    for pid in range(10, 20):
+        process(tmp_path, pid, "a", 0)
+    workloads = Workloads(tmp_path, [], own_pid=1, kept_files=3)
+    workloads.look()
+    for pid in range(10, 20):
+        process(tmp_path, pid, "a", 100)
+
+    assert {OTHER: 10.0} == workloads.look().cpu_seconds
+
+
+def test_real_processes() -> None:
+    """On this machine a process finds itself, and a child that it has waited for."""
+    workloads = Workloads(Path("/proc"), [], own_pid=os.getpid(), by=["command"])
+    workloads.look()
+
+    subprocess.run([sys.executable, "-c", "sum(range(10**7))"], check=True)
+    activity = workloads.look()
+
+    assert os.getpid() in activity.pid_apps
+    assert activity.own_seconds >= 0.01
+    assert sum(activity.processes.values()) == len(activity.pid_apps)
 
 
 def test_a_name_with_brackets_and_spaces(tmp_path: Path) -> None:

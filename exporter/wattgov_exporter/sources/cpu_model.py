@@ -77,6 +77,7 @@ class CpuModel:
             method=Method.ESTIMATED,
             max_watts=model.full_watts * times.cpus,
             idle_watts=model.idle_watts * times.cpus,
+            covers=frozenset({Component.DRAM}),
         )
         return Readings((Energy(meter, self._joules, self._clock()),))
 

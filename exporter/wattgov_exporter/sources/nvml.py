@@ -6,6 +6,7 @@ from typing import Any
 
 import pynvml
 
+from wattgov_exporter.integral import Integral
 from wattgov_exporter.reading import (
     Clock,
     Component,
@@ -21,6 +22,9 @@ from wattgov_exporter.reading import (
 
 MAX_WATTS = 1500.0
 """A card's plausible power where its driver states no maximum limit."""
+
+BRIDGE_SECONDS = 60.0
+"""Between two readings of a gauge further apart than this nobody knows what was drawn."""
 
 REASONS = {
     pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: Reason.ABSENT,
@@ -55,7 +59,7 @@ class Nvml:
         self._wall = wall
         self._handles: list[tuple[int, Any]] | None = None
         self._seen_us: dict[str, int] = {}
-        self._integrals: dict[str, tuple[float, float, float]] = {}
+        self._integrals: dict[str, Integral] = {}
 
     def read(self) -> Readings:
         """Read all cards; NoMeter when there is no driver, or when no card answers."""
@@ -110,7 +114,8 @@ class Nvml:
         if millijoules is not None:
             joules, method = millijoules / 1e3, Method.MEASURED
         elif state.power_watts is not None:
-            joules, method = self._integrate(state.uuid, state.power_watts, now), Method.DERIVED
+            integral = self._integrals.setdefault(state.uuid, Integral(BRIDGE_SECONDS))
+            joules, method = integral.add(state.power_watts, now), Method.DERIVED
         else:
             return []
         meter = Meter(
@@ -122,12 +127,6 @@ class Nvml:
             max_watts=dict(state.limits_watts).get("max", MAX_WATTS),
         )
         return [Energy(meter, joules, now)]
-
-    def _integrate(self, uuid: str, watts: float, now: float) -> float:
-        joules, last_watts, last = self._integrals.get(uuid, (0.0, watts, now))
-        joules += (watts + last_watts) / 2 * (now - last)
-        self._integrals[uuid] = (joules, watts, now)
-        return joules
 
     def _uses(self, state: GpuState, handle: object) -> list[GpuUse]:
         """Return what each process did since the last read; only samples newer than that.

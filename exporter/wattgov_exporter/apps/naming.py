@@ -1,0 +1,91 @@
+"""Names for processes that no declared app claims: by pod, container, unit, job or command. Pure.
+
+An automatic name never begins with `_` and is never that of a declared app: either would put a
+stranger's joules into a row that means something else. Such a name gets its kind before it.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from wattgov_exporter.apps import cgroups
+
+COMM_BYTES = 15
+"""The kernel cuts a command name to this (TASK_COMM_LEN)."""
+
+HASH_DIGITS = 10
+"""Two long names with one beginning meet with odds of 1 to 2^40."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a process: its name, its command line's words, its cgroup paths.
+
+    *kernel*: a thread of the kernel, which runs no command.
+    """
+
+    comm: str
+    words: Sequence[str]
+    groups: tuple[str, ...]
+    kernel: bool = False
+
+
+def automatic(
+    facts: Facts,
+    kinds: Sequence[str],
+    declared: Collection[str],
+    length: int,
+) -> str | None:
+    """Return the name by the first of *kinds* that fits, None when none does.
+
+    *length* is the longest a name may be, in bytes.
+    """
+    for kind in kinds:
+        name = KINDS[kind](facts)
+        if name:
+            if name.startswith("_") or name in declared:
+                name = f"{kind}:{name}"
+            name = cut(name, length)
+            return None if name in declared else name
+    return None
+
+
+def cut(name: str, length: int) -> str:
+    """Cut a name to *length* bytes of UTF-8; a hash of the whole keeps two long ones apart."""
+    data = name.encode()
+    if len(data) <= length:
+        return name
+    digest = hashlib.blake2b(data, digest_size=HASH_DIGITS // 2).hexdigest()
+    return f"{data[: length - HASH_DIGITS - 1].decode(errors='ignore')}~{digest}"
+
+
+def _pod(facts: Facts) -> str | None:
+    uid = cgroups.pod_uid(facts.groups)
+    return None if uid is None else f"pod/{uid}"
+
+
+def _slurm(facts: Facts) -> str | None:
+    job = cgroups.slurm_job(facts.groups)
+    return None if job is None else f"slurm/job_{job}"
+
+
+def _command(facts: Facts) -> str | None:
+    """Return the command's name, whole where the command line still has what the kernel cut."""
+    if facts.kernel:
+        return None
+    if len(facts.comm.encode()) >= COMM_BYTES:
+        for word in facts.words[:2]:  # the program, or the script that it interprets
+            name = word.rpartition("/")[2]
+            if name.startswith(facts.comm):
+                return name
+    return facts.comm
+
+
+KINDS: Mapping[str, Callable[[Facts], str | None]] = {
+    "pod": _pod,
+    "container": lambda facts: cgroups.container(facts.groups),
+    "unit": lambda facts: cgroups.unit(facts.groups),
+    "slurm": _slurm,
+    "command": _command,
+}
+"""What `apps_by` may list."""

@@ -1,0 +1,122 @@
+"""The paths: /metrics, health, reload, and the first page; and who may see them."""
+
+import ipaddress
+from collections.abc import Callable
+from http import HTTPStatus
+
+from wattgov_exporter.serving.landing import landing
+from wattgov_exporter.serving.logins import Logins
+from wattgov_exporter.serving.pages import Pages
+from wattgov_exporter.serving.request import TEXT, Request, Response
+from wattgov_exporter.serving.web import Web
+
+SCRAPE_MARGIN_SECONDS = 0.5
+"""An answer must be there before the scraper gives up: on the way, and parsed."""
+
+MOST_PATIENCE_SECONDS = 10.0
+"""Nobody waits longer for a sample, whatever timeout he claims to have."""
+
+READ = ("/", "/metrics", "/-/healthy", "/-/ready")
+RELOAD = "/-/reload"
+
+_NOT_FRESH = Response(HTTPStatus.SERVICE_UNAVAILABLE, b"no fresh sample\n")
+
+Reload = Callable[[], list[str] | None]
+"""Reloads the configuration and returns its mistakes; None when that takes too long."""
+
+
+class Answers:
+    """Turns a request into a response."""
+
+    def __init__(self, pages: Pages, reload: Reload) -> None:
+        self._pages = pages
+        self._reload = reload
+        self._logins = Logins()
+
+    def answer(self, request: Request, host: str, web: Web) -> Response:
+        """Answer a client at *host*, by the settings *web*."""
+        given = request.headers.get("authorization", "")
+        if web.users and not self._logins.good(web.users, given):
+            ask = ("WWW-Authenticate", 'Basic realm="wattgov-exporter", charset="UTF-8"')
+            return Response(
+                HTTPStatus.UNAUTHORIZED, b"a user and a password, please\n", TEXT, (ask,)
+            )
+        if request.path == RELOAD:
+            return self._reloaded(request, host, web)
+        if request.path not in READ:
+            return Response(HTTPStatus.NOT_FOUND, b"not here; see /\n")
+        if request.method not in {"GET", "HEAD"}:
+            return _not_allowed("GET, HEAD")
+        return self._page(request)
+
+    def _page(self, request: Request) -> Response:
+        match request.path:
+            case "/metrics":
+                return self._metrics(request)
+            case "/-/healthy":
+                return Response(HTTPStatus.OK, b"healthy\n")
+            case "/-/ready":
+                return Response(HTTPStatus.OK, b"ready\n") if self._pages.fresh else _NOT_FRESH
+        return Response(HTTPStatus.OK, landing(self._pages.view), "text/html; charset=utf-8")
+
+    def _metrics(self, request: Request) -> Response:
+        page = self._pages.metrics(
+            request.headers.get("accept", ""),
+            request.headers.get("accept-encoding", ""),
+            _patience(request.headers.get("x-prometheus-scrape-timeout-seconds", "")),
+        )
+        if page is None:
+            return _NOT_FRESH
+        vary = ("Vary", "Accept, Accept-Encoding")
+        packed = (("Content-Encoding", page.encoding),) if page.encoding else ()
+        return Response(HTTPStatus.OK, page.body, page.content_type, (vary, *packed))
+
+    def _reloaded(self, request: Request, host: str, web: Web) -> Response:
+        if request.method != "POST":
+            return _not_allowed("POST")
+        if not _may_change(request, host, web):
+            return Response(
+                HTTPStatus.FORBIDDEN, b"to reload, log in, or be a program on this host\n"
+            )
+        mistakes = self._reload()
+        if mistakes is None:
+            return Response(HTTPStatus.GATEWAY_TIMEOUT, b"not reloaded yet; see the log\n")
+        if mistakes:
+            text = "\n".join((*mistakes, "the old configuration stays in force\n"))
+            return Response(HTTPStatus.INTERNAL_SERVER_ERROR, text.encode())
+        return Response(HTTPStatus.OK, b"reloaded\n")
+
+
+def _not_allowed(allowed: str) -> Response:
+    body = f"only {allowed}\n".encode()
+    return Response(HTTPStatus.METHOD_NOT_ALLOWED, body, TEXT, (("Allow", allowed),))
+
+
+def _may_change(request: Request, host: str, web: Web) -> bool:
+    """Tell whether the client has proved who he is, or is a program on this host.
+
+    A web page in a browser here, or a proxy here that asks for somebody elsewhere, is neither.
+    """
+    if "origin" in request.headers:
+        return False
+    if web.proves_client:
+        return True
+    relayed = any(name in request.headers for name in ("x-forwarded-for", "forwarded", "via"))
+    return not relayed and _loopback(host)
+
+
+def _loopback(host: str) -> bool:
+    address = ipaddress.ip_address(host.partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _patience(timeout: str) -> float:
+    """Return how long a scraper with this timeout can wait for a sample, in seconds."""
+    try:
+        seconds = float(timeout)
+    except ValueError:
+        return 0.0
+    if not seconds > SCRAPE_MARGIN_SECONDS:  # nor is "nan"
+        return 0.0
+    return min(seconds - SCRAPE_MARGIN_SECONDS, MOST_PATIENCE_SECONDS)

@@ -1,0 +1,130 @@
+"""Connections: each has a seat and a thread while its client keeps within the limits."""
+
+import socket
+import socketserver
+import sys
+from collections import deque
+from http import HTTPStatus
+from typing import Any
+
+from wattgov_exporter.serving.answers import Answers
+from wattgov_exporter.serving.request import BadRequest, Response, parse, render
+from wattgov_exporter.serving.web import WatchedWeb
+from wattgov_exporter.serving.wire import Seats, TooLong, Wire
+
+_FULL = Response(
+    HTTPStatus.SERVICE_UNAVAILABLE, b"too many connections\n", headers=(("Retry-After", "1"),)
+)
+REFUSED_KEPT = 16
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """Serves; a scraper keeps its connection open, and its thread with it."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(
+        self, address: tuple[str, int], answers: Answers, seats: Seats, web: WatchedWeb
+    ) -> None:
+        self._answers = answers
+        self._seats = seats
+        self._web = web
+        self._wires: dict[socket.socket, Wire] = {}
+        self._refused: deque[socket.socket] = deque()
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, socketserver.BaseRequestHandler)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, where 0 was asked for."""
+        return int(self.server_address[1])
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the base's
+        """Give the connection a seat and a thread, or refuse it."""
+        wire = Wire(request, self._seats)
+        if not self._seats.take(wire):
+            self._refuse(request)
+            return
+        self._wires[request] = wire
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # the machine has no thread left
+            self._wires.pop(request).close()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the base's
+        """Talk with a client until he, or his time, is gone; in his own thread."""
+        wire = self._wires.pop(request)
+        try:
+            tls = self._web.current().tls
+            if tls is not None:
+                tls.admit(wire.secure(tls.context))
+            while self._answer_one(wire, client_address[0]):
+                wire.rest()
+        finally:
+            wire.close()
+
+    def _answer_one(self, wire: Wire, host: str) -> bool:
+        """Answer the next request; return whether there may be another."""
+        try:
+            head = wire.head()
+            if head is None:
+                return False
+            request = parse(head)
+        except (BadRequest, TooLong) as error:
+            status = getattr(error, "status", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            told = Response(status, f"{status.phrase}\n".encode())
+            wire.send(render(told, self._web.current().headers, keeps=False, bodiless=False))
+            return False
+        wire.answers()
+        web = self._web.current()
+        response = self._answers.answer(request, host, web)
+        bodiless = request.method == "HEAD"
+        wire.send(render(response, web.headers, keeps=request.keeps, bodiless=bodiless))
+        return request.keeps
+
+    def _refuse(self, request: socket.socket) -> None:
+        """Answer 503 at once, without a thread; over TLS the answer is that nobody is there.
+
+        The socket stays open for a while: closing it on an unread request would send a reset, and
+        the client would lose the answer.
+        """
+        request.setblocking(False)
+        try:
+            if self._web.current().tls is None:
+                request.send(render(_FULL, keeps=False, bodiless=False))
+            request.shutdown(socket.SHUT_WR)
+        except OSError:
+            request.close()
+            return
+        if len(self._refused) == REFUSED_KEPT:
+            self._refused.popleft().close()
+        self._refused.append(request)
+
+    def service_actions(self) -> None:
+        """Close the refused connections whose clients have read and left; runs twice a second."""
+        for _ in range(len(self._refused)):
+            request = self._refused.popleft()
+            try:
+                gone = not request.recv(65536)
+            except BlockingIOError:
+                gone = False
+            except OSError:
+                gone = True
+            if gone:
+                request.close()
+            else:
+                self._refused.append(request)
+
+    def server_close(self) -> None:
+        """Stop listening and cut every connection."""
+        super().server_close()
+        self._seats.clear()
+        while self._refused:
+            self._refused.popleft().close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the base's
+        """Tell of our own mistakes; a client that leaves, or fails to shake hands, is no news."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)

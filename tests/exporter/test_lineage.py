@@ -1,0 +1,312 @@
+"""CPU time of processes that nobody saw end is found again, and no tick of it twice."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from wattgov_exporter.apps.lineage import INIT, Lineage, parse
+
+PIDS = 50
+"""So few numbers that they are soon given again."""
+
+Event = tuple[str, int, int]
+
+
+@dataclass
+class Task:
+    """One process of the simulated kernel; *deaf* ignores SIGCHLD."""
+
+    parent: int
+    started: int
+    own: int = 0
+    kids: int = 0
+    zombie: bool = False
+    deaf: bool = False
+
+
+@dataclass
+class Kernel:
+    """Processes that run, fork, end and wait, with the truth about the time they used."""
+
+    tasks: dict[int, Task] = field(default_factory=lambda: {INIT: Task(0, 0), 2: Task(INIT, 0)})
+    used: int = 0
+    orphans: int = 0
+    _last: int = 2
+    _births: int = 0
+
+    def do(self, event: Event) -> None:
+        """Let one thing happen to the process that *which* points at."""
+        kind, which, amount = event
+        alive = [pid for pid, task in self.tasks.items() if not task.zombie]
+        pid = alive[which % len(alive)]
+        if kind == "run":
+            self.run(pid, amount)
+        elif kind == "fork":
+            self.fork(pid)
+        elif kind == "deafen":
+            self.tasks[pid].deaf = True
+        elif kind == "exit" and pid != INIT:
+            self.exit(pid)
+        elif kind == "wait":
+            self.wait(pid)
+
+    def run(self, pid: int, ticks: int) -> None:
+        """Use CPU time."""
+        self.tasks[pid].own += ticks
+        self.used += ticks
+
+    def fork(self, pid: int) -> int:
+        """Return the child's number, the next that is free."""
+        while self._last in self.tasks:
+            self._last = 2 + (self._last - 1) % (PIDS - 2)
+        if len(self.tasks) < PIDS // 2:
+            self._births += 1
+            self.tasks[self._last] = Task(pid, self._births)
+        return self._last
+
+    def exit(self, pid: int) -> None:
+        """Leave the children to init, which waits at once, and wait to be waited for."""
+        for child, task in list(self.tasks.items()):
+            if task.parent == pid:
+                task.parent = INIT
+                if task.zombie:
+                    self._reap(child)
+        task = self.tasks[pid]
+        task.zombie = True
+        if task.parent == INIT or self.tasks[task.parent].deaf:
+            self._reap(pid)
+
+    def wait(self, pid: int) -> None:
+        """Reap the children that have ended."""
+        for child, task in list(self.tasks.items()):
+            if task.parent == pid and task.zombie:
+                self._reap(child)
+
+    def _reap(self, pid: int) -> None:
+        task = self.tasks.pop(pid)
+        parent = self.tasks[task.parent]
+        life = task.own + task.kids
+        if not parent.deaf:
+            parent.kids += life
+            self.orphans += life if task.parent == INIT else 0
+
+    def stat(self, pid: int) -> bytes | None:
+        """Return what /proc/PID/stat says."""
+        task = self.tasks.get(pid)
+        if task is None:
+            return None
+        state = "Z" if task.zombie else "S"
+        return (
+            f"{pid} (p) {state} {task.parent} 0 0 0 0 0 0 0 0 0 {task.own} 0 {task.kids} 0 "
+            f"20 0 1 0 {task.started} 0 0"
+        ).encode()
+
+
+@dataclass
+class Watch:
+    """A lineage that looks at a kernel, and what it has counted."""
+
+    kernel: Kernel
+    lineage: Lineage = field(default_factory=Lineage)
+    counted: int = 0
+
+    def look(self, events: Iterator[Event], between: int) -> None:
+        """Look once; so many events happen before each process is read."""
+
+        def read(pid: int) -> bytes | None:
+            for _ in range(between):
+                event = next(events, None)
+                if event is not None and event[0] != "look":
+                    self.kernel.do(event)
+            return self.kernel.stat(pid)
+
+        self.lineage.look(set(self.kernel.tasks), read)
+        used = [process.used for process in self.lineage.known.values()]
+        assert all(one >= 0 for one in used)
+        self.counted += sum(used)
+
+
+def events(*kinds: str, between: int) -> st.SearchStrategy[list[Event]]:
+    """Return histories of such events; during a look up to *between* happen before each read."""
+    return st.lists(
+        st.tuples(
+            st.sampled_from([*kinds, "run", "fork", "fork", "exit", "wait"]),
+            st.integers(0, 30),
+            st.integers(1, 100),
+        )
+        | st.tuples(st.just("look"), st.just(0), st.integers(0, between)),
+        max_size=80,
+    )
+
+
+def watched(before: list[Event], history: list[Event]) -> Watch:
+    """Let a history pass, and check after each look that no more was counted than was used."""
+    kernel = Kernel()
+    for event in before:
+        kernel.do(event)
+    watch = Watch(kernel)
+    watch.look(iter(()), 0)
+    kernel.used = kernel.orphans = 0
+    coming = iter(history)
+    for event in coming:
+        if event[0] == "look":
+            watch.look(coming, event[2])
+            assert watch.counted <= kernel.used
+        else:
+            kernel.do(event)
+    for _ in range(2):
+        watch.look(iter(()), 0)
+        assert watch.counted <= kernel.used
+    return watch
+
+
+@given(before=events(between=0), history=events(between=0))
+def test_only_orphans_lose_time(before: list[Event], history: list[Event]) -> None:
+    """What is not counted is at most the lives that init reaped."""
+    watch = watched(before, history)
+
+    assert 0 <= watch.kernel.used - watch.counted <= watch.kernel.orphans
+
+
+@given(before=events(between=0), history=events(between=3))
+def test_the_world_goes_on_during_a_look(before: list[Event], history: list[Event]) -> None:
+    """Processes that end between two reads of one look are counted by the next, and once."""
+    watch = watched(before, history)
+
+    assert 0 <= watch.kernel.used - watch.counted <= watch.kernel.orphans
+
+
+@given(before=events("deafen", between=0), history=events("deafen", between=3))
+def test_never_more_than_was_used(before: list[Event], history: list[Event]) -> None:
+    """Not even when parents ignore how their children end."""
+    watch = watched(before, history)
+
+    assert watch.counted <= watch.kernel.used
+
+
+@given(
+    before=events(between=0),
+    history=events(between=3).map(lambda these: [one for one in these if one[0] != "exit"]),
+    lives=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 100)), max_size=20),
+)
+@example(before=[], history=[], lives=[(1, 50)])
+def test_a_life_between_two_looks(
+    before: list[Event], history: list[Event], lives: list[tuple[int, int]]
+) -> None:
+    """Children that live and end between two looks and are waited for are counted to the tick."""
+    watch = watched(before, history)
+    kernel = watch.kernel
+    used, counted = kernel.used, watch.counted
+    for which, ticks in lives:
+        parents = [pid for pid, task in kernel.tasks.items() if pid != INIT and not task.zombie]
+        if parents and len(kernel.tasks) < PIDS // 2:
+            parent = parents[which % len(parents)]
+            child = kernel.fork(parent)
+            kernel.run(child, ticks)
+            kernel.exit(child)
+            kernel.wait(parent)
+
+    watch.look(iter(()), 0)
+
+    assert kernel.used - used == watch.counted - counted
+
+
+def look(lineage: Lineage, *lines: str) -> dict[int, int]:
+    """Look at processes given as `pid parent own kids started`; return what is new."""
+    rows = [[int(word) for word in line.split()] for line in lines]
+    texts = {
+        pid: f"{pid} (p) S {parent}{' 0' * 9} {own} 0 {kids} 0 20 0 1 0 {started} 0".encode()
+        for pid, parent, own, kids, started in rows
+    }
+    lineage.look(set(texts), texts.get)
+    return {pid: process.used for pid, process in lineage.known.items()}
+
+
+def test_elders_are_read_first() -> None:
+    """By age, not by number; new ones in the order in which numbers are given."""
+    lineage = Lineage()
+    look(lineage, "1 0 0 0 0", "5 30 0 0 9", "30 1 0 0 1")
+    started = {1: 0, 30: 1, 5: 9, 7: 10, 40: 11, 2: 12, 3: 13}
+    order: list[int] = []
+
+    def read(pid: int) -> bytes | None:
+        order.append(pid)
+        return f"{pid} (p) S 1{' 0' * 13} 20 0 1 0 {started[pid]}".encode()
+
+    lineage.look(set(started), read)
+
+    assert list(started) == order
+
+
+def test_a_child_that_was_seen_is_not_counted_again() -> None:
+    """A parent gains a child's whole life; only what the child used after the last look is new."""
+    lineage = Lineage()
+    look(lineage, "1 0 0 0 0", "10 1 5 0 1", "11 10 700 0 2")
+    look(lineage, "1 0 0 0 0", "10 1 5 0 1", "11 10 900 0 2")
+
+    assert {1: 0, 10: 30} == look(lineage, "1 0 0 0 0", "10 1 5 930 1")
+
+
+def test_a_shell_that_ends_with_its_child() -> None:
+    """Two generations that are gone at once settle with the grandparent."""
+    lineage = Lineage()
+    look(lineage, "1 0 0 0 0", "10 1 5 0 1", "11 10 7 0 2", "12 11 100 0 3")
+
+    assert {1: 0, 10: 11} == look(lineage, "1 0 0 0 0", "10 1 5 118 1")
+
+
+def test_an_orphans_last_moments_are_nobodys() -> None:
+    """Init reaps it; what it used after the last look is no app's, and no other app pays for it."""
+    lineage = Lineage()
+    look(lineage, "1 0 0 0 0", "10 1 5 0 1", "11 1 700 0 2")
+
+    assert {1: 0, 10: 40} == look(lineage, "1 0 0 720 0", "10 1 5 40 1")
+
+
+def test_a_number_given_again_to_a_child() -> None:
+    """The old process pays its debt to its parent, the new one counts whole."""
+    lineage = Lineage()
+    look(lineage, "1 0 0 0 0", "10 1 5 0 1", "11 10 700 0 2")
+
+    assert {1: 0, 10: 3, 11: 20} == look(lineage, "1 0 0 0 0", "10 1 5 703 1", "11 10 20 0 9")
+
+
+def test_a_process_that_was_hidden_brings_no_past() -> None:
+    """One that is older than the newest known was there before: only its future counts."""
+    lineage = Lineage()
+    look(lineage, "1 0 0 0 0", "10 1 5 0 50")
+
+    assert {1: 0, 10: 0, 7: 0} == look(lineage, "1 0 0 0 0", "10 1 5 0 50", "7 1 9999 0 20")
+    assert {1: 0, 10: 0, 7: 1} == look(lineage, "1 0 0 0 0", "10 1 5 0 50", "7 1 10000 0 20")
+
+
+@pytest.mark.parametrize("text", [b"", b"10 (p) S 1", b"10 (p) S 1 " + b"x " * 20, b"\xff"])
+def test_a_text_that_cannot_be_read_is_no_news(text: bytes) -> None:
+    """The process stays as it was, and the next good reading counts from there."""
+    lineage = Lineage()
+    look(lineage, "10 1 5 0 1")
+    lineage.look({10}, lambda _: text)
+
+    assert {10: 0} == {pid: process.used for pid, process in lineage.known.items()}
+    assert {10: 2} == look(lineage, "10 1 7 0 1")
+
+
+def test_a_process_that_is_being_removed_is_gone() -> None:
+    """In state X its time stands with its parent already."""
+    gone = b"10 (a) S (b) X 1 0 0 0 0 0 0 0 0 0 5 0 0 0 20 0 1 0 1 0"
+    lineage = Lineage()
+    look(lineage, "10 1 5 0 1")
+
+    assert [10] == [process.pid for process in lineage.look({10}, lambda _: gone)]
+    assert parse(gone) is None
+
+
+def test_a_kernel_thread_is_known() -> None:
+    """The flag PF_KTHREAD tells it from a command."""
+    thread = parse(b"9 (kworker/0:1) I 2 0 0 0 -1 69238880 0 0 0 0 0 3 0 0 20 0 1 0 9 0")
+
+    assert thread is not None
+    assert thread.kernel

@@ -1,0 +1,91 @@
+"""The command goes on counting after a restart, and its doctor sees what its meter sees."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from prometheus_client.parser import text_string_to_metric_families
+
+from plant import load, machine, process
+from waiting import until
+from wattgov_exporter.cli import main
+from wattgov_stack.ask import direct
+from wattgov_stack.layout import LOOPBACK, free_ports
+
+
+@contextmanager
+def running(config: Path, root: Path) -> Iterator[str]:
+    """Run the exporter on a planted machine; give its URL; end it as systemd would."""
+    port = free_ports().exporter
+    words = ("--config", str(config), "--listen", f"{LOOPBACK}:{port}")
+    roots = ("--path.sysfs", str(root / "sys"), "--path.procfs", str(root / "proc"))
+    with subprocess.Popen(
+        [sys.executable, "-m", "wattgov_exporter", "run", *words, *roots], stderr=subprocess.PIPE
+    ) as exporter:
+        try:
+            assert exporter.stderr is not None
+            assert b"serves" in exporter.stderr.readline()
+            yield f"http://{LOOPBACK}:{port}/metrics"
+        finally:
+            exporter.send_signal(signal.SIGTERM)
+            assert 0 == exporter.wait(30)
+
+
+def joules(url: str) -> float:
+    """Return the CPUs' joules, 0 while there are none."""
+    answer = direct().get(url, timeout=30)
+    families = text_string_to_metric_families(answer.text if answer.ok else "")
+    return sum(
+        sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == "node_energy_joules_total" and sample.labels["component"] == "cpu"
+    )
+
+
+def count(root: Path, total: float) -> None:
+    """Let the first package's counter show *total* joules beyond its recorded value."""
+    zone = root / "sys/class/powercap/intel-rapl:0/energy_uj"
+    zone.write_text(f"{240422366267 + total * 1e6:.0f}\n")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a planted machine with one process."""
+    made = machine("xeon-2-sockets", tmp_path / "machine")
+    process(made / "proc", 1, "init", 0)
+    load(made / "proc", 0, 0)
+    return made
+
+
+def test_totals_survive_a_restart(tmp_path: Path, root: Path) -> None:
+    """Counters go on where they were; what ran while nobody looked is not added."""
+    config = tmp_path / "exporter.yml"
+    config.write_text(f"version: 1\ninterval: 100ms\nstate_file: {tmp_path}/totals.json\n")
+    with running(config, root) as url:
+        until(lambda: "node_energy" in direct().get(url, timeout=10).text, "a first sample")
+        count(root, 300)
+        until(lambda: joules(url) == pytest.approx(300), "300 J")
+    count(root, 800)
+
+    with running(config, root) as url:
+        until(lambda: joules(url) == pytest.approx(300), "the same 300 J")
+        count(root, 900)
+        until(lambda: joules(url) == pytest.approx(400), "100 J more")
+
+
+def test_the_doctor(root: Path) -> None:
+    """On a machine with RAPL and no GPU the doctor says so, and how it knows."""
+    roots = ["--path.sysfs", str(root / "sys"), "--path.procfs", str(root / "proc")]
+
+    result = CliRunner().invoke(main, ["doctor", *roots])
+
+    assert 0 == result.exit_code
+    assert "rapl        on" in result.output.splitlines()
+    assert "cpu         is metered by rapl, measured" in result.output.splitlines()
+    assert "cpu_model   on" in result.output.splitlines()

@@ -1,0 +1,261 @@
+"""A strict Redfish service on loopback: sessions, Basic, ETags, and errors as DSP0266 has them."""
+
+import base64
+import hashlib
+import json
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+ROOT = "/redfish/v1/"
+SESSIONS = "/redfish/v1/SessionService/Sessions"
+JSON = "application/json; charset=utf-8"
+
+Resource = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Canned:
+    """An answer out of the ordinary; one that is *held* stops short of its end, or its start."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+    held: bool = False
+
+
+@dataclass
+class Bmc:
+    """The state of one controller; a test turns its knobs while it serves."""
+
+    resources: dict[str, Resource]
+    users: dict[str, str] = field(default_factory=lambda: {"meter": "correct horse"})
+    has_sessions: bool = True
+    full: bool = False
+    canned: dict[str, Canned] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    refusals: int = 0
+    opened: int = 0
+    letting_go: threading.Event = field(default_factory=threading.Event)
+
+    def expire(self) -> None:
+        """Forget every session."""
+        self.tokens.clear()
+
+    def count(self, verb: str, path: str) -> int:
+        """Return how often this was asked."""
+        return self.requests.count((verb, path))
+
+
+def error(key: str, message: str, resolution: str = "None") -> bytes:
+    """Return an error body with one message of the Base registry."""
+    info = {
+        "@odata.type": "#Message.v1_1_2.Message",
+        "MessageId": f"Base.1.15.{key}",
+        "Message": message,
+        "MessageArgs": [],
+        "Severity": "Critical",
+        "Resolution": resolution,
+    }
+    gist = {
+        "code": f"Base.1.15.{key}",
+        "message": "A general error has occurred. See ExtendedInfo for more information.",
+        "@Message.ExtendedInfo": [info],
+    }
+    return json.dumps({"error": gist}).encode()
+
+
+def chassis(name: str, /, kind: str = "RackMount", **links: Resource) -> dict[str, Resource]:
+    """Return the resources of one chassis: itself, and what its properties point to."""
+    path = f"/redfish/v1/Chassis/{name}"
+    resources: dict[str, Resource] = {
+        path: {"@odata.id": path, "Id": name, "ChassisType": kind},
+    }
+    for link, resource in links.items():
+        resources[path][link] = {"@odata.id": f"{path}/{link}"}
+        resources[f"{path}/{link}"] = {"@odata.id": f"{path}/{link}", **resource}
+    return resources
+
+
+def tree(*members: dict[str, Resource]) -> dict[str, Resource]:
+    """Return a whole service of these chassis."""
+    paths = [next(iter(one)) for one in members]
+    root = {
+        "@odata.id": ROOT,
+        "RedfishVersion": "1.15.0",
+        "Chassis": {"@odata.id": "/redfish/v1/Chassis"},
+        "Links": {"Sessions": {"@odata.id": SESSIONS}},
+    }
+    resources: dict[str, Resource] = {ROOT: root, "/redfish/v1/Chassis": collection(paths)}
+    for one in members:
+        resources |= one
+    return resources
+
+
+def collection(paths: list[str]) -> Resource:
+    """Return a collection of these."""
+    return {
+        "Members": [{"@odata.id": path} for path in paths],
+        "Members@odata.count": len(paths),
+    }
+
+
+@contextmanager
+def serving(bmc: Bmc, certificate: tuple[str, str] | None = None) -> Iterator[str]:
+    """Serve while the context lasts; give the URL. *certificate* is the files of it and its key."""
+    server = _Server(bmc)
+    scheme = "http"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        scheme = "https"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"{scheme}://127.0.0.1:{server.server_port}"
+    finally:
+        bmc.letting_go.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: "_Server"
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        if not self._admitted():
+            return
+        resource = self.server.bmc.resources.get(self.path)
+        if resource is None:
+            self._missing()
+            return
+        body = json.dumps(resource).encode()
+        etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+        if self.headers.get("If-None-Match") == etag:
+            self._answer(304, b"", ETag=etag)
+            return
+        self._answer(200, body, ETag=etag)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        if not self._admitted():
+            return
+        if self.path != SESSIONS or not self.server.bmc.has_sessions:
+            self._missing()
+        elif self.headers.get_content_type() != "application/json":
+            self._answer(415, error("UnsupportedMediaType", "The body is not JSON."))
+        elif self.server.bmc.full:
+            words = "The session establishment failed due to the number of sessions."
+            self._answer(503, error("SessionLimitExceeded", words), **{"Retry-After": "30"})
+        else:
+            self._open(json.loads(body))
+
+    def do_DELETE(self) -> None:
+        if not self._admitted():
+            return
+        tokens = [token for token, path in self.server.bmc.tokens.items() if path == self.path]
+        if not tokens:
+            self._missing()
+            return
+        del self.server.bmc.tokens[tokens[0]]
+        self._answer(204, b"")
+
+    def _open(self, body: Resource) -> None:
+        if {"UserName", "Password"} != set(body):
+            self._answer(400, error("PropertyMissing", "UserName and Password are required."))
+        elif self.server.bmc.users.get(body["UserName"]) != body["Password"]:
+            self.server.bmc.refusals += 1
+            # Some firmware repeats what it was given.
+            words = f"The value {body['Password']} for the property Password is not valid."
+            self._answer(401, error("PropertyValueError", words, "Use a valid one."))
+        else:
+            self.server.bmc.opened += 1
+            token = hashlib.sha256(str(self.server.bmc.opened).encode()).hexdigest()
+            path = f"{SESSIONS}/{self.server.bmc.opened}"
+            self.server.bmc.tokens[token] = path
+            headers = {"X-Auth-Token": token, "Location": path}
+            self._answer(201, json.dumps({"@odata.id": path}).encode(), **headers)
+
+    def _admitted(self) -> bool:
+        """Note the request; answer it unless it may go on to a resource."""
+        self.server.bmc.requests.append((self.command, self.path))
+        canned = self.server.bmc.canned.get(self.path)
+        opens = (self.command, self.path) == ("POST", SESSIONS)
+        if self.headers.get("OData-Version", "4.0") != "4.0":
+            self._answer(412, error("PreconditionFailed", "OData-Version 4.0 is spoken."))
+        elif "application/json" not in self.headers.get("Accept", "application/json"):
+            self._answer(406, error("NotAcceptable", "JSON is spoken."))
+        elif not (opens or self.path == ROOT or self._is_known()):
+            words = "There is no valid session established with the implementation."
+            body = error("NoValidSession", words, "Establish a session.")
+            self._answer(401, body, **{"WWW-Authenticate": 'Basic realm="BMC"'})
+        elif canned is not None:
+            self._out_of_the_ordinary(canned)
+        else:
+            return True
+        return False
+
+    def _out_of_the_ordinary(self, canned: Canned) -> None:
+        if not canned.held:
+            self._answer(canned.status, canned.body, canned.content_type, **canned.headers)
+            return
+        if canned.body:
+            self.send_response(canned.status)
+            self.send_header("Content-Length", str(len(canned.body) + 1))
+            self.end_headers()
+            self.wfile.write(canned.body)
+            self.wfile.flush()
+        self.server.bmc.letting_go.wait()
+        self.close_connection = True
+
+    def _is_known(self) -> bool:
+        token = self.headers.get("X-Auth-Token")
+        if token is not None:
+            return token in self.server.bmc.tokens
+        scheme, _, given = self.headers.get("Authorization", "").partition(" ")
+        if scheme != "Basic":
+            return False
+        username, _, password = base64.b64decode(given, validate=True).decode().partition(":")
+        known = self.server.bmc.users.get(username) == password
+        self.server.bmc.refusals += not known
+        return known
+
+    def _missing(self) -> None:
+        words = f"The resource at the URI '{self.path}' was not found."
+        self._answer(404, error("ResourceMissingAtURI", words, "Give a valid URI."))
+
+    def _answer(self, status: int, body: bytes, kind: str = JSON, **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("OData-Version", "4.0")
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if status not in {204, 304}:
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if status not in {204, 304}:
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: requests are noted, not logged."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, bmc: Bmc) -> None:
+        self.bmc = bmc
+        super().__init__(("127.0.0.1", 0), _Handler)
