@@ -51,7 +51,7 @@ def show(console: Console) -> None:
         costs = list(_costs(Path(folder)))
     floor = costs[0].p50_ms
     table = Table(title=f"{SCRAPES} scrapes each, one kept connection", box=box.SIMPLE_HEAD)
-    for column in ("", "series", "p50 ms", "to floor", "p99 ms", "CPU s", "RSS MiB", "rest CPU %"):
+    for column in ("", "series", "p50 ms", "to floor", "p99 ms", "CPU s", "MiB", "rest CPU %"):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for one in costs:
         idle = "-" if one.background_percent is None else f"{one.background_percent:.2f}"
@@ -72,7 +72,7 @@ def _costs(folder: Path) -> Iterator[Cost]:
             gpus.set_load(card, 400.0)
         body = _scrape(http.client.HTTPConnection(LOOPBACK, port))
         with _floor(body) as floor_port:
-            yield _measure("floor: the same bytes", os.getpid(), floor_port, "/")
+            yield _measure("floor", os.getpid(), floor_port, "/")
         before = _cpu_seconds(exporter.pid)
         time.sleep(BACKGROUND_SECONDS)
         busy = (_cpu_seconds(exporter.pid) - before) / BACKGROUND_SECONDS

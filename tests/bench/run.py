@@ -6,6 +6,6 @@ import accuracy
 import cost
 
 if __name__ == "__main__":
-    console = Console()
+    console = Console(width=100)
     cost.show(console)
     accuracy.show(console)

@@ -17,7 +17,6 @@ from wattgov_exporter.sources.ipmi import Ipmi
 from wattgov_exporter.sources.nvml import Nvml
 from wattgov_exporter.sources.rapl import Rapl
 from wattgov_exporter.sources.redfish import Redfish
-from wattgov_exporter.sources.scrape import scrapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,14 @@ class Machine:
     wall: Clock
 
 
+def _scraped(machine: Machine, used: Sources) -> Sequence[Source]:
+    if not used.scrape:
+        return ()
+    from wattgov_exporter.sources.scrape import scrapes  # noqa: PLC0415  9 MiB of requests
+
+    return scrapes(used.scrape, machine.monotonic)
+
+
 SOURCES: Mapping[str, Callable[[Machine, Sources], Sequence[Source]]] = {
     "redfish": lambda machine, used: (
         (Redfish(used.redfish, machine.monotonic),) if used.redfish else ()
@@ -39,7 +46,7 @@ SOURCES: Mapping[str, Callable[[Machine, Sources], Sequence[Source]]] = {
     "amdsmi": lambda machine, _: (Amdsmi(machine.monotonic),),
     "hwmon": lambda machine, _: (Hwmon(machine.sysfs, machine.monotonic),),
     "rapl": lambda machine, _: (Rapl(machine.sysfs, machine.monotonic),),
-    "scrape": lambda machine, used: scrapes(used.scrape, machine.monotonic),
+    "scrape": _scraped,
     "cpu_model": lambda machine, _: (CpuModel(machine.proc, machine.monotonic),),
     "dram_model": lambda machine, _: (DramModel(machine.proc, machine.monotonic),),
 }
