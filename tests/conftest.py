@@ -6,6 +6,11 @@ import shutil
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--update`, which writes golden files anew."""
+    parser.addoption("--update", action="store_true", help="write golden files anew")
+
+
 def find(package: str, *names: str) -> str:
     """Return the first program found, $NAME before the path; skip, in words, if there is none."""
     for name in names:

@@ -5,11 +5,16 @@ from pathlib import Path
 MACHINES = Path(__file__).parent / "machines"
 
 
-def plant(text: str, root: Path) -> Path:
+THEN = "then "
+"""A line that begins so is what the file holds some seconds later."""
+
+
+def plant(text: str, root: Path, begins: str = "") -> Path:
     """Write the tree under *root*: a line is a file, a backslash and `n` in it a line's end."""
     for line in text.splitlines():
-        if line and not line.startswith("#"):
-            path, _, content = line.partition(" = ")
+        is_then = line.startswith(THEN)
+        if line and not line.startswith("#") and is_then == bool(begins):
+            path, _, content = line.removeprefix(begins).partition(" = ")
             file = root / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(content.replace("\\n", "\n") + "\n")
@@ -19,6 +24,11 @@ def plant(text: str, root: Path) -> Path:
 def machine(name: str, root: Path) -> Path:
     """Plant one of the recorded machines."""
     return plant((MACHINES / f"{name}.txt").read_text(), root)
+
+
+def later(name: str, root: Path) -> Path:
+    """Plant what one of the recorded machines shows some seconds later."""
+    return plant((MACHINES / f"{name}.txt").read_text(), root, begins=THEN)
 
 
 def process(proc: Path, pid: int, comm: str, ticks: int, **facts: str) -> None:

@@ -232,7 +232,8 @@ class Collector:
 def choose(answers: Mapping[str, Answer]) -> dict[Component, Chosen]:
     """Return for each component its meter: the first source, in order of preference, that reads.
 
-    An estimate of what another chosen meter covers is left out: its joules are counted there.
+    An estimate of what another chosen meter covers is left out: its joules are counted there. A
+    platform's meter covers the memory, which is then in the rest.
     """
     chosen: dict[Component, Chosen] = {}
     covered: set[Component] = set()
@@ -243,6 +244,7 @@ def choose(answers: Mapping[str, Answer]) -> dict[Component, Chosen]:
                 continue
             if chosen.setdefault(meter.component, Chosen(name, meter.method)).source == name:
                 covered |= meter.covers
+                covered |= {Component.DRAM} if meter.component is Component.PLATFORM else set()
     return {
         component: one
         for component, one in chosen.items()

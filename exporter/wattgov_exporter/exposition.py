@@ -71,10 +71,22 @@ def families(view: View) -> Iterator[Metric]:
             yield family
 
 
+CPU_ZONES = (Component.CPU, Component.DRAM)
+"""RAPL's other zones (core, uncore, psys) go with them; anybody else's belong to no CPU."""
+
+
 def _meters(view: View, *, joules: bool) -> Iterator[Row]:
     for state in view.snapshot.meters:
         meter = state.meter
-        if meter.component is not Component.GPU and not _is_platform(meter):
+        if meter.component in CPU_ZONES or meter.source == "rapl":
+            value = state.joules if joules else state.watts
+            yield (meter.package, meter.zone, meter.source), value
+
+
+def _sensors(view: View, *, joules: bool) -> Iterator[Row]:
+    for state in view.snapshot.meters:
+        meter = state.meter
+        if meter.component is None and meter.source != "rapl":
             value = state.joules if joules else state.watts
             yield (meter.package, meter.zone, meter.source), value
 
@@ -236,6 +248,18 @@ SERIES: tuple[Series, ...] = (
         "Time that a GPU spent throttled: power_cap, thermal, power_brake, sync.",
         ("gpu", "uuid", "reason"),
         _gpu_each("throttle_seconds"),
+    ),
+    Series(
+        "node_sensor_energy_joules_total",
+        "Energy by a sensor that is no component's meter: a rail, a supply beside a better meter.",
+        ("device", "sensor", "source"),
+        lambda view: _sensors(view, joules=True),
+    ),
+    Series(
+        "node_sensor_power_watts",
+        "Power by a sensor that is no component's meter.",
+        ("device", "sensor", "source"),
+        lambda view: _sensors(view, joules=False),
     ),
     Series(
         "node_platform_energy_joules_total",

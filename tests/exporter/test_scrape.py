@@ -214,7 +214,7 @@ def test_the_real_node_exporter(tmp_path: Path) -> None:
 
     assert {
         ("0", "package"): (Component.CPU, 240422.366267),
-        ("0", "dram"): (Component.DRAM, 118821.284256),
+        ("0", "dram"): (Component.DRAM, 18821.284256),
         ("0", "core"): (None, 100.0),
         ("1", "package"): (Component.CPU, 200.0),
         ("1", "dram"): (Component.DRAM, 60.0),
