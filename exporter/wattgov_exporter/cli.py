@@ -95,8 +95,8 @@ def run(
     loaded = _load(config_file)
     host, port = _address(listen)
     from wattgov_exporter.collect import Collector  # noqa: PLC0415
-    from wattgov_exporter.exposition import Own, Reloads, View  # noqa: PLC0415
     from wattgov_exporter.loop import Ask, Events, Loop  # noqa: PLC0415
+    from wattgov_exporter.rows import Own, Reloads, View  # noqa: PLC0415
     from wattgov_exporter.serving.answers import Answers  # noqa: PLC0415  see above
     from wattgov_exporter.serving.pages import Pages  # noqa: PLC0415
     from wattgov_exporter.serving.server import Server  # noqa: PLC0415

@@ -5,43 +5,9 @@ from dataclasses import dataclass
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from wattgov_exporter.config import Config
-from wattgov_exporter.reading import Component, Meter, Reason
-from wattgov_exporter.snapshot import Snapshot
-
-Row = tuple[tuple[str, ...], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Reloads:
-    """How the last loading of the configuration went.
-
-    *success_at* is the Unix time of the last that went well; *sha256* is of the file in force, None
-    without a file; *web_failures* is None without a web.config.file.
-    """
-
-    successful: bool
-    success_at: float
-    sha256: str | None = None
-    web_failures: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Own:
-    """What the exporter knows of itself."""
-
-    version: str
-    cpu_seconds: float
-    reloads: Reloads | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """All that is rendered."""
-
-    snapshot: Snapshot
-    config: Config
-    own: Own
+from wattgov_exporter import rows
+from wattgov_exporter.reading import Reason
+from wattgov_exporter.rows import Row, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +17,14 @@ class Series:
     name: str
     meaning: str
     labels: tuple[str, ...]
-    rows: Callable[[View], Iterable[Row]]
+    read: Callable[[View], Iterable[Row]]
 
     def family(self, view: View) -> Metric:
         """Return the metric with its values now."""
         counter = self.name.endswith("_total")
         make = CounterMetricFamily if counter else GaugeMetricFamily
         family = make(self.name.removesuffix("_total"), self.meaning, labels=self.labels)
-        for labels, value in self.rows(view):
+        for labels, value in self.read(view):
             family.add_metric(labels, value)
         return family
 
@@ -71,213 +37,96 @@ def families(view: View) -> Iterator[Metric]:
             yield family
 
 
-CPU_ZONES = (Component.CPU, Component.DRAM)
-"""RAPL's other zones (core, uncore, psys) go with them; anybody else's belong to no CPU."""
-
-
-def _meters(view: View, *, joules: bool) -> Iterator[Row]:
-    for state in view.snapshot.meters:
-        meter = state.meter
-        if meter.component in CPU_ZONES or meter.source == "rapl":
-            value = state.joules if joules else state.watts
-            yield (meter.package, meter.zone, meter.source), value
-
-
-def _sensors(view: View, *, joules: bool) -> Iterator[Row]:
-    for state in view.snapshot.meters:
-        meter = state.meter
-        if meter.component is None and meter.source != "rapl":
-            value = state.joules if joules else state.watts
-            yield (meter.package, meter.zone, meter.source), value
-
-
-def _platform(view: View, *, joules: bool) -> Iterator[Row]:
-    sums: dict[str, float] = {}
-    for state in view.snapshot.meters:
-        if _is_platform(state.meter):
-            value = state.joules if joules else state.watts
-            sums[state.meter.source] = sums.get(state.meter.source, 0.0) + value
-    for source, value in sums.items():
-        yield (source,), value
-
-
-def _is_platform(meter: Meter) -> bool:
-    """Tell a BMC's meter; RAPL's psys is the platform too, and is named with the CPU zones."""
-    return meter.component is Component.PLATFORM and meter.zone != "psys"
-
-
-def _gpu_joules(view: View) -> Iterator[Row]:
-    for state in view.snapshot.meters:
-        meter = state.meter
-        if meter.component is Component.GPU:
-            yield (meter.package, meter.zone, meter.source), state.joules
-
-
-def _gpu_watts(view: View) -> Iterator[Row]:
-    means = {state.meter.zone: state for state in view.snapshot.meters}
-    for gpu in view.snapshot.gpus:
-        if gpu.power_watts is not None:
-            yield (gpu.gpu, gpu.uuid, view.snapshot.gpu_source), gpu.power_watts
-        elif gpu.uuid in means:
-            yield (gpu.gpu, gpu.uuid, view.snapshot.gpu_source), means[gpu.uuid].watts
-
-
-def _gpu(field: str) -> Callable[[View], Iterator[Row]]:
-    def rows(view: View) -> Iterator[Row]:
-        for gpu in view.snapshot.gpus:
-            value = getattr(gpu, field)
-            if value is not None:
-                yield (gpu.gpu, gpu.uuid), value
-
-    return rows
-
-
-def _gpu_each(field: str) -> Callable[[View], Iterator[Row]]:
-    def rows(view: View) -> Iterator[Row]:
-        for gpu in view.snapshot.gpus:
-            for key, value in getattr(gpu, field):
-                yield (gpu.gpu, gpu.uuid, key), value
-
-    return rows
-
-
-def _by_app(field: str) -> Callable[[View], Iterator[Row]]:
-    def rows(view: View) -> Iterator[Row]:
-        for app, value in getattr(view.snapshot, field).items():
-            yield (app,), value
-
-    return rows
-
-
-def _total_watts(view: View) -> Iterator[Row]:
-    if view.snapshot.total is not None:
-        basis, watts = view.snapshot.total
-        yield (basis,), watts
-
-
-def _meter_ratio(view: View) -> Iterator[Row]:
-    if view.snapshot.meter_ratio is not None:
-        yield ("sum", "platform"), view.snapshot.meter_ratio
-
-
-def _site(field: str, *labels: str) -> Callable[[View], Iterator[Row]]:
-    def rows(view: View) -> Iterator[Row]:
-        value = getattr(view.config.site, field)
-        if value is not None:
-            yield tuple(getattr(view.config.site, label, label) for label in labels), value
-
-    return rows
-
-
-def _targets(field: str) -> Callable[[View], Iterator[Row]]:
-    def rows(view: View) -> Iterator[Row]:
-        for app in view.config.apps:
-            value = getattr(app, field)
-            if value is not None:
-                yield (app.name,), value
-
-    return rows
-
-
-def _reloads(row: Callable[[Reloads], Row | None]) -> Callable[[View], Iterator[Row]]:
-    def rows(view: View) -> Iterator[Row]:
-        found = row(view.own.reloads) if view.own.reloads else None
-        if found is not None:
-            yield found
-
-    return rows
-
-
 SERIES: tuple[Series, ...] = (
     Series(
         "node_cpu_energy_joules_total",
         "Energy of a CPU zone; core and uncore are inside package, psys holds them all.",
         ("package", "zone", "source"),
-        lambda view: _meters(view, joules=True),
+        lambda view: rows.meters(view, joules=True),
     ),
     Series(
         "node_cpu_power_watts",
         "Mean power of a CPU zone over the last sampling interval.",
         ("package", "zone", "source"),
-        lambda view: _meters(view, joules=False),
+        lambda view: rows.meters(view, joules=False),
     ),
     Series(
         "node_gpu_energy_joules_total",
         "Energy of a GPU: its hardware counter, or the integral of its power where it has none.",
         ("gpu", "uuid", "source"),
-        _gpu_joules,
+        rows.gpu_joules,
     ),
     Series(
         "node_gpu_power_watts",
         "Power of a GPU as its driver shows it (a 1 s average on Ampere and later).",
         ("gpu", "uuid", "source"),
-        _gpu_watts,
+        rows.gpu_watts,
     ),
     Series(
         "node_gpu_power_limit_watts",
         "Power limits of a GPU: current, enforced (the least of all limiters), default, min, max.",
         ("gpu", "uuid", "limit"),
-        _gpu_each("limits_watts"),
+        rows.gpu_each("limits_watts"),
     ),
     Series(
         "node_gpu_temperature_celsius",
         "Core temperature of a GPU.",
         ("gpu", "uuid"),
-        _gpu("temperature_celsius"),
+        rows.gpu("temperature_celsius"),
     ),
     Series(
         "node_gpu_utilization_percent",
         "Share of time in which a kernel ran on the GPU.",
         ("gpu", "uuid"),
-        _gpu("utilization_percent"),
+        rows.gpu("utilization_percent"),
     ),
     Series(
         "node_gpu_memory_used_bytes",
         "Memory in use on a GPU.",
         ("gpu", "uuid"),
-        _gpu("memory_used_bytes"),
+        rows.gpu("memory_used_bytes"),
     ),
     Series(
         "node_gpu_clock_hertz",
         "Clock of a GPU: sm, memory.",
         ("gpu", "uuid", "clock"),
-        _gpu_each("clocks_hertz"),
+        rows.gpu_each("clocks_hertz"),
     ),
     Series(
         "node_gpu_throttle_seconds_total",
         "Time that a GPU spent throttled: power_cap, thermal, power_brake, sync.",
         ("gpu", "uuid", "reason"),
-        _gpu_each("throttle_seconds"),
+        rows.gpu_each("throttle_seconds"),
     ),
     Series(
         "node_sensor_energy_joules_total",
         "Energy by a sensor that is no component's meter: a rail, a supply beside a better meter.",
         ("device", "sensor", "source"),
-        lambda view: _sensors(view, joules=True),
+        lambda view: rows.sensors(view, joules=True),
     ),
     Series(
         "node_sensor_power_watts",
         "Power by a sensor that is no component's meter.",
         ("device", "sensor", "source"),
-        lambda view: _sensors(view, joules=False),
+        lambda view: rows.sensors(view, joules=False),
     ),
     Series(
         "node_platform_energy_joules_total",
         "Energy of the whole node as its BMC or power supplies see it.",
         ("source",),
-        lambda view: _platform(view, joules=True),
+        lambda view: rows.platform(view, joules=True),
     ),
     Series(
         "node_platform_power_watts",
         "Power of the whole node as its BMC or power supplies see it.",
         ("source",),
-        lambda view: _platform(view, joules=False),
+        lambda view: rows.platform(view, joules=False),
     ),
     Series(
         "node_meter_ratio",
         "Energy by meter a over energy by meter b, which cover the same, over ten minutes or so.",
         ("a", "b"),
-        _meter_ratio,
+        rows.meter_ratio,
     ),
     Series(
         "node_energy_joules_total",
@@ -289,7 +138,7 @@ SERIES: tuple[Series, ...] = (
         "node_total_power_watts",
         "Power of the node; basis platform (its BMC), psys, sum (of metered parts), model.",
         ("basis",),
-        _total_watts,
+        rows.total_watts,
     ),
     Series(
         "node_idle_power_watts",
@@ -312,38 +161,38 @@ SERIES: tuple[Series, ...] = (
         "app_cpu_seconds_total",
         "CPU time of an app's processes.",
         ("app",),
-        _by_app("app_cpu_seconds"),
+        rows.by_app("app_cpu_seconds"),
     ),
-    Series("app_processes", "Processes of an app.", ("app",), _by_app("app_processes")),
+    Series("app_processes", "Processes of an app.", ("app",), rows.by_app("app_processes")),
     Series(
         "app_gpu_memory_used_bytes",
         "GPU memory held by an app.",
         ("app",),
-        _by_app("app_gpu_memory_bytes"),
+        rows.by_app("app_gpu_memory_bytes"),
     ),
     Series(
         "app_last_active_timestamp_seconds",
         "When an app last used a GPU or more than 1 % of one CPU.",
         ("app",),
-        _by_app("app_last_active"),
+        rows.by_app("app_last_active"),
     ),
     Series(
         "app_target_joules_per_request",
         "Energy objective of an app, from the configuration.",
         ("app",),
-        _targets("target_joules_per_request"),
+        rows.targets("target_joules_per_request"),
     ),
     Series(
         "app_target_p95_latency_seconds",
         "Latency objective of an app, from the configuration.",
         ("app",),
-        _targets("target_p95_latency_seconds"),
+        rows.targets("target_p95_latency_seconds"),
     ),
     Series(
         "grid_carbon_intensity_grams_per_kilowatthour",
         "Carbon intensity of the grid; source static: the configuration.",
         ("zone", "source", "signal", "basis", "estimated"),
-        _site(
+        rows.site(
             "carbon_intensity_grams_per_kilowatthour",
             "zone",
             "static",
@@ -356,13 +205,13 @@ SERIES: tuple[Series, ...] = (
         "grid_electricity_price_per_kilowatthour",
         "Price of electricity, from the configuration.",
         ("zone", "currency"),
-        _site("price_per_kilowatthour", "zone", "currency"),
+        rows.site("price_per_kilowatthour", "zone", "currency"),
     ),
     Series(
         "site_pue_ratio",
         "Power usage effectiveness of the site, from the configuration.",
         (),
-        _site("pue_ratio"),
+        rows.site("pue_ratio"),
     ),
     Series(
         "energy_source_info",
@@ -420,25 +269,27 @@ SERIES: tuple[Series, ...] = (
         "wattgov_exporter_config_last_reload_successful",
         "Whether the last loading of exporter.yml went well; if not, the one before is in force.",
         (),
-        _reloads(lambda one: ((), float(one.successful))),
+        rows.reloads(lambda one: ((), float(one.successful))),
     ),
     Series(
         "wattgov_exporter_config_last_reload_success_timestamp_seconds",
         "When exporter.yml was last loaded well.",
         (),
-        _reloads(lambda one: ((), one.success_at)),
+        rows.reloads(lambda one: ((), one.success_at)),
     ),
     Series(
         "wattgov_exporter_config_hash",
         "The exporter.yml in force: the first 12 digits of its SHA-256; two nodes can be compared.",
         ("sha256",),
-        _reloads(lambda one: ((one.sha256[:12],), 1.0) if one.sha256 else None),
+        rows.reloads(lambda one: ((one.sha256[:12],), 1.0) if one.sha256 else None),
     ),
     Series(
         "wattgov_exporter_web_config_failures_total",
         "Changes of the web.config.file or its certificates that were bad and not used.",
         (),
-        _reloads(lambda one: None if one.web_failures is None else ((), float(one.web_failures))),
+        rows.reloads(
+            lambda one: None if one.web_failures is None else ((), float(one.web_failures))
+        ),
     ),
     Series(
         "wattgov_exporter_build_info",

@@ -8,9 +8,9 @@ from queue import Empty, SimpleQueue
 
 from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import Config, load
-from wattgov_exporter.exposition import Reloads
 from wattgov_exporter.fields import Invalid, mistakes_of
 from wattgov_exporter.reading import Clock
+from wattgov_exporter.rows import Reloads
 from wattgov_exporter.snapshot import Snapshot
 
 

@@ -14,7 +14,8 @@ from prometheus_client.registry import Collector as Registered
 from plant import MACHINES, later, machine, process
 from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import App, Config, Site, Sources
-from wattgov_exporter.exposition import Own, Reloads, View, families
+from wattgov_exporter.exposition import families
+from wattgov_exporter.rows import Own, Reloads, View
 from wattgov_exporter.sources import Machine
 
 NAMES = sorted(path.stem for path in MACHINES.glob("*.txt"))

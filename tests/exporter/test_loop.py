@@ -9,8 +9,8 @@ import pytest
 from plant import load, machine, process
 from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import Config
-from wattgov_exporter.exposition import Reloads
 from wattgov_exporter.loop import Ask, Events, Loaded, Loop, read
+from wattgov_exporter.rows import Reloads
 from wattgov_exporter.snapshot import Snapshot
 from wattgov_exporter.sources import SOURCES, Machine
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from plant import machine
 from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import App, Config, Site
-from wattgov_exporter.exposition import Own, Reloads, View
+from wattgov_exporter.rows import Own, Reloads, View
 from wattgov_exporter.serving.pages import Pages
 from wattgov_exporter.sources import Machine
 

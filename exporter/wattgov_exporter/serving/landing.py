@@ -2,7 +2,7 @@
 
 import html
 
-from wattgov_exporter.exposition import View
+from wattgov_exporter.rows import View
 
 _STYLE = (
     "body{font:16px/1.5 system-ui;margin:3rem auto;max-width:50rem;padding:0 1rem}"

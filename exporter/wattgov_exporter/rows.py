@@ -1,0 +1,178 @@
+"""The rows of each metric: which labels, which value. Nothing here spells a metric's name."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from wattgov_exporter.config import Config
+from wattgov_exporter.reading import Component, Meter
+from wattgov_exporter.snapshot import Snapshot
+
+Row = tuple[tuple[str, ...], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Reloads:
+    """How the last loading of the configuration went.
+
+    *success_at* is the Unix time of the last that went well; *sha256* is of the file in force, None
+    without a file; *web_failures* is None without a web.config.file.
+    """
+
+    successful: bool
+    success_at: float
+    sha256: str | None = None
+    web_failures: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What the exporter knows of itself."""
+
+    version: str
+    cpu_seconds: float
+    reloads: Reloads | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that is rendered."""
+
+    snapshot: Snapshot
+    config: Config
+    own: Own
+
+
+CPU_ZONES = (Component.CPU, Component.DRAM)
+"""RAPL's other zones (core, uncore, psys) go with them; anybody else's belong to no CPU."""
+
+
+def meters(view: View, *, joules: bool) -> Iterator[Row]:
+    """Yield the CPU zones: joules or watts."""
+    for state in view.snapshot.meters:
+        meter = state.meter
+        if meter.component in CPU_ZONES or meter.source == "rapl":
+            value = state.joules if joules else state.watts
+            yield (meter.package, meter.zone, meter.source), value
+
+
+def sensors(view: View, *, joules: bool) -> Iterator[Row]:
+    """Yield the sensors that are no component's meter: joules or watts."""
+    for state in view.snapshot.meters:
+        meter = state.meter
+        if meter.component is None and meter.source != "rapl":
+            value = state.joules if joules else state.watts
+            yield (meter.package, meter.zone, meter.source), value
+
+
+def platform(view: View, *, joules: bool) -> Iterator[Row]:
+    """Yield what BMCs and supplies see: joules or watts."""
+    sums: dict[str, float] = {}
+    for state in view.snapshot.meters:
+        if _is_platform(state.meter):
+            value = state.joules if joules else state.watts
+            sums[state.meter.source] = sums.get(state.meter.source, 0.0) + value
+    for source, value in sums.items():
+        yield (source,), value
+
+
+def _is_platform(meter: Meter) -> bool:
+    """Tell a BMC's meter; RAPL's psys is the platform too, and is named with the CPU zones."""
+    return meter.component is Component.PLATFORM and meter.zone != "psys"
+
+
+def gpu_joules(view: View) -> Iterator[Row]:
+    """Yield the GPUs' joules."""
+    for state in view.snapshot.meters:
+        meter = state.meter
+        if meter.component is Component.GPU:
+            yield (meter.package, meter.zone, meter.source), state.joules
+
+
+def gpu_watts(view: View) -> Iterator[Row]:
+    """Yield the GPUs' watts: the driver's own, else the mean over the last interval."""
+    means = {state.meter.zone: state for state in view.snapshot.meters}
+    for gpu in view.snapshot.gpus:
+        if gpu.power_watts is not None:
+            yield (gpu.gpu, gpu.uuid, view.snapshot.gpu_source), gpu.power_watts
+        elif gpu.uuid in means:
+            yield (gpu.gpu, gpu.uuid, view.snapshot.gpu_source), means[gpu.uuid].watts
+
+
+def gpu(field: str) -> Callable[[View], Iterator[Row]]:
+    """Return rows of one gauge of each GPU, where the driver offers it."""
+
+    def rows(view: View) -> Iterator[Row]:
+        for gpu in view.snapshot.gpus:
+            value = getattr(gpu, field)
+            if value is not None:
+                yield (gpu.gpu, gpu.uuid), value
+
+    return rows
+
+
+def gpu_each(field: str) -> Callable[[View], Iterator[Row]]:
+    """Return rows of a keyed gauge of each GPU."""
+
+    def rows(view: View) -> Iterator[Row]:
+        for gpu in view.snapshot.gpus:
+            for key, value in getattr(gpu, field):
+                yield (gpu.gpu, gpu.uuid, key), value
+
+    return rows
+
+
+def by_app(field: str) -> Callable[[View], Iterator[Row]]:
+    """Return rows of a figure that is kept by app."""
+
+    def rows(view: View) -> Iterator[Row]:
+        for app, value in getattr(view.snapshot, field).items():
+            yield (app,), value
+
+    return rows
+
+
+def total_watts(view: View) -> Iterator[Row]:
+    """Yield the node's watts, with how they are composed."""
+    if view.snapshot.total is not None:
+        basis, watts = view.snapshot.total
+        yield (basis,), watts
+
+
+def meter_ratio(view: View) -> Iterator[Row]:
+    """Yield how much of the platform the parts explain."""
+    if view.snapshot.meter_ratio is not None:
+        yield ("sum", "platform"), view.snapshot.meter_ratio
+
+
+def site(field: str, *labels: str) -> Callable[[View], Iterator[Row]]:
+    """Return the row of a fact of the site; a label is one of its fields or stands for itself."""
+
+    def rows(view: View) -> Iterator[Row]:
+        value = getattr(view.config.site, field)
+        if value is not None:
+            yield tuple(getattr(view.config.site, label, label) for label in labels), value
+
+    return rows
+
+
+def targets(field: str) -> Callable[[View], Iterator[Row]]:
+    """Return rows of an objective, for the apps that have it."""
+
+    def rows(view: View) -> Iterator[Row]:
+        for app in view.config.apps:
+            value = getattr(app, field)
+            if value is not None:
+                yield (app.name,), value
+
+    return rows
+
+
+def reloads(row: Callable[[Reloads], Row | None]) -> Callable[[View], Iterator[Row]]:
+    """Return the row of a fact of the last reload, where there is one."""
+
+    def rows(view: View) -> Iterator[Row]:
+        found = row(view.own.reloads) if view.own.reloads else None
+        if found is not None:
+            yield found
+
+    return rows
