@@ -129,7 +129,7 @@ def run(
     listen: Address,
     enforce: bool,
 ) -> None:
-    """Ask, decide and act until stopped; then put everything back.
+    """Ask, decide and act; at the end put back.
 
     A dry run, unless --enforce is given or every rule file says `enforce: true`. What an earlier
     run left changed is put back first, before anything else.
@@ -177,7 +177,10 @@ def run(
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
 def check(files: tuple[Path, ...]) -> None:
-    """Read rule files as `run` does, and report every mistake."""
+    """Check rule files, and report every mistake.
+
+    They are read as `run` reads them; the exit status is 2 if there is a mistake.
+    """
     mistakes, ruleset = _loaded(files)
     if ruleset is None:
         _fail(mistakes, BAD_INPUT)
@@ -190,7 +193,10 @@ def check(files: tuple[Path, ...]) -> None:
 @rule_options
 @prometheus_option
 def plan(rules: tuple[Path, ...], more: tuple[Path, ...], prometheus: str) -> None:
-    """Show what would change now, and why not; writes nothing."""
+    """Show what would change now, and why not.
+
+    Nothing is written, and a Prometheus that does not answer is one of the reasons.
+    """
     from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
 
     mistakes, ruleset = _loaded((*rules, *more))
@@ -210,9 +216,10 @@ def plan(rules: tuple[Path, ...], more: tuple[Path, ...], prometheus: str) -> No
 @main.command()
 @state_option
 def restore(state_dir: Path) -> None:
-    """Put back everything that the journal says is changed; asks nothing of Prometheus.
+    """Put back everything that was changed.
 
-    What somebody else has changed since is left as it is, and rules may act on it again.
+    The journal says what; Prometheus is not asked. What somebody else has changed since is left
+    as it is, and rules may act on it again.
     """
     if not (state_dir / "journal.sqlite").exists():
         click.echo(f"Nothing to put back: there is no journal in {state_dir}")

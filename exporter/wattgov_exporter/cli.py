@@ -167,7 +167,10 @@ def run(
 )
 @_roots
 def doctor(config_file: Path | None, sysfs: Path, procfs: Path) -> None:
-    """Try each source; tell what is on, how far off it may be, and what would turn on the rest."""
+    """Say what can be metered here, and what is missing.
+
+    Each source is tried: what is on and how far off it may be, what is off and what would help.
+    """
     config = _load(config_file).config
     from wattgov_exporter.doctor import Finding, report  # noqa: PLC0415
     from wattgov_exporter.poll import Poller  # noqa: PLC0415
@@ -195,7 +198,10 @@ def doctor(config_file: Path | None, sysfs: Path, procfs: Path) -> None:
 @main.command()
 @click.argument("config_file", metavar="FILE", type=click.Path(path_type=Path))
 def check(config_file: Path) -> None:
-    """Check an exporter.yml; every mistake is told with its line and column."""
+    """Check an exporter.yml.
+
+    Every mistake is told with its line and column; the exit status is 2 if there is one.
+    """
     config = _load(config_file).config
     click.echo(
         f"{config_file}: good; {len(config.apps)} apps, every {config.interval_seconds:g} s, "
@@ -206,7 +212,10 @@ def check(config_file: Path) -> None:
 @main.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 def assets(folder: Path) -> None:
-    """Write the recording rules, alerts, dashboards and starter rule files into DIR."""
+    """Write rules, alerts and dashboards into DIR.
+
+    Nothing is written over: DIR is empty, or at least has none of the files.
+    """
     from wattgov_exporter.assets import write  # noqa: PLC0415
 
     try:
