@@ -11,6 +11,7 @@ from wattgov_exporter.serving.pages import Pages
 from wattgov_exporter.sources import Machine
 
 CONFIG = Config(
+    interval_seconds=60.0,  # long, so that a tick waits for its sources on a slow machine too
     site=Site("FR", 56.0, 1.2, 0.2, "EUR"),
     apps=(
         App("chat", process="vllm", target_joules_per_request=150, target_p95_latency_seconds=1),
