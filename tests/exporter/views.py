@@ -1,6 +1,7 @@
 """What two ticks of a planted machine show, for tests of what is served."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from plant import machine
@@ -11,19 +12,20 @@ from wattgov_exporter.serving.pages import Pages
 from wattgov_exporter.sources import Machine
 
 CONFIG = Config(
-    interval_seconds=60.0,  # long, so that a tick waits for its sources on a slow machine too
     site=Site("FR", 56.0, 1.2, 0.2, "EUR"),
     apps=(
         App("chat", process="vllm", target_joules_per_request=150, target_p95_latency_seconds=1),
     ),
 )
+PATIENT = replace(CONFIG, interval_seconds=60.0)
+"""Long, so that a tick waits for its sources on a slow machine too."""
 
 
 def view(root: Path) -> View:
     """Return two ticks' worth of a machine planted under *root*."""
     machine("xeon-2-sockets", root)
     where = Machine(root / "sys", root / "proc", lambda: 1.0, lambda: 1.7e9)
-    collector = Collector(CONFIG, where, own_pid=1)
+    collector = Collector(PATIENT, where, own_pid=1)
     collector.tick()
     reloads = Reloads(successful=True, success_at=1.7e9, sha256="c0ffee" * 10, web_failures=0)
     return View(collector.tick(), CONFIG, Own("1.2.3", 0.5, reloads))
