@@ -1,6 +1,6 @@
 """The sources, in order of preference: for each component the first that reads is the meter.
 
-To add one: a file here with a class that has `name` and `read()`, and a line in SOURCES.
+To add one: a file here with a class after the protocol `Source`, and a line in SOURCES.
 """
 
 from collections.abc import Callable, Mapping, Sequence
