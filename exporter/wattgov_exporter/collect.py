@@ -4,16 +4,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from wattgov_exporter.apps.workloads import OTHER, Activity, Workloads
-from wattgov_exporter.attribution import Use
 from wattgov_exporter.books import Books
 from wattgov_exporter.config import Config
 from wattgov_exporter.folding import Folding
 from wattgov_exporter.ledger import Ledger, Step, key_of
 from wattgov_exporter.poll import Answer, Poller
-from wattgov_exporter.reading import Component, GpuState, Meter, Method, Readings
+from wattgov_exporter.reading import Component, Meter, Method, Readings
 from wattgov_exporter.snapshot import Chosen, Idle, MeterState, Snapshot, SourceState
 from wattgov_exporter.sources import Machine, configured
 from wattgov_exporter.state import Totals
+from wattgov_exporter.uses import cpu_uses, gpu_uses
 
 WAIT_SHARE = 0.5
 """The part of an interval that a tick waits for its sources."""
@@ -101,16 +101,20 @@ class Collector:
         answers = {
             poller.name: poller.wait(max(deadline - self._clock(), 0.0)) for poller in self._pollers
         }
-        chosen = choose(answers)
+        chosen = choose({name: answer.readings for name, answer in answers.items()})
         steps = list(self._steps(answers, chosen))
         fresh = self._fresh()
-        uses = self._uses(activity, fresh.values())
+        # A component whose source is only late this once keeps its meter in what is shown.
+        shown = choose(fresh) | chosen
+        gpu_source = _gpu_source(shown, fresh)
+        uses = cpu_uses(activity)
+        uses |= gpu_uses(fresh, gpu_source, activity.pid_apps, self._gpu_busy)
         idle = self._books.enter(steps, uses, activity.own_share)
         self._follow_apps(activity, fresh.values())
         self._folding.settle(self._looked, activity.processes, self._books.apps)
         self._folding.fold(self._cpu_seconds)
         self._folding.fold(self._last_active, max)
-        return self._snapshot(answers, chosen, idle, activity, fresh)
+        return self._snapshot(answers, shown, idle, activity, fresh=fresh, gpu_source=gpu_source)
 
     def _steps(
         self, answers: Mapping[str, Answer], chosen: Mapping[Component, Chosen]
@@ -148,28 +152,15 @@ class Collector:
         self._ledger.forget(covered)
 
     def _fresh(self) -> dict[str, Readings]:
+        """Return what each source last said well, if not too long ago, in order of preference."""
         now = self._clock()
-        age = {
-            poller.name: STALE_INTERVALS * max(self._interval, poller.interval_seconds)
-            for poller in self._pollers
-        }
-        return {name: good[0] for name, good in self._good.items() if now - good[1] <= age[name]}
-
-    def _uses(self, activity: Activity, fresh: Iterable[Readings]) -> dict[str, Use]:
-        """Return how each device was used: the CPUs by CPU time, a GPU by its processes' samples.
-
-        A GPU's utilisation is a moment's, its energy the whole tick's: the mean of the moments at
-        both ends is nearer to the tick.
-        """
-        cpu = Use(activity.utilisation, activity.cpu_seconds, activity.busy, held={})
-        uses = {Component.CPU.value: cpu, Component.DRAM.value: cpu}
-        for readings in fresh:
-            for gpu in readings.gpus:
-                busy = (gpu.utilization_percent or 0.0) / 100
-                mean = (busy + self._gpu_busy.get(gpu.uuid, busy)) / 2
-                self._gpu_busy[gpu.uuid] = busy
-                uses[gpu.uuid] = _gpu_use(gpu, mean, readings, activity.pid_apps)
-        return uses
+        fresh = {}
+        for poller in self._pollers:
+            readings, at, _ = self._good.get(poller.name, (None, 0.0, 0.0))
+            age = STALE_INTERVALS * max(self._interval, poller.interval_seconds)
+            if readings is not None and now - at <= age:
+                fresh[poller.name] = readings
+        return fresh
 
     def _follow_apps(self, activity: Activity, fresh: Iterable[Readings]) -> None:
         now = self._clock()
@@ -191,18 +182,23 @@ class Collector:
         chosen: dict[Component, Chosen],
         idle: dict[Component, Idle],
         activity: Activity,
+        *,
         fresh: Mapping[str, Readings],
+        gpu_source: str,
     ) -> Snapshot:
-        gpu_source = _gpu_source(chosen, fresh)
         seen = {key_of(energy.meter) for one in fresh.values() for energy in one.energies}
         memory: dict[str, float] = defaultdict(float)
-        for use in (use for one in fresh.values() for use in one.gpu_uses):
+        for use in fresh[gpu_source].gpu_uses if gpu_source else ():
             memory[activity.pid_apps.get(use.pid, OTHER)] += use.memory_bytes
         processes = dict(activity.processes)
         self._folding.fold(memory)
         self._folding.fold(processes)
         return Snapshot(
-            meters=tuple(state for key, state in self._meters.items() if key in seen),
+            meters=tuple(
+                state
+                for key, state in self._meters.items()
+                if key in seen and _published(state.meter, chosen)
+            ),
             gpus=fresh[gpu_source].gpus if gpu_source else (),
             gpu_source=gpu_source,
             sources=tuple(
@@ -229,7 +225,7 @@ class Collector:
         )
 
 
-def choose(answers: Mapping[str, Answer]) -> dict[Component, Chosen]:
+def choose(said: Mapping[str, Readings | None]) -> dict[Component, Chosen]:
     """Return for each component its meter: the first source, in order of preference, that reads.
 
     An estimate of what another chosen meter covers is left out: its joules are counted there. A
@@ -237,8 +233,8 @@ def choose(answers: Mapping[str, Answer]) -> dict[Component, Chosen]:
     """
     chosen: dict[Component, Chosen] = {}
     covered: set[Component] = set()
-    for name, answer in answers.items():
-        for energy in answer.readings.energies if answer.readings else ():
+    for name, readings in said.items():
+        for energy in readings.energies if readings else ():
             meter = energy.meter
             if meter.component is None:
                 continue
@@ -259,18 +255,10 @@ def _gpu_source(chosen: Mapping[Component, Chosen], fresh: Mapping[str, Readings
     return next((name for name in names if name in fresh and fresh[name].gpus), "")
 
 
+def _published(meter: Meter, chosen: Mapping[Component, Chosen]) -> bool:
+    """Tell whether a meter is shown; one that another replaces would count twice in a sum."""
+    return meter.component is None or _counts(chosen.get(meter.component), meter.source)
+
+
 def _counts(meter: Chosen | None, source: str) -> bool:
     return meter is not None and meter.source == source
-
-
-def _gpu_use(
-    gpu: GpuState, utilisation: float, readings: Readings, pid_apps: Mapping[int, str]
-) -> Use:
-    active: dict[str, float] = defaultdict(float)
-    held: dict[str, float] = defaultdict(float)
-    for use in readings.gpu_uses:
-        if use.uuid == gpu.uuid:
-            app = pid_apps.get(use.pid, OTHER)
-            active[app] += use.activity
-            held[app] += use.memory_bytes
-    return Use(utilisation, active, sum(active.values()), held)

@@ -57,7 +57,7 @@ def _powers(finding: Finding) -> Iterator[tuple[Energy, float]]:
 
 
 def _verdict(findings: Iterable[Finding]) -> Iterator[str]:
-    chosen = choose({finding.source.name: finding.second for finding in findings})
+    chosen = choose({one.source.name: one.second.readings for one in findings})
     for component, meter in chosen.items():
         yield f"{component.value:<{LABEL}}is metered by {meter.source}, {meter.method.value}"
     if not chosen:

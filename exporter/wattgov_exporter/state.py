@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wattgov_exporter.reading import Component
+
 VERSION = 1
 SAVE_SECONDS = 60.0
 """A crash loses the joules of this long at most, since it is not known who used them."""
@@ -30,7 +32,8 @@ class Totals:
     own: Table = field(default_factory=dict)
 
 
-FIELDS = ("meters", "node", "apps", "cpu_seconds", "own")
+FIELDS = {"meters": 3, "node": 1, "apps": 3, "cpu_seconds": 1, "own": 1}
+"""Each table, and of how many parts its keys are."""
 
 
 def load(path: Path, say: Callable[[str], None]) -> Totals:
@@ -98,11 +101,16 @@ class Keeper:
 def _totals(body: Mapping[str, Any]) -> Totals:
     if body["version"] != VERSION:
         raise ValueError(f"version {body['version']}, this program knows {VERSION}")
-    return Totals(**{name: _table(body[name]) for name in FIELDS})
+    totals = Totals(**{name: _table(body[name], parts) for name, parts in FIELDS.items()})
+    for component in [*(key[0] for key in totals.node), *(key[1] for key in totals.apps)]:
+        Component(component)
+    return totals
 
 
-def _table(rows: Iterable[Sequence[Any]]) -> Table:
+def _table(rows: Iterable[Sequence[Any]], parts: int) -> Table:
     table = {tuple(map(str, row[:-1])): float(row[-1]) for row in rows}
+    if any(len(key) != parts for key in table):
+        raise ValueError(f"a key is not of {parts} parts")
     if not all(math.isfinite(value) and value >= 0 for value in table.values()):
         raise ValueError("a counter is negative or not finite")
     return table

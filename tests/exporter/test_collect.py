@@ -128,6 +128,8 @@ def test_a_failing_meter_is_replaced_and_nothing_counts_twice(bench: Bench) -> N
     after = bench.second()
 
     assert back.chosen[Component.CPU].source == "rapl"
+    cpus = {one.meter.source for one in after.meters if one.meter.component is Component.CPU}
+    assert {"rapl"} == cpus  # a sum over all sources counts nothing twice
     assert back.node_joules[Component.CPU] == pytest.approx(gap.node_joules[Component.CPU])
     assert after.node_joules[Component.CPU] == pytest.approx(back.node_joules[Component.CPU] + 200)
 

@@ -7,7 +7,6 @@ import pytest
 from plant import load, machine, plant
 from wattgov_exporter.collect import Collector, choose
 from wattgov_exporter.config import Config, Sources
-from wattgov_exporter.poll import Answer
 from wattgov_exporter.reading import (
     Component,
     Energy,
@@ -37,9 +36,9 @@ class Clock:
         return self.now
 
 
-def answer(energy: Energy) -> Answer:
-    """Return the answer of a source with one meter."""
-    return Answer(Readings((energy,)), Reason.OK, "", 0.0, 0.0)
+def said(energy: Energy) -> Readings:
+    """Return what a source with one meter says."""
+    return Readings((energy,))
 
 
 def meter(component: Component, method: Method, *covers: Component) -> Energy:
@@ -92,10 +91,10 @@ def test_no_file(tmp_path: Path) -> None:
 
 def test_no_estimate_beside_a_meter_that_covers_memory() -> None:
     """Server watts hold the memory already; a package meter does not; a measurement stays."""
-    cpu_model = answer(meter(Component.CPU, Method.ESTIMATED, Component.DRAM))
-    rapl = answer(meter(Component.CPU, Method.MEASURED))
-    dram_model = answer(meter(Component.DRAM, Method.ESTIMATED))
-    dimms = answer(meter(Component.DRAM, Method.MEASURED))
+    cpu_model = said(meter(Component.CPU, Method.ESTIMATED, Component.DRAM))
+    rapl = said(meter(Component.CPU, Method.MEASURED))
+    dram_model = said(meter(Component.DRAM, Method.ESTIMATED))
+    dimms = said(meter(Component.DRAM, Method.MEASURED))
 
     assert {Component.CPU} == set(choose({"cpu_model": cpu_model, "dram_model": dram_model}))
     assert {Component.CPU} == set(choose({"dram_model": dram_model, "cpu_model": cpu_model}))

@@ -1,6 +1,7 @@
 """Ordinary bad days: a wedged driver, a lost card, files that go; the rest is unaffected."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from wattgov_exporter.config import Config
 from wattgov_exporter.reading import Component, Reason
 from wattgov_exporter.snapshot import Snapshot
 from wattgov_exporter.sources import Machine
+from wattgov_exporter.sources.nvml import Nvml
+from wattgov_exporter.uses import gpu_uses
 
 pytest_plugins = ["testbed.fixtures"]
 
@@ -36,14 +39,15 @@ class Node:
         self.joules = 1000.0
         process(self.root / "proc", 10, "vllm", 0)
         self._write()
-        where = Machine(root / "sys", root / "proc", self._now, self._now)
+        where = Machine(root / "sys", root / "proc", self.now, self.now)
         self.collector = Collector(Config(INTERVAL_SECONDS), where, own_pid=1)
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """Return the virtual seconds."""
         return self.gpus.now_ns() / 1e9
 
     def _write(self) -> None:
-        load(self.root / "proc", self._now(), 0)
+        load(self.root / "proc", self.now(), 0)
         for package in (0, 1):
             zone = self.root / f"sys/class/powercap/intel-rapl:{package}/energy_uj"
             zone.write_text(f"{self.joules * 1e6:.0f}\n")
@@ -78,7 +82,7 @@ def test_a_wedged_driver_delays_nobody(node: Node) -> None:
     """While NVML hangs the CPUs are metered and the reason told; after it no joule is missing."""
     before = node.second()
     node.gpus.inject("nvmlDeviceGetTemperature", delay_ms=HANG_MS)
-    wedged = node.second()
+    first = node.second()
     until(lambda: node.gpus.hanging() > 0, "the call inside the driver")
 
     for _ in range(HUNG_TICKS):
@@ -88,6 +92,7 @@ def test_a_wedged_driver_delays_nobody(node: Node) -> None:
     assert Reason.OK is node.reason(wedged, "rapl")
     cpu = wedged.node_joules[Component.CPU] - before.node_joules[Component.CPU]
     assert cpu == pytest.approx((HUNG_TICKS + 1) * 200.0)
+    assert first.total == before.total  # one late answer is no dip in the node's power
     assert () == wedged.gpus  # no gauge of a driver that does not answer
     node.gpus.clear()
 
@@ -130,3 +135,15 @@ def test_a_driver_that_is_loaded_anew(node: Node) -> None:
     later = node.second()
     gpu = later.node_joules[Component.GPU] - after.node_joules[Component.GPU]
     assert gpu == pytest.approx(1600.0, rel=1e-6)
+
+
+def test_two_sources_of_one_card(node: Node) -> None:
+    """Another exporter that shows the same card takes it from no app: NVML knows who uses it."""
+    node.gpus.hold(0, 10, 8 << 30)
+    node.gpus.sample(0, 10, 50)
+    readings = Nvml(node.now, node.now).read()
+    elsewhere = replace(readings, gpu_uses=())
+
+    uses = gpu_uses({"nvml": readings, "scrape_dcgm": elsewhere}, "nvml", {10: "chat"}, {})
+
+    assert {"chat": float(8 << 30)} == uses[readings.gpus[0].uuid].held

@@ -52,6 +52,8 @@ def test_no_file_is_the_first_start(tmp_path: Path) -> None:
         file_with('[["a", NaN]]'),
         file_with("[[]]"),
         file_with("3"),
+        file_with('[["rapl", "0", 5]]'),
+        file_with("[]").replace('"node": []', '"node": [["flux", 5]]'),
     ],
 )
 def test_a_file_that_is_none_is_set_aside(tmp_path: Path, text: str) -> None:
