@@ -7,10 +7,10 @@ DEMO   ?=
 PYTEST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check lint wheel bench docs fmt clean
+.PHONY: help up demo test check lint wheel bench docs pictures dashboards-check fmt clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 up: $(VENV)/.local  ## watch this machine: exporter, Prometheus, Alertmanager and actuator (dry run), with a live table
 	@$(BIN)/python -m wattgov_stack up $(UP)
@@ -35,6 +35,12 @@ bench: $(VENV)/.dev  ## what the meter costs, as ratios in one run
 
 docs: $(VENV)/.dev  ## regenerate what is generated: docs/metrics.md, docs/rules.md, dashboards
 	$(BIN)/python docs/generate.py
+
+pictures: $(VENV)/.dev  ## draw docs/pictures anew from a Prometheus with made-up data
+	@$(BIN)/python -m story draw
+
+dashboards-check: $(VENV)/.local  ## load the dashboards into $GRAFANA_URL, compare, remove them
+	@GRAFANA_URL='$(GRAFANA_URL)' $(BIN)/python -m wattgov_grafana check
 
 fmt: $(VENV)/.dev  ## format and fix
 	$(BIN)/ruff format .

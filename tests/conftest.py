@@ -4,6 +4,11 @@ import os
 import shutil
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No timed assertions: a busy machine is no mistake of the code.
+settings.register_profile("wattgov", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("wattgov")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pynvml
 import pytest
 
-from testbed.nvml import VirtualGpus
+from testbed.nvml import NOT_AVAILABLE, Fault, Kind, VirtualGpus
 
 pytest_plugins = ["testbed.fixtures"]
 
@@ -136,11 +136,45 @@ def test_each_field_has_its_own_code(gpus: VirtualGpus, card: object) -> None:
     )
 
 
-def test_a_field_of_the_module_is_not_supported(card: object) -> None:
-    """Power has a scope; only the GPU's own is metered."""
-    (value,) = pynvml.nvmlDeviceGetFieldValues(card, [(pynvml.NVML_FI_DEV_POWER_INSTANT, 1)])
+def test_power_has_scopes(gpus: VirtualGpus, card: object) -> None:
+    """The module's and the memory's power are not supported unless they are metered."""
+    scopes = [
+        (pynvml.NVML_FI_DEV_POWER_INSTANT, pynvml.NVML_POWER_SCOPE_MODULE),
+        (pynvml.NVML_FI_DEV_POWER_AVERAGE, pynvml.NVML_POWER_SCOPE_MEMORY),
+    ]
+    without = pynvml.nvmlDeviceGetFieldValues(card, scopes)
 
-    assert pynvml.NVML_ERROR_NOT_SUPPORTED == value.nvmlReturn
+    assert [pynvml.NVML_ERROR_NOT_SUPPORTED] * 2 == [value.nvmlReturn for value in without]
+
+    gpus.set_scopes(1, module_watts=800.0, memory_watts=60.0)
+    values = pynvml.nvmlDeviceGetFieldValues(card, scopes)
+
+    assert [(0, 800_000), (0, 60_000)] == [(one.nvmlReturn, one.value.uiVal) for one in values]
+
+
+def test_an_old_driver_refuses_the_whole_list(gpus: VirtualGpus, card: object) -> None:
+    """One field that it is too old for makes the call fail; what it knows it answers alone."""
+    gpus.set_fault(1, Fault.OLD_FIELDS)
+    old = pynvml.NVML_FI_DEV_PERF_POLICY_POWER
+    with pytest.raises(pynvml.NVMLError_InvalidArgument):
+        pynvml.nvmlDeviceGetFieldValues(card, [old, pynvml.NVML_FI_DEV_POWER_INSTANT])
+
+    assert [(0, 0)] == fields(card, old)
+
+
+def test_a_sensor_can_lie(gpus: VirtualGpus, card: object) -> None:
+    """What a sensor is set to is shown by every reading of power; the energy stays the truth."""
+    gpus.set_load(1, 500.0)
+    gpus.set_sensor(1, 0)
+    gpus.advance(2)
+
+    assert 0 == pynvml.nvmlDeviceGetPowerUsage(card)
+    assert [(0, 0)] == fields(card, pynvml.NVML_FI_DEV_POWER_INSTANT)
+    assert 1_000_000 == pynvml.nvmlDeviceGetTotalEnergyConsumption(card)
+
+    gpus.set_sensor(1, None)
+
+    assert 500_000 == pynvml.nvmlDeviceGetPowerUsage(card)
 
 
 def test_a_cap_that_bites_is_a_reason_and_a_counter(gpus: VirtualGpus, card: object) -> None:
@@ -233,12 +267,11 @@ def test_a_temperature_can_be_fixed(gpus: VirtualGpus, card: object) -> None:
 
 
 def test_what_the_card_has_none_of(card: object) -> None:
-    """There is no MIG; the card is persistent and in P0; a newer call is a missing function."""
-    with pytest.raises(pynvml.NVMLError_NotSupported):
-        pynvml.nvmlDeviceGetMigMode(card)
+    """It is not in MIG mode; it is persistent and in P0; a newer call is a missing function."""
     with pytest.raises(pynvml.NVMLError_FunctionNotFound):
         pynvml.nvmlDeviceGetFanSpeed(card)
 
+    assert [pynvml.NVML_DEVICE_MIG_DISABLE] * 2 == pynvml.nvmlDeviceGetMigMode(card)
     assert pynvml.NVML_FEATURE_ENABLED == pynvml.nvmlDeviceGetPersistenceMode(card)
     assert pynvml.NVML_PSTATE_0 == pynvml.nvmlDeviceGetPerformanceState(card)
 
@@ -276,3 +309,144 @@ def test_only_new_samples_of_a_process_are_given(gpus: VirtualGpus, card: object
     assert 10**9 // 1000 == sample.timeStamp
     with pytest.raises(pynvml.NVMLError_NotFound):
         pynvml.nvmlDeviceGetProcessUtilization(card, sample.timeStamp)
+
+
+def test_processes_are_of_three_kinds(gpus: VirtualGpus, card: object) -> None:
+    """Each kind has its list; memory that is not told is None."""
+    for pid, kind in enumerate(Kind, 100):
+        gpus.hold(1, pid, NOT_AVAILABLE)
+        gpus.place(1, pid, kind)
+
+    assert [[(100, None)], [(101, None)], [(102, None)]] == [
+        [(process.pid, process.usedGpuMemory) for process in call(card)]
+        for call in (
+            pynvml.nvmlDeviceGetComputeRunningProcesses,
+            pynvml.nvmlDeviceGetGraphicsRunningProcesses,
+            pynvml.nvmlDeviceGetMPSComputeRunningProcesses,
+        )
+    ]
+
+
+def test_a_card_is_plugged_in(gpus: VirtualGpus, card: object) -> None:
+    """There is one card more, and the others keep what they counted."""
+    gpus.advance(1)
+    before = pynvml.nvmlDeviceGetTotalEnergyConsumption(card)
+
+    assert 4 == gpus.plug()
+    assert 5 == pynvml.nvmlDeviceGetCount()
+    assert before == pynvml.nvmlDeviceGetTotalEnergyConsumption(card)
+    assert 4 == pynvml.nvmlDeviceGetIndex(pynvml.nvmlDeviceGetHandleByIndex(4))
+
+
+def mig(card: object, index: int) -> object:
+    """Return a MIG device of a card."""
+    handle: object = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(card, index)
+    return handle
+
+
+def test_a_mig_device(gpus: VirtualGpus, card: object) -> None:
+    """It has ids, attributes, processes and a uuid of its own, and most calls are not for it."""
+    gpus.set_mig(1)
+    gpus.create(1, (1, 0), 4, 40 * 1024, compute_slices=2)
+    gpus.create(1, (7, 1), 1, 10 * 1024)
+    for pid, instance in ((100, (1, 0)), (101, (7, 1))):
+        gpus.hold(1, pid, GIB)
+        gpus.place(1, pid, instance=instance)
+    device = mig(card, 0)
+    about = pynvml.nvmlDeviceGetAttributes_v2(device)
+    whole = pynvml.nvmlDeviceGetComputeRunningProcesses(card)
+
+    assert (4, 2, 40 * 1024) == (
+        about.gpuInstanceSliceCount,
+        about.computeInstanceSliceCount,
+        about.memorySizeMB,
+    )
+    assert [1, 0] == [
+        pynvml.nvmlDeviceGetGpuInstanceId(device),
+        pynvml.nvmlDeviceGetComputeInstanceId(device),
+    ]
+    assert pynvml.nvmlDeviceGetUUID(device).startswith("MIG-")
+    assert pynvml.nvmlDeviceGetUUID(device) != pynvml.nvmlDeviceGetUUID(mig(card, 1))
+    assert [100] == [one.pid for one in pynvml.nvmlDeviceGetComputeRunningProcesses(device)]
+    assert {(100, 1, 0), (101, 7, 1)} == {
+        (one.pid, one.gpuInstanceId, one.computeInstanceId) for one in whole
+    }
+    for call in (pynvml.nvmlDeviceGetPowerUsage, pynvml.nvmlDeviceGetTotalEnergyConsumption):
+        with pytest.raises(pynvml.NVMLError_NotSupported):
+            call(device)
+
+
+def test_mig_takes_the_rates_away(gpus: VirtualGpus, card: object) -> None:
+    """In MIG mode nobody tells the card's utilisation, nor that of its processes."""
+    gpus.set_mig(1)
+
+    with pytest.raises(pynvml.NVMLError_NotSupported):
+        pynvml.nvmlDeviceGetUtilizationRates(card)
+    with pytest.raises(pynvml.NVMLError_NotSupported):
+        pynvml.nvmlDeviceGetProcessUtilization(card, 0)
+
+
+def test_a_mig_device_that_is_gone(gpus: VirtualGpus, card: object) -> None:
+    """Its place is not found, and its handle is good for nothing."""
+    gpus.set_mig(1)
+    gpus.create(1, (1, 0), 4, 40 * 1024)
+    device = mig(card, 0)
+    gpus.destroy(1, (1, 0))
+
+    with pytest.raises(pynvml.NVMLError_NotFound):
+        mig(card, 0)
+    with pytest.raises(pynvml.NVMLError_NotFound):
+        pynvml.nvmlDeviceGetGpuInstanceId(device)
+
+
+def test_a_privileged_list(gpus: VirtualGpus, card: object) -> None:
+    """A card's own list of processes may be refused in MIG mode; an instance's is not."""
+    gpus.set_mig(1)
+    gpus.set_fault(1, Fault.PRIVATE_LISTS)
+    gpus.create(1, (1, 0), 4, 40 * 1024)
+
+    with pytest.raises(pynvml.NVMLError_NoPermission):
+        pynvml.nvmlDeviceGetComputeRunningProcesses(card)
+    assert [] == pynvml.nvmlDeviceGetComputeRunningProcesses(mig(card, 0))
+
+
+def metrics(first: object, second: object, version: int = 1) -> pynvml.c_nvmlGpmMetricsGet_t:
+    """Ask GPM for the SM utilisation between two samples, and for one it does not have."""
+    asked = pynvml.c_nvmlGpmMetricsGet_t()
+    asked.version, asked.numMetrics = version, 2
+    asked.sample1, asked.sample2 = first, second
+    asked.metrics[0].metricId = pynvml.NVML_GPM_METRIC_SM_UTIL
+    asked.metrics[1].metricId = pynvml.NVML_GPM_METRIC_PCIE_TX_PER_SEC
+    return pynvml.nvmlGpmMetricsGet(asked)
+
+
+def test_gpm_is_a_mean_between_two_samples(gpus: VirtualGpus, card: object) -> None:
+    """A quarter of the time wholly busy is 25 %; each metric has its own code."""
+    gpus.set_mig(1)
+    gpus.create(1, (1, 0), 4, 40 * 1024)
+    first, second = pynvml.nvmlGpmSampleAlloc(), pynvml.nvmlGpmSampleAlloc()
+    pynvml.nvmlGpmMigSampleGet(card, 1, first)
+    gpus.advance(3)
+    gpus.set_activity(1, (1, 0), 1.0)
+    gpus.advance(1)
+    pynvml.nvmlGpmMigSampleGet(card, 1, second)
+    answer = metrics(first, second)
+
+    assert 1 == pynvml.nvmlGpmQueryDeviceSupport(card).isSupportedDevice
+    assert pytest.approx(25.0) == answer.metrics[0].value
+    assert pynvml.NVML_ERROR_NOT_SUPPORTED == answer.metrics[1].nvmlReturn
+    with pytest.raises(pynvml.NVMLError_ArgumentVersionMismatch):
+        metrics(first, second, version=2)
+    with pytest.raises(pynvml.NVMLError_InvalidArgument):
+        metrics(second, first)
+    with pytest.raises(pynvml.NVMLError_InvalidArgument):
+        pynvml.nvmlGpmMigSampleGet(card, 5, second)
+    for sample in (first, second):
+        pynvml.nvmlGpmSampleFree(sample)
+
+
+def test_no_gpm_before_hopper(gpus: VirtualGpus, card: object) -> None:
+    """An older card says that it has none."""
+    gpus.set_fault(1, Fault.NO_GPM)
+
+    assert 0 == pynvml.nvmlGpmQueryDeviceSupport(card).isSupportedDevice

@@ -6,6 +6,8 @@ Three schools divide a device's energy over its users; pick one to compare with 
 - `dynamic`: active is what the device draws above its idle power.
 - `full` (CEEMS): as `dynamic`, and the idle energy too goes to the apps, by their activity.
 
+In all three the idle energy of a device with memory goes to who holds it.
+
 Energy that nobody can be shown to have used is `_unattributed`: that is an honest row, and the
 sum over all rows is the meter.
 """
@@ -25,13 +27,14 @@ class Use:
 
     *utilisation* is 0..1. *activity* is each app's use and *total* all use, in one unit of any
     kind (CPU-seconds, utilisation samples). *held* says who keeps the device from sleeping (bytes
-    of GPU memory).
+    of memory), of *held_total* that can be held; 0 where only what is held matters.
     """
 
     utilisation: float
     activity: Mapping[str, float]
     total: float
     held: Mapping[str, float]
+    held_total: float = 0.0
 
 
 def attribute(joules: float, idle_joules: float | None, use: Use, policy: str) -> Shares:
@@ -47,6 +50,9 @@ def attribute(joules: float, idle_joules: float | None, use: Use, policy: str) -
     _divide(shares, "active", active, use.activity, max(use.total, sum(use.activity.values())))
     idle_keys = use.activity if policy == "full" and not use.held else use.held
     idle_total = sum(idle_keys.values())
+    if policy != "full" and use.held:
+        # Memory that nobody holds is refreshed for nobody.
+        idle_total = max(idle_total, use.held_total)
     _divide(shares, "idle", joules - active, idle_keys, idle_total)
     return shares
 

@@ -1,29 +1,36 @@
 """The command `wattgov-exporter`: the only wiring, and the only real clocks."""
 
+import ctypes
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from wattgov_exporter import __version__
+from wattgov_exporter.recording import flags
 
 if TYPE_CHECKING:  # the heavy half is imported when it is used: `--help` answers at once
     from wattgov_exporter.collect import Collector
     from wattgov_exporter.config import Config
-    from wattgov_exporter.loop import Loaded
-    from wattgov_exporter.serving.web import WatchedWeb
+    from wattgov_exporter.loop import Ask, Events, Loaded
+    from wattgov_exporter.recording.replay import Replay
+    from wattgov_exporter.serving.web import WatchedWeb, Web
     from wattgov_exporter.snapshot import Snapshot
     from wattgov_exporter.state import Keeper
 
 BAD_INPUT = 2
 DOCTOR_SECONDS = 2.0
 """Between the doctor's two looks; the mean power over it is shown."""
+
+NOBODY = 0
+"""The number of no process."""
 
 PATIENCE_SECONDS = 10.0
 RELOAD_SECONDS = 10.0
@@ -45,7 +52,7 @@ def _roots(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="wattgov")
+@click.version_option(__version__, prog_name="wattgov-exporter")
 def main() -> None:
     """Publish the power and energy of this machine, and of the apps on it, for Prometheus."""
 
@@ -64,6 +71,7 @@ def main() -> None:
     help="Address and port to serve on.",
 )
 @_roots
+@flags.replayed
 @click.option(
     "--web.config.file",
     "web_file",
@@ -84,6 +92,7 @@ def run(
     listen: str,
     sysfs: Path,
     procfs: Path,
+    replay_file: Path | None,
     web_file: Path | None,
     connections: int,
 ) -> None:
@@ -94,6 +103,7 @@ def run(
     """
     loaded = _load(config_file)
     host, port = _address(listen)
+    replay = _replay(replay_file)
     from wattgov_exporter.collect import Collector  # noqa: PLC0415
     from wattgov_exporter.loop import Ask, Events, Loop  # noqa: PLC0415
     from wattgov_exporter.rows import Own, Reloads, View  # noqa: PLC0415
@@ -104,9 +114,7 @@ def run(
     from wattgov_exporter.sources import SOURCES, Machine  # noqa: PLC0415
 
     events: Events = SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: events.put(None))
-    signal.signal(signal.SIGHUP, lambda *_: events.put(Ask()))
+    _listen_to_signals(events, Ask)
     web = _web(web_file)
     pages = Pages(time.monotonic)
     seats = Seats(Limits(connections), time.monotonic)
@@ -121,7 +129,7 @@ def run(
 
     def publish(snapshot: "Snapshot", config: "Config", reloads: Reloads) -> None:
         told = replace(reloads, web_failures=web.failures)
-        own = Own(version("wattgov"), time.process_time(), told)
+        own = Own(__version__, time.process_time(), told, replay.name if replay else None)
         pages.publish(View(snapshot, config, own))
         if keeper is not None and keeper.due:
             keeper.save(collector.totals())
@@ -134,8 +142,12 @@ def run(
             "or choose another address with --listen"
         ) from error
     machine = Machine(sysfs, procfs, time.monotonic, time.time)
-    collector = Collector(loaded.config, machine, os.getpid())
-    keeper = _keeper(collector, loaded.config)
+    if replay:
+        machine = replay.machine(time.monotonic, time.time)
+        click.get_current_context().with_resource(replay.playing(time.monotonic))
+    # No process of a recording is this one, and its totals are not this machine's.
+    collector = Collector(loaded.config, machine, NOBODY if replay else os.getpid())
+    keeper = None if replay else _keeper(collector, loaded.config)
     threading.Thread(target=server.serve_forever, daemon=True, name="http").start()
     scheme = "https" if web.current().tls else "http"
     shown = f"[{host}]" if ":" in host else host
@@ -150,6 +162,7 @@ def run(
         wall=time.time,
         log=_log,
     )
+    _give_back()
     loop.run(events)
     if keeper is not None:
         keeper.save(collector.totals())
@@ -166,17 +179,28 @@ def run(
     help="exporter.yml, if there is one.",
 )
 @_roots
-def doctor(config_file: Path | None, sysfs: Path, procfs: Path) -> None:
+@flags.replayed
+def doctor(
+    *, config_file: Path | None, sysfs: Path, procfs: Path, replay_file: Path | None
+) -> None:
     """Say what can be metered here, and what is missing.
 
     Each source is tried: what is on and how far off it may be, what is off and what would help.
     """
     config = _load(config_file).config
+    replay = _replay(replay_file)
     from wattgov_exporter.doctor import Finding, report  # noqa: PLC0415
     from wattgov_exporter.poll import Poller  # noqa: PLC0415
     from wattgov_exporter.sources import Machine, configured  # noqa: PLC0415
 
     machine = Machine(sysfs, procfs, time.monotonic, time.time)
+    if replay:
+        sources = configured(replay.machine(time.monotonic, time.time), config.sources)
+        answers = replay.examined(sources, time.monotonic)
+        findings = [Finding(*one) for one in zip(sources, *answers, strict=True)]
+        for line in report(findings, config.interval_seconds):
+            click.echo(line)
+        return
     sources = configured(machine, config.sources)
     pollers = [Poller(source, time.monotonic) for source in sources]
     for poller in pollers:
@@ -189,10 +213,37 @@ def doctor(config_file: Path | None, sysfs: Path, procfs: Path) -> None:
         answers.append([poller.wait(max(end - time.monotonic(), 0.0)) for poller in pollers])
         time.sleep(pause)
     findings = [Finding(*one) for one in zip(sources, *answers, strict=True)]
-    for line in report(findings):
+    for line in report(findings, config.interval_seconds):
         click.echo(line)
     for poller in pollers:
         poller.close()
+
+
+@main.command()
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="exporter.yml, if there is one: its BMC and its scraped exporters are recorded too.",
+)
+@_roots
+@flags.captured
+def capture(config_file: Path | None, sysfs: Path, procfs: Path, **wished: Any) -> None:  # noqa: ANN401  the fields of Wish
+    """Record this machine's meters into a text file.
+
+    Attach it to an issue: it is replayed as a test, and by `run --replay`. It holds no names of
+    hosts or users, no serial numbers, no UUIDs; read it before you share it. Ctrl-C ends it early.
+    """
+    used = _load(config_file).config.sources
+    from wattgov_exporter.recording.command import Wish, record  # noqa: PLC0415
+    from wattgov_exporter.sources import Machine  # noqa: PLC0415
+
+    where = Machine(sysfs, procfs, time.monotonic, time.time)
+    try:
+        record(Wish(**wished), where, used)
+    except OSError as error:
+        place = error.filename or wished["output"]
+        raise click.ClickException(f"{place}: {error.strerror}") from error
 
 
 @main.command()
@@ -203,6 +254,10 @@ def check(config_file: Path) -> None:
     Every mistake is told with its line and column; the exit status is 2 if there is one.
     """
     config = _load(config_file).config
+    from wattgov_exporter.pace import of_config  # noqa: PLC0415
+
+    for sentence in of_config(config):
+        click.echo(f"{config_file}: warning: {sentence}")
     click.echo(
         f"{config_file}: good; {len(config.apps)} apps, every {config.interval_seconds:g} s, "
         f"policy {config.policy}"
@@ -226,6 +281,15 @@ def assets(folder: Path) -> None:
         click.echo(path)
 
 
+def _replay(path: Path | None) -> "Replay | None":
+    from wattgov_exporter.mistakes import Invalid, mistakes_of  # noqa: PLC0415
+
+    try:
+        return None if path is None else flags.open_replay(path)
+    except (Invalid, OSError) as error:
+        raise _bad_input(mistakes_of(path or Path(), error)) from error
+
+
 def _keeper(collector: "Collector", config: "Config") -> "Keeper | None":
     """Have the collector go on from its saved totals, where a state file is wanted."""
     from wattgov_exporter.state import Keeper, load  # noqa: PLC0415
@@ -237,8 +301,8 @@ def _keeper(collector: "Collector", config: "Config") -> "Keeper | None":
 
 
 def _load(path: Path | None) -> "Loaded":
-    from wattgov_exporter.fields import Invalid, mistakes_of  # noqa: PLC0415
     from wattgov_exporter.loop import Loaded, read  # noqa: PLC0415
+    from wattgov_exporter.mistakes import Invalid, mistakes_of  # noqa: PLC0415
     from wattgov_exporter.sources import SOURCES  # noqa: PLC0415
 
     if path is None:
@@ -249,12 +313,18 @@ def _load(path: Path | None) -> "Loaded":
         raise _bad_input(mistakes_of(path, error)) from error
 
 
+def _read_web(path: Path) -> "Web":
+    from wattgov_exporter.serving.webfile import load  # noqa: PLC0415  no file, no YAML
+
+    return load(path)
+
+
 def _web(path: Path | None) -> "WatchedWeb":
-    from wattgov_exporter.fields import Invalid, mistakes_of  # noqa: PLC0415
+    from wattgov_exporter.mistakes import Invalid, mistakes_of  # noqa: PLC0415
     from wattgov_exporter.serving.web import WatchedWeb  # noqa: PLC0415
 
     try:
-        return WatchedWeb(path, time.monotonic, _log)
+        return WatchedWeb(path, _read_web, time.monotonic, _log)
     except (Invalid, OSError) as error:
         raise _bad_input(mistakes_of(path or Path(), error)) from error
 
@@ -263,6 +333,19 @@ def _bad_input(mistakes: list[str]) -> SystemExit:
     for mistake in mistakes:
         _log(mistake)
     return SystemExit(BAD_INPUT)
+
+
+def _listen_to_signals(events: "Events", ask: "type[Ask]") -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: events.put(None))
+    signal.signal(signal.SIGHUP, lambda *_: events.put(ask()))
+
+
+def _give_back() -> None:
+    """Return to the kernel what only the start needed: half a MiB; only glibc keeps it."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _log(line: str) -> None:

@@ -3,23 +3,37 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from wattgov_exporter.apps.workloads import OTHER, Activity, Workloads
+from wattgov_exporter import cards
+from wattgov_exporter.apps.frequency import Weights
+from wattgov_exporter.apps.pods import Directory
+from wattgov_exporter.apps.workloads import Activity, Workloads
 from wattgov_exporter.books import Books
 from wattgov_exporter.config import Config
 from wattgov_exporter.folding import Folding
 from wattgov_exporter.ledger import Ledger, Step, key_of
 from wattgov_exporter.poll import Answer, Poller
-from wattgov_exporter.reading import Component, Meter, Method, Readings
+from wattgov_exporter.reading import (
+    NOBODY_PID,
+    Component,
+    GpuState,
+    Meter,
+    Method,
+    Readings,
+)
 from wattgov_exporter.snapshot import Chosen, Idle, MeterState, Snapshot, SourceState
 from wattgov_exporter.sources import Machine, configured
 from wattgov_exporter.state import Totals
-from wattgov_exporter.uses import cpu_uses, gpu_uses
+from wattgov_exporter.uses import app_of, cpu_uses, gpu_memory, gpu_uses
 
 WAIT_SHARE = 0.5
 """The part of an interval that a tick waits for its sources."""
 
 STALE_INTERVALS = 3
 """After so many intervals without a good read a source's series disappear."""
+
+KUBERNETES = "kubernetes"
+HURRY_SECONDS = 3.0
+"""A pod that has no name yet has the list read again so soon after the last."""
 
 ACTIVE_CPUS = 0.01
 """An app that uses less than this part of one CPU is not counted as active."""
@@ -30,6 +44,7 @@ class Collector:
 
     def __init__(self, config: Config, machine: Machine, own_pid: int) -> None:
         self._interval = config.interval_seconds
+        self._machine = machine
         self._wall = machine.wall
         self._clock = machine.monotonic
         self._pollers = [
@@ -37,6 +52,8 @@ class Collector:
         ]
         for poller in self._pollers:
             poller.start()
+        self._names = next((one for one in self._pollers if one.name == KUBERNETES), None)
+        self._directory = Directory(self._clock) if self._names else None
         budget = config.budget
         self._workloads = Workloads(
             machine.proc,
@@ -44,6 +61,8 @@ class Collector:
             own_pid,
             by=config.apps_by,
             label_bytes=budget.label_length,
+            names=self._directory,
+            weights=_weights(config, machine),
         )
         self._folding = Folding({app.name for app in config.apps}, budget.apps)
         self._ledger = Ledger()
@@ -54,6 +73,7 @@ class Collector:
         self._cpu_seconds: dict[str, float] = defaultdict(float)
         self._last_active: dict[str, float] = {}
         self._gpu_busy: dict[str, float] = {}
+        self._counted: dict[str, float] = {}
         self._looked = self._clock()
 
     def restore(self, totals: Totals) -> None:
@@ -84,8 +104,14 @@ class Collector:
         self._interval = config.interval_seconds
         budget = config.budget
         self._workloads.reconfigure(config.apps, config.apps_by, budget.label_length)
+        self._workloads.weigh(_weights(config, self._machine))
         self._folding.reconfigure({app.name for app in config.apps}, budget.apps)
         self._books.reconfigure(config.policy, config.idle_watts)
+
+    def interval_of(self, source: str) -> float:
+        """Return how many seconds are between two reads of a source."""
+        own = (one.interval_seconds for one in self._pollers if one.name == source)
+        return max([self._interval, *own])
 
     def close(self) -> None:
         """Let the sources go; after the last tick."""
@@ -96,25 +122,49 @@ class Collector:
         """Ask all sources at once, wait for them a part of the interval, and account."""
         for poller in self._pollers:
             poller.ask()
+        self._learn_names()
         activity = self._workloads.look()
         deadline = self._clock() + WAIT_SHARE * self._interval
         answers = {
-            poller.name: poller.wait(max(deadline - self._clock(), 0.0)) for poller in self._pollers
+            poller.name: poller.wait(
+                # Names come when they come.
+                0.0 if poller is self._names else max(deadline - self._clock(), 0.0)
+            )
+            for poller in self._pollers
         }
+        self._count_anomalies(answers)
         chosen = choose({name: answer.readings for name, answer in answers.items()})
         steps = list(self._steps(answers, chosen))
         fresh = self._fresh()
         # A component whose source is only late this once keeps its meter in what is shown.
-        shown = choose(fresh) | chosen
-        gpu_source = _gpu_source(shown, fresh)
+        shown = _shown(choose(fresh), chosen)
+        gpus = tuple(cards.states(fresh))
+        gpu_sources = {gpu.uuid: name for name, gpu in gpus}
         uses = cpu_uses(activity)
-        uses |= gpu_uses(fresh, gpu_source, activity.pid_apps, self._gpu_busy)
+        uses |= gpu_uses(fresh, gpu_sources, activity.pid_apps, self._gpu_busy)
         idle = self._books.enter(steps, uses, activity.own_share)
         self._follow_apps(activity, fresh.values())
         self._folding.settle(self._looked, activity.processes, self._books.apps)
         self._folding.fold(self._cpu_seconds)
         self._folding.fold(self._last_active, max)
-        return self._snapshot(answers, shown, idle, activity, fresh=fresh, gpu_source=gpu_source)
+        return self._snapshot(answers, shown, idle, activity, fresh=fresh, gpus=gpus)
+
+    def _learn_names(self) -> None:
+        """Take what is told of pods; ask again soon if a process waits for its pod's name."""
+        if self._names is None or self._directory is None:
+            return
+        readings = self._names.wait(0.0).readings
+        if readings is not None and readings.pods is not None:
+            self._workloads.learn(readings.pods)
+        if self._directory.wanted:
+            self._names.hurry(HURRY_SECONDS)
+
+    def _count_anomalies(self, answers: Mapping[str, Answer]) -> None:
+        """Count what the sources left out, once for each read."""
+        for name, answer in answers.items():
+            if answer.anomalies and self._counted.get(name) != answer.at:
+                self._counted[name] = answer.at
+                self._ledger.leave_out(name, answer.anomalies)
 
     def _steps(
         self, answers: Mapping[str, Answer], chosen: Mapping[Component, Chosen]
@@ -134,7 +184,7 @@ class Collector:
                 key = key_of(step.meter)
                 entered.add(key)
                 component = step.meter.component
-                if component is None or _counts(chosen.get(component), name):
+                if component is None or _counts(chosen.get(component), step.meter):
                     old = self._meters.get(key)
                     before = old.joules if old else self._earlier.get(key, 0.0)
                     # A peer that caches shows one value for a while: the power from before stands.
@@ -145,9 +195,7 @@ class Collector:
         def covered(meter: Meter) -> bool:
             """Tell whether another source counts while this meter is silent: no joule twice."""
             other = chosen.get(meter.component) if meter.component else None
-            return (
-                key_of(meter) not in entered and other is not None and other.source != meter.source
-            )
+            return key_of(meter) not in entered and other is not None and _replaces(other, meter)
 
         self._ledger.forget(covered)
 
@@ -167,14 +215,14 @@ class Collector:
         elapsed, self._looked = now - self._looked, now
         active = {app for app, used in activity.cpu_seconds.items() if used > ACTIVE_CPUS * elapsed}
         active |= {
-            activity.pid_apps.get(use.pid, OTHER)
+            app_of(use.pid, activity.pid_apps)
             for readings in fresh
             for use in readings.gpu_uses
-            if use.activity > 0
+            if use.activity > 0 and use.pid != NOBODY_PID
         }
         for app, used in activity.cpu_seconds.items():
             self._cpu_seconds[app] += used
-        self._last_active.update(dict.fromkeys(active, self._wall()))
+        self._last_active.update(dict.fromkeys(sorted(active), self._wall()))
 
     def _snapshot(
         self,
@@ -184,14 +232,15 @@ class Collector:
         activity: Activity,
         *,
         fresh: Mapping[str, Readings],
-        gpu_source: str,
+        gpus: tuple[tuple[str, GpuState], ...],
     ) -> Snapshot:
+        gpu_sources = {gpu.uuid: name for name, gpu in gpus}
         seen = {key_of(energy.meter) for one in fresh.values() for energy in one.energies}
-        memory: dict[str, float] = defaultdict(float)
-        for use in fresh[gpu_source].gpu_uses if gpu_source else ():
-            memory[activity.pid_apps.get(use.pid, OTHER)] += use.memory_bytes
+        memory = gpu_memory(fresh, gpu_sources, activity.pid_apps)
         processes = dict(activity.processes)
+        resident = dict(activity.memory.resident)
         self._folding.fold(memory)
+        self._folding.fold(resident)
         self._folding.fold(processes)
         return Snapshot(
             meters=tuple(
@@ -199,8 +248,8 @@ class Collector:
                 for key, state in self._meters.items()
                 if key in seen and _published(state.meter, chosen)
             ),
-            gpus=fresh[gpu_source].gpus if gpu_source else (),
-            gpu_source=gpu_source,
+            gpus=tuple(gpu for _, gpu in gpus),
+            gpu_sources=gpu_sources,
             sources=tuple(
                 SourceState(
                     name=name,
@@ -218,6 +267,7 @@ class Collector:
             app_cpu_seconds=dict(self._cpu_seconds),
             app_processes=processes,
             app_gpu_memory_bytes=dict(memory),
+            app_memory_bytes=resident,
             app_last_active=dict(self._last_active),
             anomalies=dict(self._ledger.anomalies),
             own_joules=self._books.own_joules,
@@ -225,8 +275,17 @@ class Collector:
         )
 
 
+def _weights(config: Config, machine: Machine) -> Weights | None:
+    if config.cpu_weight == "none":
+        return None
+    clocks = config.cpu_weight == "clock"
+    return Weights(machine.sysfs, machine.monotonic, clocks=clocks)
+
+
 def choose(said: Mapping[str, Readings | None]) -> dict[Component, Chosen]:
     """Return for each component its meter: the first source, in order of preference, that reads.
+
+    GPUs have a meter each, so that two makers' cards are all metered and none of them twice.
 
     An estimate of what another chosen meter covers is left out: its joules are counted there. A
     platform's meter covers the memory, which is then in the rest.
@@ -241,6 +300,8 @@ def choose(said: Mapping[str, Readings | None]) -> dict[Component, Chosen]:
             if chosen.setdefault(meter.component, Chosen(name, meter.method)).source == name:
                 covered |= meter.covers
                 covered |= {Component.DRAM} if meter.component is Component.PLATFORM else set()
+    if Component.GPU in chosen:
+        chosen[Component.GPU] = _of_cards(cards.meters(said))
     return {
         component: one
         for component, one in chosen.items()
@@ -248,17 +309,35 @@ def choose(said: Mapping[str, Readings | None]) -> dict[Component, Chosen]:
     }
 
 
-def _gpu_source(chosen: Mapping[Component, Chosen], fresh: Mapping[str, Readings]) -> str:
-    """Return whose gauges of the GPUs are shown; two sources may see one card."""
-    first = chosen.get(Component.GPU)
-    names = [first.source if first else "", *fresh]
-    return next((name for name in names if name in fresh and fresh[name].gpus), "")
+def _of_cards(meters: tuple[Meter, ...]) -> Chosen:
+    return Chosen(meters[0].source, meters[0].method, meters)
+
+
+def _shown(
+    fresh: dict[Component, Chosen], chosen: Mapping[Component, Chosen]
+) -> dict[Component, Chosen]:
+    """Return what is shown: what counts now, and what a source that is late this once meters."""
+    shown = fresh | dict(chosen)
+    if Component.GPU in shown:
+        both = [one[Component.GPU].cards for one in (chosen, fresh) if Component.GPU in one]
+        shown[Component.GPU] = _of_cards(cards.together(both))
+    return shown
 
 
 def _published(meter: Meter, chosen: Mapping[Component, Chosen]) -> bool:
     """Tell whether a meter is shown; one that another replaces would count twice in a sum."""
-    return meter.component is None or _counts(chosen.get(meter.component), meter.source)
+    return meter.component is None or _counts(chosen.get(meter.component), meter)
 
 
-def _counts(meter: Chosen | None, source: str) -> bool:
-    return meter is not None and meter.source == source
+def _counts(chosen: Chosen | None, meter: Meter) -> bool:
+    return chosen is not None and chosen.counts(meter)
+
+
+def _replaces(chosen: Chosen, meter: Meter) -> bool:
+    """Tell whether another source's meter counts in place of this one."""
+    if meter.component is not Component.GPU:
+        return chosen.source != meter.source
+    card = cards.card_of(meter)
+    return any(
+        one.source != meter.source and card.is_same(cards.card_of(one)) for one in chosen.cards
+    )

@@ -1,19 +1,14 @@
-"""What `exporter.yml` may say. All mistakes are told at once, each with file:line:col."""
+"""What can be configured; configfile.py reads it from `exporter.yml`."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
-from wattgov_exporter import fields
-from wattgov_exporter.fields import Field, Invalid, Mistake, Reader
-
 POLICIES = ("capacity", "dynamic", "full")
+CPU_WEIGHTS = ("none", "capacity", "clock")
 APPS_BY = ("pod", "container", "unit", "slurm", "command")
 KINDS = ("dcgm", "node", "kepler", "scaphandre")
-APP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +72,23 @@ class Scrape:
 
 
 @dataclass(frozen=True, slots=True)
+class Kubernetes:
+    """Who tells the names of this node's pods: its kubelet, or the API server with *node*'s name.
+
+    The token is read from a file when it is needed.
+    """
+
+    kubelet: str | None = None
+    api: str | None = None
+    node: str | None = None
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    insecure: bool = False
+    interval_seconds: float = 30.0
+    timeout_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
     """Which sources to use, and where those are that are not found by themselves."""
 
@@ -84,6 +96,7 @@ class Sources:
     redfish: Redfish | None = None
     ipmi: Ipmi | None = None
     scrape: tuple[Scrape, ...] = ()
+    kubernetes: Kubernetes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +113,7 @@ class Config:
 
     interval_seconds: float = 1.0
     policy: str = "dynamic"
+    cpu_weight: str = "capacity"
     idle_watts: Mapping[str, float] = field(default_factory=dict)
     site: Site = field(default_factory=Site)
     sources: Sources = field(default_factory=Sources)
@@ -107,136 +121,3 @@ class Config:
     apps_by: tuple[str, ...] = ()
     budget: Budget = field(default_factory=Budget)
     state_file: Path | None = None
-
-
-def load(path: Path, sources: Collection[str]) -> Config:
-    """Read a file; raise Invalid with every mistake, or OSError when it cannot be read.
-
-    *sources* are the names that `sources.off` may give.
-    """
-    reader = Reader(str(path))
-    tables = _tables(sources)
-    values = reader.mapping(fields.compose(path), tables, required=("version",))
-    if reader.mistakes:
-        raise Invalid(reader.mistakes)
-    values.pop("version")
-    return Config(**values)
-
-
-def _app_name(reader: Reader, node: yaml.Node) -> str:
-    name = fields.text(reader, node)
-    if not APP_NAME.fullmatch(name):
-        raise Mistake(f"{name!r} cannot name an app: letters, digits, . _ : / -, no leading _")
-    return name
-
-
-def _url(reader: Reader, node: yaml.Node) -> str:
-    url = fields.text(reader, node)
-    if not re.fullmatch(r"https?://[^/@\s]+(/[^@\s]*)?", url):
-        # What was found is not repeated: it may hold a password.
-        raise Mistake("expected a URL such as https://bmc.example, with no user or password in it")
-    return url.rstrip("/")
-
-
-def _app(reader: Reader, node: yaml.Node) -> App | None:
-    before = len(reader.mistakes)
-    values = reader.mapping(node, _APP, required=("name",))
-    targets = values.pop("objectives", {})
-    if len(reader.mistakes) > before:
-        return None
-    app = App(**values, **targets)
-    if not (app.process or app.command or app.cgroup or app.unit):
-        reader.wrong(
-            node, f"app {app.name!r} fits no process: give process, command, cgroup or unit"
-        )
-    return app
-
-
-def _apps(reader: Reader, node: yaml.Node) -> tuple[App, ...]:
-    apps: tuple[App | None, ...] = fields.items(_app, "apps")(reader, node)
-    seen: set[str] = set()
-    for item, app in zip(node.value, apps, strict=True):
-        if app is not None and app.name in seen:
-            reader.wrong(item, f"app {app.name!r} stands twice")
-        seen.add(app.name if app else "")
-    return tuple(app for app in apps if app is not None)
-
-
-_MANY = 1e12
-_WATTS = fields.number(0, 1e6, "watts")
-_SLOW: Mapping[str, Field] = {
-    "interval": ("interval_seconds", fields.seconds(1, 3600)),
-    "timeout": ("timeout_seconds", fields.seconds(0.1, 120)),
-}
-_LOGIN: Mapping[str, Field] = {
-    "username": ("username", fields.text),
-    "password_file": ("password_file", fields.path),
-}
-_REDFISH: Mapping[str, Field] = {
-    "url": ("url", _url),
-    **_LOGIN,
-    "chassis": ("chassis", fields.text),
-    "ca_file": ("ca_file", fields.path),
-    "insecure": ("insecure", fields.flag),
-    **_SLOW,
-}
-_IPMI: Mapping[str, Field] = {
-    "host": ("host", fields.text),
-    "port": ("port", fields.whole(1, 65535, "(a port)")),
-    **_LOGIN,
-    **_SLOW,
-}
-_SCRAPE: Mapping[str, Field] = {
-    "url": ("url", _url),
-    "kind": ("kind", fields.choice(*KINDS)),
-    **_SLOW,
-}
-_OBJECTIVES: Mapping[str, Field] = {
-    "joules_per_request": ("target_joules_per_request", fields.number(0, _MANY, "joules")),
-    "p95_latency": ("target_p95_latency_seconds", fields.seconds(0, 86400)),
-}
-_SITE: Mapping[str, Field] = {
-    "zone": ("zone", fields.text),
-    "carbon_intensity": (
-        "carbon_intensity_grams_per_kilowatthour",
-        fields.number(0, 5000, "grams per kilowatt-hour"),
-    ),
-    "pue": ("pue_ratio", fields.number(1, 10, "(a ratio)")),
-    "price": ("price_per_kilowatthour", fields.number(-1000, 1000, "per kilowatt-hour")),
-    "currency": ("currency", fields.text),
-}
-_BUDGET: Mapping[str, Field] = {
-    "apps": ("apps", fields.whole(1, 10_000, "(apps)")),
-    "label_length": ("label_length", fields.whole(32, 1024, "bytes")),
-}
-_APP: Mapping[str, Field] = {
-    "name": ("name", _app_name),
-    "process": ("process", fields.text),
-    "command": ("command", fields.regex),
-    "cgroup": ("cgroup", fields.text),
-    "unit": ("unit", fields.text),
-    "objectives": ("objectives", lambda reader, node: reader.mapping(node, _OBJECTIVES)),
-}
-
-
-def _tables(sources: Collection[str]) -> Mapping[str, Field]:
-    """Return the fields of the file, where *sources* are the known ones."""
-    idle: Mapping[str, Field] = {name: (name, _WATTS) for name in ("cpu", "dram", "gpu")}
-    used: Mapping[str, Field] = {
-        "off": ("off", fields.items(fields.choice(*sources), "sources, such as [nvml]")),
-        "redfish": ("redfish", fields.block(Redfish, _REDFISH, "url")),
-        "ipmi": ("ipmi", fields.block(Ipmi, _IPMI)),
-        "scrape": ("scrape", fields.items(fields.block(Scrape, _SCRAPE, "url", "kind"), "URLs")),
-    }
-    return {
-        "version": ("version", fields.choice("1")),
-        "interval": ("interval_seconds", fields.seconds(0.1, 60)),
-        "policy": ("policy", fields.choice(*POLICIES)),
-        "idle_watts": ("idle_watts", lambda reader, node: reader.mapping(node, idle)),
-        "site": ("site", fields.block(Site, _SITE)),
-        "sources": ("sources", fields.block(Sources, used)),
-        "apps": ("apps", _apps),
-        "apps_by": ("apps_by", fields.items(fields.choice(*APPS_BY), "kinds, such as [unit]")),
-        "budget": ("budget", fields.block(Budget, _BUDGET)),
-        "state_file": ("state_file", fields.path),
-    }

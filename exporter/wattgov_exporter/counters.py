@@ -2,26 +2,14 @@
 
 import math
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
-from wattgov_exporter.reading import Meter
+from wattgov_exporter.reading import Anomaly, Meter
 
 MARGIN = 1.5
 """How far above the meter's maximum power one step may be before it is called implausible."""
 
 SLACK_SECONDS = 1.0
 """Hardware updates its counter in steps, so a short interval may hold a longer one's joules."""
-
-
-class Anomaly(StrEnum):
-    """What was wrong with a reading."""
-
-    RESET = "reset"
-    WRAP_AMBIGUOUS = "wrap_ambiguous"
-    SPIKE = "spike"
-    SENTINEL = "sentinel"
-    NEGATIVE = "negative"
-    NAN = "nan"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wattgov_exporter.collect import choose
+from wattgov_exporter.pace import too_slow
 from wattgov_exporter.poll import Answer
 from wattgov_exporter.reading import Energy, Reason, Source
 
 WIDTH = 100
 LABEL = 12
+STRANGERS = (
+    "not in /proc, so their joules go to _other: the driver tells the host's pids; "
+    "run in the host's pid namespace (hostPID: true, docker run --pid=host)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +26,17 @@ class Finding:
     second: Answer
 
 
-def report(findings: Sequence[Finding]) -> Iterator[str]:
-    """Yield the report as lines: a paragraph a source, then what that makes of the node."""
+def report(findings: Sequence[Finding], interval_seconds: float = 1.0) -> Iterator[str]:
+    """Yield the report as lines: a paragraph a source, then what that makes of the node.
+
+    *interval_seconds* is that of the ticks.
+    """
     for finding in findings:
-        yield from _paragraph(finding)
+        yield from _paragraph(finding, interval_seconds)
     yield from _verdict(findings)
 
 
-def _paragraph(finding: Finding) -> Iterator[str]:
+def _paragraph(finding: Finding, interval_seconds: float) -> Iterator[str]:
     answer = finding.second
     word = "on" if answer.reason is Reason.OK else f"off: {answer.reason.value}"
     yield f"{finding.source.name:<{LABEL}}{word}"
@@ -40,8 +48,29 @@ def _paragraph(finding: Finding) -> Iterator[str]:
             place = " ".join(part for part in (meter.package, meter.zone) if part)
             counted = "" if meter.component else ", published only: it overlaps another zone"
             yield f"{'':<{LABEL}}{place}: {watts:.1f} W, {meter.method.value}{counted}"
+        for sentence in _slow(finding, interval_seconds):
+            yield from _indented(f"warning: {sentence}")
+        if answer.anomalies:
+            kinds = ", ".join(sorted(set(answer.anomalies)))
+            yield from _indented(f"warning: values left out that cannot be true: {kinds}")
+        pods = answer.readings.pods
+        if pods is not None:
+            count = len(set(pods.pods.values()))  # a static pod may have two uids
+            yield from _indented(f"names {count} pods, {len(pods.containers)} containers")
         yield from _indented(f"expected error: {finding.source.expected_error}")
+        strangers = sum(dict(gpu.processes).get("false", 0.0) for gpu in answer.readings.gpus)
+        if strangers:
+            yield from _indented(f"warning: {strangers:.0f} pids on its cards are {STRANGERS}")
     yield ""
+
+
+def _slow(finding: Finding, interval_seconds: float) -> Iterator[str]:
+    """Yield which meters are read too seldom for their counters."""
+    seconds = max(interval_seconds, finding.source.interval_seconds)
+    for energy in finding.second.readings.energies if finding.second.readings else ():
+        sentence = too_slow(energy.meter, seconds)
+        if sentence is not None:
+            yield sentence
 
 
 def _powers(finding: Finding) -> Iterator[tuple[Energy, float]]:

@@ -63,6 +63,18 @@ SERIES: tuple[Series, ...] = (
         rows.gpu_watts,
     ),
     Series(
+        "node_gpu_power_instant_watts",
+        "Power of a GPU at the moment of the reading, in the sensor's own short window.",
+        ("gpu", "uuid"),
+        rows.gpu("power_instant_watts"),
+    ),
+    Series(
+        "node_gpu_power_average_watts",
+        "Mean power of a GPU over the last second, as its driver computes it.",
+        ("gpu", "uuid"),
+        rows.gpu("power_average_watts"),
+    ),
+    Series(
         "node_gpu_power_limit_watts",
         "Power limits of a GPU: current, enforced (the least of all limiters), default, min, max.",
         ("gpu", "uuid", "limit"),
@@ -97,6 +109,42 @@ SERIES: tuple[Series, ...] = (
         "Time that a GPU spent throttled: power_cap, thermal, power_brake, sync.",
         ("gpu", "uuid", "reason"),
         rows.gpu_each("throttle_seconds"),
+    ),
+    Series(
+        "node_gpu_processes",
+        "Processes on a GPU; known false: not in /proc, as the exporter is not in the host's pids.",
+        ("gpu", "uuid", "known"),
+        rows.gpu_each("processes"),
+    ),
+    Series(
+        "node_gpu_read_interval_seconds",
+        "Time between the last two readings of a GPU; one at rest is read less often.",
+        ("gpu", "uuid"),
+        rows.gpu("read_interval_seconds"),
+    ),
+    Series(
+        "node_gpu_instance_info",
+        "A part of a GPU that is cut up (MIG); mig is its GPU and its compute instance.",
+        ("gpu", "uuid", "mig", "mig_uuid"),
+        rows.gpu_instances,
+    ),
+    Series(
+        "node_gpu_instance_slice_ratio",
+        "Part of a GPU's compute that an instance has.",
+        ("gpu", "uuid", "mig"),
+        rows.gpu_instance("slice_ratio"),
+    ),
+    Series(
+        "node_gpu_instance_memory_bytes",
+        "Memory of a GPU that an instance has.",
+        ("gpu", "uuid", "mig"),
+        rows.gpu_instance("memory_bytes"),
+    ),
+    Series(
+        "node_gpu_instance_activity_ratio",
+        "Busy part of the multiprocessors of an instance's GPU instance since the last reading.",
+        ("gpu", "uuid", "mig"),
+        rows.gpu_instance("activity_ratio"),
     ),
     Series(
         "node_sensor_energy_joules_total",
@@ -165,6 +213,12 @@ SERIES: tuple[Series, ...] = (
     ),
     Series("app_processes", "Processes of an app.", ("app",), rows.by_app("app_processes")),
     Series(
+        "app_memory_resident_bytes",
+        "Memory that an app's processes hold resident; pages that several share count in each.",
+        ("app",),
+        rows.by_app("app_memory_bytes"),
+    ),
+    Series(
         "app_gpu_memory_used_bytes",
         "GPU memory held by an app.",
         ("app",),
@@ -218,8 +272,9 @@ SERIES: tuple[Series, ...] = (
         "The source that meters a component, and how: measured, derived or estimated.",
         ("component", "source", "method"),
         lambda view: (
-            ((key.value, one.source, one.method.value), 1.0)
+            ((key.value, source, method.value), 1.0)
             for key, one in view.snapshot.chosen.items()
+            for source, method in one.sources
         ),
     ),
     Series(
@@ -296,5 +351,11 @@ SERIES: tuple[Series, ...] = (
         "The exporter's version.",
         ("version",),
         lambda view: (((view.own.version,), 1.0),),
+    ),
+    Series(
+        "wattgov_exporter_replay_info",
+        "There only when this is a recording of another machine, not the one that serves it.",
+        ("recording",),
+        lambda view: (((view.own.replay,), 1.0),) if view.own.replay else (),
     ),
 )

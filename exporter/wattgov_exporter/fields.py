@@ -1,6 +1,5 @@
 """What a value in a YAML file may be, and where it stands when it is not."""
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,22 +7,9 @@ from typing import Any
 
 import yaml
 
+from wattgov_exporter.mistakes import Invalid
+
 UNITS_SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-class Invalid(Exception):
-    """The file has mistakes; one sentence each."""
-
-    def __init__(self, mistakes: list[str]) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = mistakes
-
-
-def mistakes_of(path: Path, error: Invalid | OSError) -> list[str]:
-    """Return what is wrong with a file as sentences."""
-    if isinstance(error, Invalid):
-        return error.mistakes
-    return [f"{path}: cannot be read: {error.strerror}"]
 
 
 class Mistake(Exception):
@@ -62,7 +48,9 @@ class Reader:
         for key, value in node.value:
             name = str(key.value)
             if name not in fields:
-                close = difflib.get_close_matches(name, fields, 1)
+                from difflib import get_close_matches  # noqa: PLC0415  for the rare mistake
+
+                close = get_close_matches(name, fields, 1)
                 hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(fields)}"
                 self.wrong(key, f"unknown key {name!r}{hint}")
                 continue

@@ -1,5 +1,21 @@
 """Joules from a power gauge, where the hardware counts none."""
 
+from wattgov_exporter.reading import Anomaly
+
+ALL_ONES = frozenset({2**16 - 1, 2**32 - 1, 2**64 - 1})
+"""What firmware shows when a register of that width was never filled."""
+
+
+def wrong(value: float, most: float) -> Anomaly | None:
+    """Return what is wrong with a gauge's value that should be in 0 to *most*, None if nothing."""
+    if value != value:  # noqa: PLR0124  only NaN is not itself, and a huge int is no float
+        return Anomaly.NAN
+    if value < 0:
+        return Anomaly.NEGATIVE
+    if value in ALL_ONES:
+        return Anomaly.SENTINEL
+    return Anomaly.SPIKE if value > most else None
+
 
 class Integral:
     """The trapezoid over a gauge; a gap longer than *bridge_seconds* adds nothing."""

@@ -1,11 +1,11 @@
 """The meters' side of the books: raw readings in, plausible joules out."""
 
 from collections import Counter as Tally
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from wattgov_exporter.counters import Counter, Mark, advance
-from wattgov_exporter.reading import Energy, Meter
+from wattgov_exporter.reading import Anomaly, Energy, Meter
 
 Key = tuple[str, str, str]
 
@@ -42,6 +42,10 @@ class Ledger:
             self.anomalies[meter.source, anomaly.value] += 1
         self._counters[key] = meter, new
         return Step(meter, joules, new.mark.at - old.mark.at)
+
+    def leave_out(self, source: str, anomalies: Iterable[Anomaly]) -> None:
+        """Count values that a source itself has left out."""
+        self.anomalies.update((source, anomaly.value) for anomaly in anomalies)
 
     def forget(self, unneeded: Callable[[Meter], bool]) -> None:
         """Let these meters start anew at their next reading."""

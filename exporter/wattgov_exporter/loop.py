@@ -7,8 +7,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from wattgov_exporter.collect import Collector
-from wattgov_exporter.config import Config, load
-from wattgov_exporter.fields import Invalid, mistakes_of
+from wattgov_exporter.config import Config
+from wattgov_exporter.mistakes import Invalid, mistakes_of
+from wattgov_exporter.pace import Paces
 from wattgov_exporter.reading import Clock
 from wattgov_exporter.rows import Reloads
 from wattgov_exporter.snapshot import Snapshot
@@ -60,6 +61,7 @@ class Loop:
         self._wall = wall
         self._log = log
         self._reloads = Reloads(True, wall(), loaded.sha256)
+        self._paces = Paces()
 
     def run(self, events: Events) -> None:
         """Tick until told to stop."""
@@ -71,10 +73,20 @@ class Loop:
                 self._log(f"tick skipped: {error}")
             else:
                 self._publish(snapshot, self._config, self._reloads)
+                self._warn(snapshot)
             # After a pause (suspend, a stopped process) go on from now; do not catch up.
             due = max(due + self._config.interval_seconds, self._clock())
             if self._told_to_stop(events, due):
                 return
+
+    def _warn(self, snapshot: Snapshot) -> None:
+        """Say which meters are read too seldom for their counters."""
+        read = (
+            (state.meter, self._collector.interval_of(state.meter.source))
+            for state in snapshot.meters
+        )
+        for sentence in self._paces.fresh(read):
+            self._log(f"warning: {sentence}")
 
     def _told_to_stop(self, events: Events, due: float) -> bool:
         while True:
@@ -111,5 +123,7 @@ class Loop:
 
 def read(path: Path, sources: Collection[str]) -> Loaded:
     """Load a configuration; raises as `config.load` does."""
+    from wattgov_exporter.configfile import load  # noqa: PLC0415  1 MiB of YAML; no file, no YAML
+
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Loaded(load(path, sources), digest)

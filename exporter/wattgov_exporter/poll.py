@@ -1,9 +1,9 @@
 """Read each source on its own thread, so that a wedged one delays nobody."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from wattgov_exporter.reading import Clock, NoMeter, Readings, Reason, Source
+from wattgov_exporter.reading import Anomaly, Clock, NoMeter, Readings, Reason, Source
 
 RETRY_SECONDS = 10.0
 """How often an absent source is looked for again."""
@@ -11,13 +11,17 @@ RETRY_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the last completed read of a source gave, and how long it took."""
+    """What the last completed read of a source gave, and how long it took.
+
+    *anomalies* are the values that the source left out.
+    """
 
     readings: Readings | None
     reason: Reason
     detail: str
     at: float
     seconds: float
+    anomalies: tuple[Anomaly, ...] = ()
 
 
 class Poller:
@@ -49,9 +53,13 @@ class Poller:
             rest = max(rest, RETRY_SECONDS)
         early = last is not None and rest > 0 and self._clock() - last.at < rest
         if not (self._reading or early):
-            self._reading = True
-            self._done.clear()
-            self._asked.set()
+            self._begin()
+
+    def hurry(self, rest_seconds: float) -> None:
+        """Ask before the interval is over, but not sooner than so long after the last answer."""
+        last = self._answer
+        if not self._reading and last is not None and self._clock() - last.at >= rest_seconds:
+            self._begin()
 
     def wait(self, seconds: float) -> Answer:
         """Return the answer to the last ask, or one with reason `timeout` if it is not there.
@@ -77,6 +85,11 @@ class Poller:
         if close is not None and not self._reading:
             close()
 
+    def _begin(self) -> None:
+        self._reading = True
+        self._done.clear()
+        self._asked.set()
+
     def _serve(self) -> None:
         while True:
             self._asked.wait()
@@ -88,15 +101,17 @@ class Poller:
 def read(source: Source, clock: Clock) -> Answer:
     """Read a source now, on this thread; whatever it raises becomes a reason and a sentence."""
     began = clock()
-    readings, reason, detail = _read(source)
+    answer = _read(source)
     now = clock()
-    return Answer(readings, reason, detail, now, now - began)
+    return replace(answer, at=now, seconds=now - began)
 
 
-def _read(source: Source) -> tuple[Readings | None, Reason, str]:
+def _read(source: Source) -> Answer:
     try:
-        return source.read(), Reason.OK, ""
+        readings = source.read()
     except NoMeter as absent:
-        return None, absent.reason, absent.detail
+        anomalies = (absent.anomaly,) if absent.anomaly else ()
+        return Answer(None, absent.reason, absent.detail, 0.0, 0.0, anomalies)
     except Exception as error:  # noqa: BLE001  a source's fault must not end its thread; it is told
-        return None, Reason.INVALID, f"{type(error).__name__}: {error}"
+        return Answer(None, Reason.INVALID, f"{type(error).__name__}: {error}", 0.0, 0.0)
+    return Answer(readings, Reason.OK, "", 0.0, 0.0, readings.anomalies)

@@ -12,13 +12,15 @@ _READ_BYTES = 65536
 class CpuTimes:
     """CPU-seconds since boot, over all CPUs.
 
-    *busy* excludes steal: a stolen second ran somebody else's work on the host.
+    *busy* excludes steal: a stolen second ran somebody else's work on the host. It includes
+    *interrupts*, which are no process's.
     """
 
     busy: float
     idle: float
     steal: float
     cpus: int
+    interrupts: float = 0.0
 
 
 def read_bytes(path: Path) -> bytes:
@@ -43,4 +45,19 @@ def cpu_times(proc: Path) -> CpuTimes:
     fields = [int(text) / TICKS_PER_SECOND for text in lines[0].split()[1:9]]
     user, nice, system, idle, iowait, irq, softirq, steal = fields + [0.0] * (8 - len(fields))
     cpus = sum(line.startswith(b"cpu") for line in lines) - 1
-    return CpuTimes(user + nice + system + irq + softirq, idle + iowait, steal, cpus)
+    busy = user + nice + system + irq + softirq
+    return CpuTimes(busy, idle + iowait, steal, cpus, irq + softirq)
+
+
+def each_cpu(proc: Path) -> dict[int, tuple[float, float]]:
+    """Return the busy and idle seconds of each CPU that is online, fields as in `cpu_times`."""
+    seconds = {}
+    for line in read_bytes(proc / "stat").splitlines():
+        name, *texts = line.split(maxsplit=8)[:8]
+        if not name.startswith(b"cpu"):
+            break
+        if name != b"cpu":
+            user, nice, system, idle, iowait, irq, softirq = map(int, texts)
+            busy = user + nice + system + irq + softirq
+            seconds[int(name[3:])] = busy / TICKS_PER_SECOND, (idle + iowait) / TICKS_PER_SECOND
+    return seconds

@@ -3,7 +3,7 @@
 Energy is in joules, power in watts, time in seconds. A source converts at its own edge.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -38,13 +38,28 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"
 
 
-class NoMeter(Exception):
-    """The machine has no such meter, or does not let us read it; quiet, not a failure."""
+class Anomaly(StrEnum):
+    """What was wrong with a reading that was left out."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    RESET = "reset"
+    WRAP_AMBIGUOUS = "wrap_ambiguous"
+    SPIKE = "spike"
+    SENTINEL = "sentinel"
+    NEGATIVE = "negative"
+    NAN = "nan"
+
+
+class NoMeter(Exception):
+    """The machine has no such meter, or does not let us read it; quiet, not a failure.
+
+    *anomaly* is given where the meter did answer, with something that cannot be.
+    """
+
+    def __init__(self, reason: Reason, detail: str, anomaly: Anomaly | None = None) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.anomaly = anomaly
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +69,8 @@ class Meter:
     *component* is None for a zone that overlaps others (core, uncore): it is published, never
     added to the node's total. *range_joules* is where the counter wraps, None if it does
     not. *max_watts* is what this meter can plausibly show. *idle_watts* is given by a source that
-    knows it (a model). *covers* are other components whose joules are inside this meter's: an
+    knows it (a model). *pci* is the device's address, where known, by which two sources see that
+    they meter one card. *covers* are other components whose joules are inside this meter's: an
     estimate of them is not added to it.
     """
 
@@ -66,6 +82,7 @@ class Meter:
     max_watts: float
     range_joules: float | None = None
     idle_watts: float | None = None
+    pci: str = ""
     covers: frozenset[Component] = frozenset()
 
 
@@ -79,41 +96,86 @@ class Energy:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuInstance:
+    """A part of a GPU that is cut up (MIG): the hardware keeps its users apart.
+
+    *mig* is the ids of its GPU and its compute instance, `1/0`. *slice_ratio* is its part of the
+    card's compute. *activity_ratio*, 0 to 1, is how busy its own part was; None if nobody counts.
+    """
+
+    mig: str
+    uuid: str
+    slice_ratio: float
+    memory_bytes: float
+    activity_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GpuState:
-    """The gauges of one GPU; a field is None where the driver does not offer it."""
+    """The gauges of one GPU; a field is None where the driver does not offer it.
+
+    *power_watts* is the driver's main figure, whatever its window; the instant and the mean of a
+    second are apart. *processes* counts those on the card by whether /proc has them.
+    """
 
     gpu: str
     uuid: str
     name: str
+    pci: str = ""
     power_watts: float | None = None
+    power_instant_watts: float | None = None
+    power_average_watts: float | None = None
     temperature_celsius: float | None = None
     utilization_percent: float | None = None
     memory_used_bytes: float | None = None
     limits_watts: tuple[tuple[str, float], ...] = ()
     clocks_hertz: tuple[tuple[str, float], ...] = ()
     throttle_seconds: tuple[tuple[str, float], ...] = ()
+    instances: tuple[GpuInstance, ...] = ()
+    processes: tuple[tuple[str, float], ...] = ()
+    read_interval_seconds: float | None = None
+
+
+NOBODY_PID = 0
+"""Nobody who can be named: an instance busy for unseen processes, a part that no one has."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuUse:
     """How much of one GPU a process used since the last reading.
 
-    *activity* is utilisation summed over the driver's samples, so it is proportional to time.
+    *activity* is proportional to time and to the part of the card: SM-seconds, for example. Idle
+    energy goes by *idle_weight*, where it is None by *memory_bytes*.
     """
 
     uuid: str
     pid: int
     activity: float
     memory_bytes: float
+    idle_weight: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """What Kubernetes calls what runs here.
+
+    *pods* is namespace/name by the uid that stands in a cgroup's path, *containers* is
+    namespace/pod/container by the container's id.
+    """
+
+    pods: Mapping[str, str] = field(default_factory=dict)
+    containers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """All that one source said in one read."""
+    """All that one source said in one read; *anomalies* are the values that it left out."""
 
     energies: tuple[Energy, ...]
     gpus: tuple[GpuState, ...] = ()
     gpu_uses: tuple[GpuUse, ...] = field(default=())
+    anomalies: tuple[Anomaly, ...] = ()
+    pods: Pods | None = None
 
 
 class Source(Protocol):

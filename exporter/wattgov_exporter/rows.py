@@ -26,11 +26,12 @@ class Reloads:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What the exporter knows of itself."""
+    """What the exporter knows of itself; *replay* is the recording that it shows, if it does."""
 
     version: str
     cpu_seconds: float
     reloads: Reloads | None = None
+    replay: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,9 @@ def gpu_watts(view: View) -> Iterator[Row]:
     means = {state.meter.zone: state for state in view.snapshot.meters}
     for gpu in view.snapshot.gpus:
         if gpu.power_watts is not None:
-            yield (gpu.gpu, gpu.uuid, view.snapshot.gpu_source), gpu.power_watts
+            yield (gpu.gpu, gpu.uuid, view.snapshot.gpu_sources[gpu.uuid]), gpu.power_watts
         elif gpu.uuid in means:
-            yield (gpu.gpu, gpu.uuid, view.snapshot.gpu_source), means[gpu.uuid].watts
+            yield (gpu.gpu, gpu.uuid, view.snapshot.gpu_sources[gpu.uuid]), means[gpu.uuid].watts
 
 
 def gpu(field: str) -> Callable[[View], Iterator[Row]]:
@@ -117,6 +118,26 @@ def gpu_each(field: str) -> Callable[[View], Iterator[Row]]:
         for gpu in view.snapshot.gpus:
             for key, value in getattr(gpu, field):
                 yield (gpu.gpu, gpu.uuid, key), value
+
+    return rows
+
+
+def gpu_instances(view: View) -> Iterator[Row]:
+    """Yield the parts of GPUs that are cut up."""
+    for gpu in view.snapshot.gpus:
+        for one in gpu.instances:
+            yield (gpu.gpu, gpu.uuid, one.mig, one.uuid), 1.0
+
+
+def gpu_instance(field: str) -> Callable[[View], Iterator[Row]]:
+    """Return rows of one gauge of each part of a GPU, where it is known."""
+
+    def rows(view: View) -> Iterator[Row]:
+        for gpu in view.snapshot.gpus:
+            for one in gpu.instances:
+                value = getattr(one, field)
+                if value is not None:
+                    yield (gpu.gpu, gpu.uuid, one.mig), value
 
     return rows
 

@@ -1,4 +1,4 @@
-"""A password that lives in a file, and nowhere else for long."""
+"""A secret that lives in a file, and nowhere else for long."""
 
 from pathlib import Path
 
@@ -24,21 +24,7 @@ class Password:
         """
         if self._path is None:
             raise NoMeter(Reason.INVALID, "a username is given but no password_file")
-        try:
-            text = self._path.read_text(encoding="utf-8").rstrip("\r\n")
-        except PermissionError as error:
-            raise NoMeter(
-                Reason.PERMISSION, f"password_file {self._path} is not readable by this user"
-            ) from error
-        except OSError as error:
-            raise NoMeter(
-                Reason.INVALID, f"password_file {self._path}: {error.strerror}"
-            ) from error
-        except UnicodeDecodeError:
-            # From None: the error carries the file's bytes.
-            raise NoMeter(Reason.INVALID, f"password_file {self._path} is not UTF-8 text") from None
-        if not text:
-            raise NoMeter(Reason.INVALID, f"password_file {self._path} is empty")
+        text = read(self._path, "password_file")
         refused_at = self._refused_at if text == self._last else None
         if refused_at is not None and self._clock() - refused_at < REST_SECONDS:
             raise NoMeter(
@@ -56,3 +42,19 @@ class Password:
     def redact(self, text: str) -> str:
         """Return *text* without the password, should whoever was given it repeat it."""
         return text.replace(self._last, "***") if self._last else text
+
+
+def read(path: Path, key: str) -> str:
+    """Return a secret's text without its line end; NoMeter names the *key* that gave the path."""
+    try:
+        text = path.read_text(encoding="utf-8").rstrip("\r\n")
+    except PermissionError as error:
+        raise NoMeter(Reason.PERMISSION, f"{key} {path} is not readable by this user") from error
+    except OSError as error:
+        raise NoMeter(Reason.INVALID, f"{key} {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        # From None: the error carries the file's bytes.
+        raise NoMeter(Reason.INVALID, f"{key} {path} is not UTF-8 text") from None
+    if not text:
+        raise NoMeter(Reason.INVALID, f"{key} {path} is empty")
+    return text

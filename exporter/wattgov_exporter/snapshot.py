@@ -27,10 +27,26 @@ class SourceState:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Which source is a component's meter, and how it knows."""
+    """Which source is a component's meter, and how it knows.
+
+    GPUs are chosen one by one: *cards* are their meters, and *source* the first one's.
+    """
 
     source: str
     method: Method
+    cards: tuple[Meter, ...] = ()
+
+    def counts(self, meter: Meter) -> bool:
+        """Tell whether a meter of the component is a chosen one."""
+        if not self.cards:
+            return self.source == meter.source
+        return (meter.source, meter.zone) in {(one.source, one.zone) for one in self.cards}
+
+    @property
+    def sources(self) -> list[tuple[str, Method]]:
+        """Every source of it, with how it knows."""
+        of_cards = [(one.source, one.method) for one in self.cards]
+        return list(dict.fromkeys(of_cards or [(self.source, self.method)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +63,7 @@ class Snapshot:
 
     meters: tuple[MeterState, ...] = ()
     gpus: tuple[GpuState, ...] = ()
-    gpu_source: str = ""
+    gpu_sources: dict[str, str] = field(default_factory=dict)
     sources: tuple[SourceState, ...] = ()
     chosen: dict[Component, Chosen] = field(default_factory=dict)
     node_joules: dict[Component, float] = field(default_factory=dict)
@@ -56,6 +72,7 @@ class Snapshot:
     app_cpu_seconds: dict[str, float] = field(default_factory=dict)
     app_processes: dict[str, int] = field(default_factory=dict)
     app_gpu_memory_bytes: dict[str, float] = field(default_factory=dict)
+    app_memory_bytes: dict[str, float] = field(default_factory=dict)
     app_last_active: dict[str, float] = field(default_factory=dict)
     anomalies: dict[tuple[str, str], int] = field(default_factory=dict)
     own_joules: float = 0.0
@@ -77,15 +94,20 @@ class Snapshot:
         platform = self.chosen.get(Component.PLATFORM)
         if platform is not None and (watts := self._watts(Component.PLATFORM)) >= max(parts, 1.0):
             return "psys" if platform.source == "rapl" else "platform", watts
-        methods = {one.method for key, one in self.chosen.items() if key is not Component.PLATFORM}
+        methods = {
+            method
+            for key, one in self.chosen.items()
+            for _, method in one.sources
+            if key is not Component.PLATFORM
+        }
         if not methods:
             return None
         return "model" if Method.ESTIMATED in methods else "sum", parts
 
     def _watts(self, component: Component) -> float:
-        source = self.chosen[component].source
+        chosen = self.chosen[component]
         return sum(
             state.watts
             for state in self.meters
-            if state.meter.component is component and state.meter.source == source
+            if state.meter.component is component and chosen.counts(state.meter)
         )

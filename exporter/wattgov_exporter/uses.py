@@ -4,37 +4,70 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from wattgov_exporter.apps.workloads import OTHER, Activity
-from wattgov_exporter.attribution import Use
-from wattgov_exporter.reading import Component, GpuState, Readings
+from wattgov_exporter.attribution import UNATTRIBUTED, Use
+from wattgov_exporter.reading import NOBODY_PID, Component, GpuState, Readings
 
 
 def cpu_uses(activity: Activity) -> dict[str, Use]:
-    """Return how the CPUs, and with them the memory, were used: by CPU time."""
-    use = Use(activity.utilisation, activity.cpu_seconds, activity.busy, held={})
-    return {Component.CPU.value: use, Component.DRAM.value: use}
+    """Return how the CPUs and the memory were used.
+
+    CPUs by CPU time, as it weighs on cores that differ. Memory is active by CPU time, which is the
+    nearest to its traffic that costs nothing to know, and at rest it is refreshed for who holds it.
+    """
+    work = activity.cpu_work or activity.cpu_seconds
+    return {
+        Component.CPU.value: Use(activity.utilisation, work, activity.busy, held={}),
+        Component.DRAM.value: Use(
+            activity.utilisation,
+            activity.cpu_seconds,
+            activity.busy,
+            held=activity.memory.held,
+            held_total=activity.memory.total,
+        ),
+    }
 
 
 def gpu_uses(
     fresh: Mapping[str, Readings],
-    source: str,
+    sources: Mapping[str, str],
     pid_apps: Mapping[int, str],
     busy_before: dict[str, float],
 ) -> dict[str, Use]:
-    """Return how each card of *source* was used; another source of it knows less of its users.
+    """Return how each card was used, as its source tells; another of it knows less of its users.
 
-    A card's utilisation is a moment's, its energy the whole tick's: the mean of the moments at both
-    ends is nearer to the tick. *busy_before* keeps the last ones, by uuid.
+    *sources* is by uuid. A card's utilisation is a moment's, its energy the whole tick's: the mean
+    of the moments at both ends is nearer to the tick. *busy_before* keeps the last ones, by uuid.
     """
-    readings = fresh.get(source)
-    if readings is None:
-        return {}
+    shown = [
+        (gpu, readings)
+        for name, readings in fresh.items()
+        for gpu in readings.gpus
+        if sources.get(gpu.uuid) == name
+    ]
     uses = {}
-    for gpu in readings.gpus:
+    for gpu, readings in shown:
         busy = (gpu.utilization_percent or 0.0) / 100
         mean = (busy + busy_before.get(gpu.uuid, busy)) / 2
         busy_before[gpu.uuid] = busy
         uses[gpu.uuid] = _gpu_use(gpu, mean, readings, pid_apps)
     return uses
+
+
+def gpu_memory(
+    fresh: Mapping[str, Readings], sources: Mapping[str, str], pid_apps: Mapping[int, str]
+) -> dict[str, float]:
+    """Return the bytes that each app holds on all cards."""
+    memory: dict[str, float] = defaultdict(float)
+    for name, readings in fresh.items():
+        for use in readings.gpu_uses:
+            if sources.get(use.uuid) == name and use.pid != NOBODY_PID:
+                memory[app_of(use.pid, pid_apps)] += use.memory_bytes
+    return memory
+
+
+def app_of(pid: int, pid_apps: Mapping[int, str]) -> str:
+    """Return whose a process on a card is."""
+    return UNATTRIBUTED if pid == NOBODY_PID else pid_apps.get(pid, OTHER)
 
 
 def _gpu_use(
@@ -44,7 +77,7 @@ def _gpu_use(
     held: dict[str, float] = defaultdict(float)
     for use in readings.gpu_uses:
         if use.uuid == gpu.uuid:
-            app = pid_apps.get(use.pid, OTHER)
+            app = app_of(use.pid, pid_apps)
             active[app] += use.activity
-            held[app] += use.memory_bytes
+            held[app] += use.memory_bytes if use.idle_weight is None else use.idle_weight
     return Use(utilisation, active, sum(active.values()), held)

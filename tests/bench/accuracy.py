@@ -1,11 +1,9 @@
 """How well the meter counts, against a truth that is known.
 
-Virtual GPUs on a virtual clock draw square waves of random periods; RAPL counters wrap; the CPU
-model is held against recorded load curves where those are at hand. Waves are seeded: every run
-sees the same ones, and no figure depends on this machine.
+Virtual GPUs on a virtual clock draw square waves of random periods; RAPL counters wrap.
+Waves are seeded: every run sees the same ones, and no figure depends on this machine.
 """
 
-import csv
 import math
 import random
 import statistics
@@ -18,10 +16,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+import cpu_power
 from testbed import nvml
 from wattgov_exporter.counters import Counter, Mark, advance
 from wattgov_exporter.reading import Component, Meter, Method
-from wattgov_exporter.sources.cpu_model import choose
 from wattgov_exporter.sources.nvml import Nvml
 
 WAVES = 100
@@ -29,12 +27,6 @@ WINDOW_SECONDS = 300
 PERIOD_SECONDS = (0.2, 60.0)
 LOW_WATTS, HIGH_WATTS = 150.0, 600.0
 RANGES_JOULES = {"Intel": 262143.32885, "AMD": 65532.610987}
-CURVES = Path(__file__).parents[3] / "shared" / "data" / "cpu_power" / "codecarbon_rapl"
-CPUS = {
-    "EPYC_8024P": ("AuthenticAMD", "25", 160, 2, 16),
-    "E3-1240_V2": ("GenuineIntel", "6", 58, 9, 8),
-}
-"""Vendor, family, model, stepping and threads of the recorded CPUs."""
 
 
 def show(console: Console) -> None:
@@ -53,7 +45,7 @@ def show(console: Console) -> None:
                 )
     console.print(table)
     _show_wraps(console)
-    _show_cpu_model(console)
+    cpu_power.show(console)
 
 
 def _wave_errors(gpus: nvml.VirtualGpus, *, counter: bool) -> Iterator[float]:
@@ -62,7 +54,8 @@ def _wave_errors(gpus: nvml.VirtualGpus, *, counter: bool) -> Iterator[float]:
     for _ in range(WAVES):
         gpus.reset(1, clock_ns=10**9)
         gpus.set_fault(0, nvml.Fault.NO_ENERGY_COUNTER, on=not counter)
-        source = Nvml(lambda: gpus.now_ns() / 1e9, lambda: gpus.now_ns() / 1e9)
+        nowhere = Path("/nonexistent")
+        source = Nvml(nowhere, nowhere, *[lambda: gpus.now_ns() / 1e9] * 2)
         half = chance.uniform(*PERIOD_SECONDS) / 2
         offset = chance.uniform(0, 2 * half)
         steps = _steps(half, offset)
@@ -126,31 +119,3 @@ def _wrapped(range_joules: float, watts: float, scrape: int) -> tuple[float, flo
             raw += shown if shown < seen else shown - seen  # a fall is a reset to increase()
             seen = shown
     return float(watts * seconds), ours, raw, wraps
-
-
-def _show_cpu_model(console: Console) -> None:
-    """Print the model's error against recorded curves; it was not fitted to them."""
-    if not CURVES.is_dir():
-        console.print(f"CPU model: not measured, no recorded curves in {CURVES.name}")
-        return
-    table = Table(title="CPU model against recorded RAPL", box=box.SIMPLE_HEAD)
-    for column in ("curve", "points", "mean abs. error", "model at rest", "measured at rest"):
-        table.add_column(column, justify="left" if column == "curve" else "right", no_wrap=True)
-    for path in sorted(CURVES.glob("*.csv")):
-        cpu = next(facts for name, facts in CPUS.items() if name in path.name)
-        model, threads = choose(*cpu[:4]), cpu[4]
-        points = [
-            (
-                model.idle_watts * threads
-                + (model.full_watts - model.idle_watts) * threads * float(row["cpu_load"]) / 100,
-                float(row["rapl_energy"]) * 3.6e6 / float(row["duration"]),
-            )
-            for row in csv.DictReader(path.read_text().splitlines())
-        ]
-        error = statistics.mean(abs(made - true) / true for made, true in points)
-        table.add_row(
-            f"{model.name}, {path.name.partition('-')[0]}",
-            *(str(len(points)), f"{100 * error:.0f} %"),
-            *(f"{points[0][0]:.1f} W", f"{points[0][1]:.1f} W"),
-        )
-    console.print(table)

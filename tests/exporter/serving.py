@@ -13,6 +13,7 @@ from wattgov_exporter.serving.answers import Answers, Reload
 from wattgov_exporter.serving.pages import Pages
 from wattgov_exporter.serving.server import Server
 from wattgov_exporter.serving.web import WatchedWeb
+from wattgov_exporter.serving.webfile import load
 from wattgov_exporter.serving.wire import Limits, Seats
 
 
@@ -86,7 +87,7 @@ def serving(
     """Serve until the block ends; a web file is looked at on every request."""
     log: list[str] = []
     pages = pages or Pages(time.monotonic)
-    web = WatchedWeb(web_file, iter(range(10**9)).__next__, log.append)
+    web = WatchedWeb(web_file, load, iter(range(10**9)).__next__, log.append)
     seats = Seats(limits or Limits(), time.monotonic)
     server = Server(("127.0.0.1", 0), Answers(pages, reload), seats, web)
     thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))

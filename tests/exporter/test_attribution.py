@@ -19,6 +19,7 @@ WEIGHTS = st.dictionaries(st.sampled_from(["a", "b", "c", "_other"]), st.floats(
     activity=WEIGHTS,
     total=st.floats(0, 1e7),
     held=WEIGHTS,
+    held_total=st.floats(0, 1e7),
     policy=st.sampled_from(POLICIES),
 )
 def test_the_books_close(
@@ -28,10 +29,13 @@ def test_the_books_close(
     activity: dict[str, float],
     total: float,
     held: dict[str, float],
+    held_total: float,
     policy: str,
 ) -> None:
     """For any use and any policy the shares are not negative and add up to the meter."""
-    shares = attribute(joules, idle, Use(utilisation, activity, total, held), policy)
+    use = Use(utilisation, activity, total, held, held_total)
+
+    shares = attribute(joules, idle, use, policy)
 
     assert math.isclose(joules, math.fsum(shares.values()), rel_tol=1e-9, abs_tol=1e-12)
     assert all(part >= 0 for part in shares.values())
@@ -71,3 +75,11 @@ def test_who_holds_memory_has_the_idle_share() -> None:
     use = Use(utilisation=0.0, activity={"chat": 0.0}, total=0.0, held={"chat": 60e9})
 
     assert attribute(70.0, 70.0, use, "dynamic")["chat", "idle"] == 70.0
+
+
+def test_what_nobody_holds_is_nobodys() -> None:
+    """Of 70 W at rest a holder of 48 of 64 GB has three quarters; under `full` it has all."""
+    use = Use(utilisation=0.0, activity={}, total=0.0, held={"chat": 48e9}, held_total=64e9)
+
+    assert 52.5 == pytest.approx(attribute(70.0, 70.0, use, "dynamic")["chat", "idle"])
+    assert 70.0 == pytest.approx(attribute(70.0, 70.0, use, "full")["chat", "idle"])

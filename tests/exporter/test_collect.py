@@ -148,7 +148,7 @@ def test_a_sources_series_end_but_its_age_stays(bench: Bench) -> None:
         bench.now += INTERVAL_SECONDS
         snapshot = bench.second()
 
-    assert {"cpu_model"} == {state.meter.source for state in snapshot.meters}
+    assert {"cpu_model", "dram_model"} == {state.meter.source for state in snapshot.meters}
     assert {"rapl": Reason.INVALID, "cpu_model": Reason.OK} == {
         one.name: one.reason for one in snapshot.sources if one.name in {"rapl", "cpu_model"}
     }

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from wattgov_exporter.config import Budget, Config, Redfish, Scrape, load
-from wattgov_exporter.fields import Invalid
+from wattgov_exporter.config import Budget, Config, Kubernetes, Redfish, Scrape
+from wattgov_exporter.configfile import load
+from wattgov_exporter.mistakes import Invalid
 
 NAMES = ("rapl", "nvml")
 
@@ -50,6 +51,21 @@ def test_where_sources_are(tmp_path: Path) -> None:
     assert ("nvml",) == sources.off
     assert Redfish("https://bmc", interval_seconds=30.0) == sources.redfish
     assert (Scrape("http://127.0.0.1:9400", "dcgm"),) == sources.scrape
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:10255", "http://[::1]:10255", "http://localhost", "https://node-1"]
+)
+def test_who_names_the_pods(tmp_path: Path, url: str) -> None:
+    """The kubelet, over TLS or on this machine."""
+    file = tmp_path / "exporter.yml"
+    file.write_text(
+        f"version: 1\nsources: {{kubernetes: {{kubelet: '{url}', token_file: /token}}}}\n"
+    )
+
+    assert (
+        Kubernetes(kubelet=url, token_file=Path("/token")) == load(file, NAMES).sources.kubernetes
+    )
 
 
 def test_automatic_names(tmp_path: Path) -> None:
@@ -100,8 +116,19 @@ BAD = {
     "version: 1\nbudget: {apps: 0}\n": "2:16: apps: 0 is outside 1 to 10000 (apps)",
     "version: [\n": "2:1: not YAML: expected the node content, but found '<stream end>'",
     "": "1:1: the file is empty; it begins with `version: 1`",
-    "- a\n": "1:1: expected a mapping with version, interval, policy, idle_watts, site, sources, "
-    "apps, apps_by, budget, state_file",
+    "version: 1\nsources: {kubernetes: {kubelet: 'http://10.0.0.7:10255'}}\n": "2:33: kubelet: "
+    "give an https:// URL: a token, and what pods hold, would go in clear text",
+    "version: 1\nsources: {kubernetes: {token_file: /t}}\n": "2:23: give one of kubelet: and api:",
+    "version: 1\nsources: {kubernetes: {kubelet: 'https://k', api: 'https://a'}}\n": "2:23: give "
+    "one of kubelet: and api:",
+    "version: 1\nsources: {kubernetes: {kubelet: 'https://k', node: a}}\n": "2:23: node: goes with "
+    "api:, a kubelet knows its own",
+    "version: 1\nsources: {kubernetes: {kubelet: 'https://k', token: abc}}\n": "2:46: unknown key "
+    "'token'; did you mean 'token_file'?",
+    "version: 1\ncpu_weight: ghz\n": "2:13: cpu_weight: expected none or capacity or clock, found "
+    "'ghz'",
+    "- a\n": "1:1: expected a mapping with version, interval, policy, cpu_weight, idle_watts, "
+    "site, sources, apps, apps_by, budget, state_file",
 }
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wattgov_exporter.counters import Anomaly, Counter, Mark, advance
-from wattgov_exporter.reading import Component, Meter, Method
+from wattgov_exporter.counters import Counter, Mark, advance
+from wattgov_exporter.reading import Anomaly, Component, Meter, Method
 
 INTEL_RANGE_JOULES = 262143.32885
 AMD_RANGE_JOULES = 65532.610987

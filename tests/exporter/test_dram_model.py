@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from plant import load, machine, plant
+from plant import load, plant
 from wattgov_exporter.collect import Collector, choose
 from wattgov_exporter.config import Config, Sources
 from wattgov_exporter.reading import (
@@ -18,7 +18,6 @@ from wattgov_exporter.reading import (
 )
 from wattgov_exporter.snapshot import Chosen
 from wattgov_exporter.sources import Machine
-from wattgov_exporter.sources.cpu_model import CpuModel
 from wattgov_exporter.sources.dram_model import DramModel
 
 SIZE = "proc/meminfo = MemTotal:       67108864 kB\\nMemFree:        1234 kB"
@@ -90,32 +89,23 @@ def test_no_file(tmp_path: Path) -> None:
 
 
 def test_no_estimate_beside_a_meter_that_covers_memory() -> None:
-    """Server watts hold the memory already; a package meter does not; a measurement stays."""
-    cpu_model = said(meter(Component.CPU, Method.ESTIMATED, Component.DRAM))
+    """EPYC's socket meter holds the memory; a package meter does not; a measurement stays."""
+    socket = said(meter(Component.CPU, Method.MEASURED, Component.DRAM))
     rapl = said(meter(Component.CPU, Method.MEASURED))
     dram_model = said(meter(Component.DRAM, Method.ESTIMATED))
     dimms = said(meter(Component.DRAM, Method.MEASURED))
 
-    assert {Component.CPU} == set(choose({"cpu_model": cpu_model, "dram_model": dram_model}))
-    assert {Component.CPU} == set(choose({"dram_model": dram_model, "cpu_model": cpu_model}))
+    assert {Component.CPU} == set(choose({"socket": socket, "dram_model": dram_model}))
+    assert {Component.CPU} == set(choose({"dram_model": dram_model, "socket": socket}))
     assert {
         Component.CPU: Chosen("rapl", Method.MEASURED),
         Component.DRAM: Chosen("dram_model", Method.ESTIMATED),
-    } == choose({"rapl": rapl, "cpu_model": cpu_model, "dram_model": dram_model})
-    assert Component.DRAM in choose({"cpu_model": cpu_model, "dimms": dimms})
+    } == choose({"rapl": rapl, "socket": socket, "dram_model": dram_model})
+    assert Component.DRAM in choose({"socket": socket, "dimms": dimms})
 
 
-def test_the_cpu_model_says_that_it_covers_memory(tmp_path: Path) -> None:
-    """Its coefficients are those of whole servers."""
-    root = machine("xeon-2-sockets", tmp_path)
-
-    (energy,) = CpuModel(root / "proc", Clock()).read().energies
-
-    assert {Component.DRAM} == energy.meter.covers
-
-
-def test_a_machine_without_meters_counts_its_memory_once(tmp_path: Path) -> None:
-    """In the books of a machine that only has the models there is the CPU's estimate alone."""
+def test_a_machine_without_meters_counts_its_memory_beside_its_cpu(tmp_path: Path) -> None:
+    """The CPU's estimate is of the package alone, so the books have the memory's too, once."""
     root, clock = plant(SIZE, tmp_path), Clock()
     load(root / "proc", 0, 0)
     plant("proc/cpuinfo = vendor_id : GenuineIntel", root)
@@ -127,5 +117,5 @@ def test_a_machine_without_meters_counts_its_memory_once(tmp_path: Path) -> None
 
     snapshot = collector.tick()
 
-    assert {Component.CPU} == set(snapshot.chosen)
-    assert {Component.CPU} == {key for key, joules in snapshot.node_joules.items() if joules}
+    assert {Component.CPU, Component.DRAM} == set(snapshot.chosen)
+    assert snapshot.node_joules[Component.DRAM] == pytest.approx(WATTS)

@@ -141,9 +141,11 @@ def test_two_sources_of_one_card(node: Node) -> None:
     """Another exporter that shows the same card takes it from no app: NVML knows who uses it."""
     node.gpus.hold(0, 10, 8 << 30)
     node.gpus.sample(0, 10, 50)
-    readings = Nvml(node.now, node.now).read()
+    readings = Nvml(node.root / "sys", node.root / "proc", node.now, node.now).read()
     elsewhere = replace(readings, gpu_uses=())
 
-    uses = gpu_uses({"nvml": readings, "scrape_dcgm": elsewhere}, "nvml", {10: "chat"}, {})
+    said = {"nvml": readings, "scrape_dcgm": elsewhere}
+    sources = {gpu.uuid: "nvml" for gpu in readings.gpus}
+    uses = gpu_uses(said, sources, {10: "chat"}, {})
 
     assert {"chat": float(8 << 30)} == uses[readings.gpus[0].uuid].held

@@ -3,6 +3,7 @@
 `pytest tests/exporter/test_golden.py --update` writes the expositions anew; review the diff.
 """
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,21 +12,20 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector as Registered
 
-from plant import MACHINES, later, machine, process
+from plant import MACHINES, process, recorded
 from wattgov_exporter.collect import Collector
-from wattgov_exporter.config import App, Config, Site, Sources
+from wattgov_exporter.config import App, Config, Site
 from wattgov_exporter.exposition import families
+from wattgov_exporter.recording.replay import Replay
 from wattgov_exporter.rows import Own, Reloads, View
-from wattgov_exporter.sources import Machine
 
 NAMES = sorted(path.stem for path in MACHINES.glob("*.txt"))
 STARTED_SECONDS = 1000.0
-LATER_SECONDS = 10.0
 UNIX_SECONDS = 1.7e9
+PROCESS = re.compile(r"proc/\d+/")
 CONFIG = Config(
     interval_seconds=60.0,  # long, so that a tick waits for its sources on a slow machine too
     site=Site("FR", 56.0, 1.2, 0.2, "EUR"),
-    sources=Sources(off=("nvml", "amdsmi")),  # what this machine has is not in the recording
     apps=(App("chat", process="vllm"),),
 )
 
@@ -39,17 +39,24 @@ class _Once(Registered):
 
 
 def exposition(name: str, root: Path) -> bytes:
-    """Return what the exporter shows of a machine, ten seconds after the first look."""
+    """Return what the exporter shows of a machine at the last moment of its recording."""
     now = [STARTED_SECONDS]
-    machine(name, root)
-    process(root / "proc", 10, "vllm", 0)
-    where = Machine(root / "sys", root / "proc", lambda: now[0], lambda: UNIX_SECONDS + now[0])
+    recording = recorded(name)
+    replay = Replay(recording, root, name)
+    ours = not any(PROCESS.match(path) for path in recording.moments[0].facts)
+    if ours:
+        process(root / "proc", 10, "vllm", 0)
+    where = replay.machine(lambda: now[0], lambda: UNIX_SECONDS + now[0])
     collector = Collector(CONFIG, where, own_pid=11)
-    collector.tick()
-    later(name, root)
-    process(root / "proc", 10, "vllm", 200)
-    now[0] += LATER_SECONDS
-    view = View(collector.tick(), CONFIG, Own("0", 0.0, Reloads(True, UNIX_SECONDS, None)))
+    snapshot = collector.tick()
+    for index, moment in enumerate(recording.moments[1:], start=1):
+        replay.show(0, index)
+        if ours and moment is recording.moments[-1]:
+            process(root / "proc", 10, "vllm", 200)
+        now[0] = STARTED_SECONDS + moment.at
+        snapshot = collector.tick()
+    collector.close()
+    view = View(snapshot, CONFIG, Own("0", 0.0, Reloads(True, UNIX_SECONDS, None)))
     registry = CollectorRegistry()
     registry.register(_Once(view))
     return generate_latest(registry)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from plant import machine, plant
-from wattgov_exporter.reading import Component, Method, NoMeter, Readings, Reason
+from wattgov_exporter.reading import Anomaly, Component, Method, NoMeter, Readings, Reason
 from wattgov_exporter.sources.hwmon import SCAN_SECONDS, Hwmon
 
 CARD = "0000:c1:00.0"
@@ -172,8 +172,19 @@ def test_a_device_is_known_by_its_own_name(tmp_path: Path) -> None:
     assert {("1-0058", "supply")} == set(meters(Bench(tmp_path).read()))
 
 
-@pytest.mark.parametrize("content", ["4294967295000", "-1000", "", "n/a"])
-def test_what_cannot_be_is_not_counted(bench: Bench, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "anomalies"),
+    [
+        ("4294967295000", (Anomaly.SENTINEL,)),
+        ("-1000", (Anomaly.NEGATIVE,)),
+        ("30000000000", (Anomaly.SPIKE,)),
+        ("", ()),
+        ("n/a", ()),
+    ],
+)
+def test_what_cannot_be_is_not_counted(
+    bench: Bench, content: str, anomalies: tuple[Anomaly, ...]
+) -> None:
     """A sentinel, a negative or a garbled value leaves that meter out, and the others in."""
     whole = len(bench.read().energies)
     (bench.folder / "hwmon4/device/power1_average").write_text(f"{content}\n")
@@ -181,6 +192,7 @@ def test_what_cannot_be_is_not_counted(bench: Bench, content: str) -> None:
     readings = bench.read(seconds=1)
 
     assert whole - 1 == len(readings.energies)
+    assert anomalies == readings.anomalies
     assert Component.PLATFORM not in {one.meter.component for one in readings.energies}
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from fakes import ipmi_bmc
 from wattgov_exporter.config import Ipmi as Settings
-from wattgov_exporter.reading import Component, Method, NoMeter, Reason
+from wattgov_exporter.reading import Anomaly, Component, Method, NoMeter, Reason
 from wattgov_exporter.sources.ipmi import Ipmi, PowerReading, parse
 from wattgov_exporter.sources.ipmi_device import Device
 
@@ -121,6 +121,7 @@ def test_ipmitool_reads_the_same(bmc: Bmc) -> None:
         ({"code": 0x8A}, Reason.INVALID, "the BMC refused (completion code 0x8A)"),
         ({"active": False}, Reason.UNSUPPORTED, "power measurement is not active"),
         ({"watts": 65535}, Reason.INVALID, "65535 W cannot be"),
+        ({"watts": 25000}, Reason.INVALID, "25000 W cannot be"),
         ({"watts": 0}, Reason.INVALID, "0 W cannot be"),
     ],
 )
@@ -133,6 +134,8 @@ def test_a_bmc_without_a_reading_and_recovery(
     refused = fault(source)
 
     assert (reason, True) == (refused.reason, words in refused.detail), refused.detail
+    kinds = {65535: Anomaly.SENTINEL, 25000: Anomaly.SPIKE, 0: Anomaly.SENTINEL}
+    assert kinds.get(state.get("watts")) is refused.anomaly  # type: ignore[call-overload]
 
     bmc.change(watts=344, code=0, active=True)
 

@@ -14,6 +14,9 @@ PIDS = 50
 
 Event = tuple[str, int, int]
 
+REST = st.integers(1, 4)
+"""After so many quiet looks a process rests."""
+
 
 @dataclass
 class Task:
@@ -113,7 +116,7 @@ class Watch:
     lineage: Lineage = field(default_factory=Lineage)
     counted: int = 0
 
-    def look(self, events: Iterator[Event], between: int) -> None:
+    def look(self, events: Iterator[Event], between: int, *, full: bool = True) -> None:
         """Look once; so many events happen before each process is read."""
 
         def read(pid: int) -> bytes | None:
@@ -123,7 +126,7 @@ class Watch:
                     self.kernel.do(event)
             return self.kernel.stat(pid)
 
-        self.lineage.look(set(self.kernel.tasks), read)
+        self.lineage.look(lambda: set(self.kernel.tasks), read, full=full)
         used = [process.used for process in self.lineage.known.values()]
         assert all(one >= 0 for one in used)
         self.counted += sum(used)
@@ -142,18 +145,21 @@ def events(*kinds: str, between: int) -> st.SearchStrategy[list[Event]]:
     )
 
 
-def watched(before: list[Event], history: list[Event]) -> Watch:
-    """Let a history pass, and check after each look that no more was counted than was used."""
+def watched(before: list[Event], history: list[Event], rest_looks: int) -> Watch:
+    """Let a history pass, and check after each look that no more was counted than was used.
+
+    Only the last looks are full: before, a process that used nothing at a few reads rests.
+    """
     kernel = Kernel()
     for event in before:
         kernel.do(event)
-    watch = Watch(kernel)
+    watch = Watch(kernel, Lineage(rest_looks))
     watch.look(iter(()), 0)
     kernel.used = kernel.orphans = 0
     coming = iter(history)
     for event in coming:
         if event[0] == "look":
-            watch.look(coming, event[2])
+            watch.look(coming, event[2], full=False)
             assert watch.counted <= kernel.used
         else:
             kernel.do(event)
@@ -163,26 +169,28 @@ def watched(before: list[Event], history: list[Event]) -> Watch:
     return watch
 
 
-@given(before=events(between=0), history=events(between=0))
-def test_only_orphans_lose_time(before: list[Event], history: list[Event]) -> None:
+@given(before=events(between=0), history=events(between=0), rest=REST)
+def test_only_orphans_lose_time(before: list[Event], history: list[Event], rest: int) -> None:
     """What is not counted is at most the lives that init reaped."""
-    watch = watched(before, history)
+    watch = watched(before, history, rest)
 
     assert 0 <= watch.kernel.used - watch.counted <= watch.kernel.orphans
 
 
-@given(before=events(between=0), history=events(between=3))
-def test_the_world_goes_on_during_a_look(before: list[Event], history: list[Event]) -> None:
+@given(before=events(between=0), history=events(between=3), rest=REST)
+def test_the_world_goes_on_during_a_look(
+    before: list[Event], history: list[Event], rest: int
+) -> None:
     """Processes that end between two reads of one look are counted by the next, and once."""
-    watch = watched(before, history)
+    watch = watched(before, history, rest)
 
     assert 0 <= watch.kernel.used - watch.counted <= watch.kernel.orphans
 
 
-@given(before=events("deafen", between=0), history=events("deafen", between=3))
-def test_never_more_than_was_used(before: list[Event], history: list[Event]) -> None:
+@given(before=events("deafen", between=0), history=events("deafen", between=3), rest=REST)
+def test_never_more_than_was_used(before: list[Event], history: list[Event], rest: int) -> None:
     """Not even when parents ignore how their children end."""
-    watch = watched(before, history)
+    watch = watched(before, history, rest)
 
     assert watch.counted <= watch.kernel.used
 
@@ -191,13 +199,14 @@ def test_never_more_than_was_used(before: list[Event], history: list[Event]) -> 
     before=events(between=0),
     history=events(between=3).map(lambda these: [one for one in these if one[0] != "exit"]),
     lives=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 100)), max_size=20),
+    rest=REST,
 )
-@example(before=[], history=[], lives=[(1, 50)])
+@example(before=[], history=[], lives=[(1, 50)], rest=1)
 def test_a_life_between_two_looks(
-    before: list[Event], history: list[Event], lives: list[tuple[int, int]]
+    before: list[Event], history: list[Event], lives: list[tuple[int, int]], rest: int
 ) -> None:
     """Children that live and end between two looks and are waited for are counted to the tick."""
-    watch = watched(before, history)
+    watch = watched(before, history, rest)
     kernel = watch.kernel
     used, counted = kernel.used, watch.counted
     for which, ticks in lives:
@@ -221,7 +230,7 @@ def look(lineage: Lineage, *lines: str) -> dict[int, int]:
         pid: f"{pid} (p) S {parent}{' 0' * 9} {own} 0 {kids} 0 20 0 1 0 {started} 0".encode()
         for pid, parent, own, kids, started in rows
     }
-    lineage.look(set(texts), texts.get)
+    lineage.look(lambda: set(texts), texts.get, full=True)
     return {pid: process.used for pid, process in lineage.known.items()}
 
 
@@ -236,7 +245,7 @@ def test_elders_are_read_first() -> None:
         order.append(pid)
         return f"{pid} (p) S 1{' 0' * 13} 20 0 1 0 {started[pid]}".encode()
 
-    lineage.look(set(started), read)
+    lineage.look(lambda: set(started), read, full=True)
 
     assert list(started) == order
 
@@ -288,7 +297,7 @@ def test_a_text_that_cannot_be_read_is_no_news(text: bytes) -> None:
     """The process stays as it was, and the next good reading counts from there."""
     lineage = Lineage()
     look(lineage, "10 1 5 0 1")
-    lineage.look({10}, lambda _: text)
+    lineage.look(lambda: {10}, lambda _: text, full=True)
 
     assert {10: 0} == {pid: process.used for pid, process in lineage.known.items()}
     assert {10: 2} == look(lineage, "10 1 7 0 1")
@@ -300,7 +309,9 @@ def test_a_process_that_is_being_removed_is_gone() -> None:
     lineage = Lineage()
     look(lineage, "10 1 5 0 1")
 
-    assert [10] == [process.pid for process in lineage.look({10}, lambda _: gone)]
+    lost = lineage.look(lambda: {10}, lambda _: gone, full=True)
+
+    assert [10] == list(lost)
     assert parse(gone) is None
 
 

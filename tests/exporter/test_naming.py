@@ -6,7 +6,11 @@ from hypothesis import strategies as st
 
 from wattgov_exporter.apps import cgroups
 from wattgov_exporter.apps.naming import HASH_DIGITS, KINDS, Facts, automatic, cut
+from wattgov_exporter.apps.pods import Directory
 from wattgov_exporter.config import APPS_BY
+
+NOBODY = Directory(lambda: 0.0, patience_seconds=0.0)
+"""Tells no names, and has nobody wait for any."""
 
 ID = "6af17555490a1e9a2505b3128e5f1b2bc1243bf8b36e808b571b9686ca2cf7d0"
 ID2 = "d4e8e05a546c86b6443f101966c618e47753ed01fa9929cae00d3b692f7a9f80"
@@ -134,16 +138,16 @@ def facts(
 )
 def test_the_first_kind_that_fits(kinds: tuple[str, ...], process: Facts, name: str | None) -> None:
     """The order of `apps_by` decides; with none that fits there is no name."""
-    assert name == automatic(process, kinds, (), 128)
+    assert name == automatic(process, kinds, (), 128, NOBODY)
 
 
 def test_no_stranger_in_a_row_that_means_something_else() -> None:
     """A command cannot take the name of a declared app, or of the books' own rows."""
     by = ("command",)
 
-    assert "command:chat" == automatic(facts(comm="chat"), by, ["chat"], 128)
-    assert automatic(facts(comm="chat"), by, ["chat", "command:chat"], 128) is None
-    assert "command:_unattributed" == automatic(facts(comm="_unattributed"), by, (), 128)
+    assert "command:chat" == automatic(facts(comm="chat"), by, ["chat"], 128, NOBODY)
+    assert automatic(facts(comm="chat"), by, ["chat", "command:chat"], 128, NOBODY) is None
+    assert "command:_unattributed" == automatic(facts(comm="_unattributed"), by, (), 128, NOBODY)
 
 
 @given(name=st.text(), other=st.text(), length=st.integers(32, 128))

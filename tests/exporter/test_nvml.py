@@ -1,38 +1,23 @@
 """NVML through the real pynvml on virtual cards: joules, gauges, users, and trouble."""
 
-from collections.abc import Iterator
+from pathlib import Path
 
 import pynvml
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from exporter.cards import Node
 from testbed.nvml import Fault, VirtualGpus
-from wattgov_exporter.reading import Energy, Method, NoMeter, Reason
-from wattgov_exporter.sources.nvml import Nvml
+from wattgov_exporter.reading import Anomaly, Method, NoMeter, Reason
 
 pytest_plugins = ["testbed.fixtures"]
 
 
-class Node:
-    """Virtual cards on a virtual clock, and the source that reads them."""
-
-    def __init__(self, gpus: VirtualGpus) -> None:
-        self.gpus = gpus
-        gpus.reset()
-        gpus.set_clock(10**9)
-        self.source = Nvml(lambda: gpus.now_ns() / 1e9, lambda: gpus.now_ns() / 1e9)
-
-    def joules(self, gpu: int = 0) -> Energy:
-        """Read one card's energy now."""
-        return self.source.read().energies[gpu]
-
-
 @pytest.fixture
-def node(gpus: VirtualGpus) -> Iterator[Node]:
+def node(gpus: VirtualGpus, tmp_path: Path) -> Node:
     """Return a node at 1 s."""
-    yield Node(gpus)
-    gpus.clear()
+    return Node(gpus, tmp_path)
 
 
 def test_joules_are_the_hardwares(node: Node) -> None:
@@ -62,13 +47,45 @@ def test_without_a_counter_power_is_integrated(node: Node) -> None:
     assert last.joules - first.joules == pytest.approx(300 + 350 + 400, rel=0.01)
 
 
+def test_the_means_of_seconds_miss_nothing(node: Node) -> None:
+    """Of a card without a counter, a burst between two readings a second apart is in the joules."""
+    node.gpus.set_fault(0, Fault.NO_ENERGY_COUNTER)
+    node.seconds(3)
+    before = node.joules()
+    node.gpus.advance(0.3)
+    node.gpus.set_load(0, 570.0)
+    node.gpus.advance(0.4)
+    node.gpus.set_load(0, 0.0)
+    node.gpus.advance(0.3)
+    node.source.read()
+
+    after = node.second()
+
+    assert after.energies[0].joules - before.joules == pytest.approx(2 * 70 + 0.4 * 500, rel=1e-3)
+
+
+def test_readings_close_together_take_the_instant(node: Node) -> None:
+    """Ten readings a second see the power itself; its mean would come half a second late."""
+    node.gpus.set_fault(0, Fault.NO_ENERGY_COUNTER)
+    node.source.read()
+    node.second(0.1)
+    before = node.joules()
+    node.gpus.set_load(0, 570.0)
+    for _ in range(5):
+        readings = node.second(0.1)
+
+    assert readings.energies[0].joules - before.joules == pytest.approx(0.5 * 570 - 25, rel=1e-3)
+
+
 @settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=st.lists(st.tuples(st.floats(71, 700), st.floats(0.1, 60)), min_size=1, max_size=20))
-def test_any_load_is_counted_whole(gpus: VirtualGpus, steps: list[tuple[float, float]]) -> None:
+def test_any_load_is_counted_whole(
+    gpus: VirtualGpus, tmp_path: Path, steps: list[tuple[float, float]]
+) -> None:
     """However the load changes between two reads, the joules are the integral."""
-    node = Node(gpus)  # made new for each example
+    node = Node(gpus, tmp_path)  # made new for each example
     before = node.joules().joules
     truth = 0.0
     for watts, seconds in steps:
@@ -120,7 +137,8 @@ def test_users_of_a_card(node: Node) -> None:
     (use,) = node.source.read().gpu_uses
     (again,) = node.source.read().gpu_uses
 
-    assert (4242, 40.0, float(8 << 30)) == (use.pid, use.activity, use.memory_bytes)
+    assert (4242, float(8 << 30)) == (use.pid, use.memory_bytes)
+    assert use.activity == pytest.approx(0.4)  # SM-seconds: 40 % of the second before
     assert again.activity == 0.0
 
 
@@ -173,3 +191,107 @@ def test_why_there_is_no_meter(node: Node, code: int, reason: Reason) -> None:
         node.source.read()
 
     assert raised.value.reason is reason
+
+
+def test_three_figures_of_power(node: Node) -> None:
+    """The driver's figure, the instant and the mean of a second are apart."""
+    node.gpus.set_load(0, 300.0)
+    node.gpus.advance(5.0)
+    node.gpus.set_load(0, 500.0)
+    node.gpus.advance(0.25)
+
+    state = node.source.read().gpus[0]
+
+    assert state.power_watts == pytest.approx(350.0)
+    assert state.power_average_watts == pytest.approx(350.0)
+    assert state.power_instant_watts == pytest.approx(500.0)
+
+
+@pytest.mark.parametrize("milliwatts", [0, 2**32 - 1])
+def test_a_sentinel_is_no_power(node: Node, milliwatts: int) -> None:
+    """No card that runs draws 0 W, and all ones mean "not known": absent, and counted."""
+    node.gpus.set_sensor(0, milliwatts)
+
+    readings = node.source.read()
+
+    state = readings.gpus[0]
+    assert (None, None, None) == (
+        state.power_watts,
+        state.power_instant_watts,
+        state.power_average_watts,
+    )
+    assert (Anomaly.SENTINEL,) == readings.anomalies
+
+
+def test_a_sentinel_is_not_integrated(node: Node) -> None:
+    """Where power is integrated, a reading that is none is bridged."""
+    node.gpus.set_fault(0, Fault.NO_ENERGY_COUNTER)
+    node.gpus.set_load(0, 300.0)
+    node.gpus.advance(2.0)
+    before = node.joules()
+    for second in range(10):
+        node.gpus.set_sensor(0, 0 if second == 5 else None)
+        node.gpus.advance(1.0)
+        readings = node.source.read()
+        assert (4 if second != 5 else 3) == len(readings.energies)
+
+    assert readings.energies[0].joules - before.joules == pytest.approx(3000.0)
+
+
+def test_a_counter_that_is_silent_is_waited_for(node: Node) -> None:
+    """A counter that fails once leaves a gap, which its next value fills; nothing is integrated."""
+    node.gpus.set_load(0, 300.0)
+    before = node.joules()
+    node.gpus.set_fault(0, Fault.NO_ENERGY_COUNTER)
+    node.gpus.advance(1.0)
+    assert {"1", "2", "3"} == {one.meter.package for one in node.source.read().energies}
+    node.gpus.set_fault(0, Fault.NO_ENERGY_COUNTER, on=False)
+    node.gpus.advance(1.0)
+
+    after = node.joules()
+
+    assert after.meter.method is Method.MEASURED
+    assert after.joules - before.joules == pytest.approx(600.0, abs=0.002)
+
+
+def test_an_old_driver_refuses_a_list_of_fields(node: Node) -> None:
+    """What it knows is asked for alone, and then together again; joules come from the old call."""
+    node.gpus.set_fault(0, Fault.OLD_FIELDS)
+    node.gpus.set_load(0, 300.0)
+    before = node.source.read()
+    visits = node.gpus.card(0).visits
+    node.gpus.advance(2.0)
+
+    after = node.source.read()
+
+    assert {"power_cap", "thermal", "sync"} == set(dict(after.gpus[0].throttle_seconds))
+    assert (None, None) == (after.gpus[0].power_instant_watts, after.gpus[0].power_average_watts)
+    assert after.energies[0].joules - before.energies[0].joules == pytest.approx(600.0, abs=0.002)
+    assert node.gpus.card(0).visits - visits < 25
+
+
+def test_a_superchips_module_is_apart(node: Node) -> None:
+    """Module and memory are sensors, no part of any sum: the module holds the CPU, too."""
+    node.gpus.set_scopes(0, module_watts=800.0, memory_watts=60.0)
+    before = node.source.read()
+    node.gpus.advance(10.0)
+
+    after = node.source.read()
+
+    first, then = (
+        {one.meter.zone: one for one in readings.energies if one.meter.component is None}
+        for readings in (before, after)
+    )
+    assert {"module", "memory"} == set(then)
+    assert {Method.DERIVED} == {one.meter.method for one in then.values()}
+    assert then["module"].joules - first["module"].joules == pytest.approx(8000.0)
+    assert 4 == len([one for one in after.energies if one.meter.component is not None])
+    uuid = after.gpus[0].uuid
+    assert {uuid} == {one.meter.package for one in then.values()}
+
+
+def test_a_card_has_an_address(node: Node) -> None:
+    """It is written as the kernel writes it, by which two sources see that they meter one card."""
+    readings = node.source.read()
+
+    assert "0000:11:00.0" == readings.gpus[1].pci == readings.energies[1].meter.pci

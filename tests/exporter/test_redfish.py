@@ -20,7 +20,7 @@ from fakes.redfish import (
     tree,
 )
 from wattgov_exporter.config import Redfish as Settings
-from wattgov_exporter.reading import Component, Energy, Method, NoMeter, Reason
+from wattgov_exporter.reading import Anomaly, Component, Energy, Method, NoMeter, Reason
 from wattgov_exporter.sources.redfish import Redfish
 
 METRICS = "/redfish/v1/Chassis/1U/EnvironmentMetrics"
@@ -213,24 +213,24 @@ def test_power_supplies_are_summed(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reading", "reason", "words"),
+    ("reading", "anomaly", "words"),
     [
-        (None, Reason.UNSUPPORTED, "is null: the BMC does not measure it"),
-        (65535, Reason.INVALID, "is '65535': all ones, no reading"),
-        (4294967295, Reason.INVALID, "is '4294967295': all ones, no reading"),
-        (0, Reason.INVALID, "is '0', which cannot be"),
-        (-1, Reason.INVALID, "is '-1', which cannot be"),
-        (25000, Reason.INVALID, "is '25000', which cannot be"),
-        (float("nan"), Reason.INVALID, "is 'nan', which cannot be"),
-        ("N/A", Reason.INVALID, "is 'N/A', which is no number"),
-        (True, Reason.INVALID, "is 'True', which is no number"),
-        (10**400, Reason.INVALID, f"is '1{'0' * 39}', which cannot be"),
+        (None, None, "is null: the BMC does not measure it"),
+        (65535, Anomaly.SENTINEL, "is '65535': all ones, no reading"),
+        (4294967295, Anomaly.SENTINEL, "is '4294967295': all ones, no reading"),
+        (0, Anomaly.SENTINEL, "is '0', which cannot be"),
+        (-1, Anomaly.NEGATIVE, "is '-1', which cannot be"),
+        (25000, Anomaly.SPIKE, "is '25000', which cannot be"),
+        (float("nan"), Anomaly.NAN, "is 'nan', which cannot be"),
+        ("N/A", Anomaly.NAN, "is 'N/A', which is no number"),
+        (True, Anomaly.NAN, "is 'True', which is no number"),
+        (10**400, Anomaly.SPIKE, f"is '1{'0' * 39}', which cannot be"),
     ],
 )
 def test_what_cannot_be_true_is_not_counted(
-    start: Start, reading: object, reason: Reason, words: str
+    start: Start, reading: object, anomaly: Anomaly | None, words: str
 ) -> None:
-    """Sentinels of firmware are told in words, at the start and in the middle."""
+    """Sentinels of firmware are told in words and by kind, at the start and in the middle."""
     node = start(EnvironmentMetrics=metrics(PowerWatts=reading))
     at_start = node.fault()
     node.bmc.resources[METRICS]["PowerWatts"]["Reading"] = 300
@@ -240,7 +240,8 @@ def test_what_cannot_be_true_is_not_counted(
     in_the_middle = node.fault()
 
     for fault in (at_start, in_the_middle):
-        assert (reason, f"{METRICS} PowerWatts {words}") == (fault.reason, fault.detail)
+        assert (anomaly, f"{METRICS} PowerWatts {words}") == (fault.anomaly, fault.detail)
+        assert (Reason.INVALID if anomaly else Reason.UNSUPPORTED) is fault.reason
 
     node.bmc.resources[METRICS]["PowerWatts"]["Reading"] = 300
     node.now += 10

@@ -18,6 +18,7 @@ from plant import machine
 from wattgov_exporter.config import Scrape as Settings
 from wattgov_exporter.ledger import Ledger
 from wattgov_exporter.reading import (
+    Anomaly,
     Clock,
     Component,
     GpuState,
@@ -253,7 +254,7 @@ def test_scaphandre(peer: Peer) -> None:
 
 
 def test_dcgm(peer: Peer) -> None:
-    """Millijoules, megahertz and mebibytes become base units; blanks and NaN are empty fields."""
+    """Base units of millijoules and the like; a blank is an empty field, NaN an anomaly besides."""
     readings = Bench(peer, "dcgm").read(DCGM)
 
     (energy,) = readings.energies
@@ -278,6 +279,7 @@ def test_dcgm(peer: Peer) -> None:
             clocks_hertz=(("sm", 1.59e9), ("memory", 5e9)),
         ),
     ) == readings.gpus
+    assert (Anomaly.NAN,) == readings.anomalies
 
 
 def test_dcgm_repeats_a_card_for_its_parts(peer: Peer) -> None:

@@ -14,9 +14,9 @@ import pytest
 from conftest import find
 from exporter.certificates import Certificate, certificate, trusting
 from exporter.serving import Reloads, ask, serving
-from wattgov_exporter.fields import Invalid
+from wattgov_exporter.mistakes import Invalid
 from wattgov_exporter.serving.logins import REMEMBERED, Logins
-from wattgov_exporter.serving.web import load
+from wattgov_exporter.serving.webfile import load
 
 PASSWORD = b"correct horse"
 HASHED = bcrypt.hashpw(PASSWORD, bcrypt.gensalt(4)).decode()

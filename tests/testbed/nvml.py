@@ -26,7 +26,7 @@ LIBRARIES = ("-lpthread", "-lm")
 REFUSALS = {
     1: "no node is attached",
     2: "an argument is out of range",
-    6: "there is no such process on that card",
+    6: "there is no such process or instance on that card",
     9: "the state file cannot be opened",
     18: "the state file was made by another version",
     23: "a table is full",
@@ -44,6 +44,27 @@ class Fault(IntEnum):
     """It has no energy counter: NOT_SUPPORTED, as before Volta."""
     LYING_SETTER = 3
     """Setting its limit answers SUCCESS and changes nothing."""
+    OLD_FIELDS = 4
+    """One field or scope that its driver is too old for makes the whole list fail."""
+    NO_GPM = 5
+    """It is older than Hopper: nobody measures the activity of its MIG instances."""
+    PRIVATE_LISTS = 6
+    """In MIG mode only the privileged see the whole card's processes: NO_PERMISSION."""
+
+
+class Kind(IntEnum):
+    """What a process does on a card."""
+
+    COMPUTE = 0
+    GRAPHICS = 1
+    MPS = 2
+
+
+NO_INSTANCE = 2**32 - 1
+"""The id of a process's instance on a card that is not in MIG mode."""
+
+NOT_AVAILABLE = 2**64 - 1
+"""The memory of a process that the driver does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +82,8 @@ class Card:
     energy_millijoules: int
     set_calls: int
     """How often anyone tried to set its limit."""
+    visits: int
+    """How many NVML calls were about it."""
 
 
 class _View(ctypes.Structure):
@@ -75,6 +98,7 @@ class _View(ctypes.Structure):
         ("celsius", ctypes.c_double),
         ("energy_millijoules", ctypes.c_uint64),
         ("set_calls", ctypes.c_uint64),
+        ("visits", ctypes.c_uint64),
     )
 
 
@@ -95,17 +119,9 @@ def build(folder: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=library.parent) as aside:
         made = Path(aside, SONAME)
         units = [str(source) for source in sources if source.suffix == ".c"]
+        command = ["cc", *CFLAGS, *WARNINGS, f"-Wl,-soname,{SONAME}", "-o", str(made)]
         result = subprocess.run(
-            [
-                "cc",
-                *CFLAGS,
-                *WARNINGS,
-                f"-Wl,-soname,{SONAME}",
-                "-o",
-                str(made),
-                *units,
-                *LIBRARIES,
-            ],
+            [*command, *units, *LIBRARIES],
             capture_output=True,
             text=True,
             check=False,
@@ -212,6 +228,16 @@ class VirtualGpus:
         """Put process *pid* on *gpu*; with *follow*, its death takes it and its load away."""
         self._check(self._calls.fake_hold(gpu, pid, ctypes.c_uint64(memory_bytes), int(follow)))
 
+    def place(
+        self,
+        gpu: int,
+        pid: int,
+        kind: Kind = Kind.COMPUTE,
+        instance: tuple[int, int] = (NO_INSTANCE, NO_INSTANCE),
+    ) -> None:
+        """Say what process *pid* does, and in which GPU and compute instance."""
+        self._check(self._calls.fake_place(gpu, pid, int(kind), *map(ctypes.c_uint32, instance)))
+
     def release(self, gpu: int, pid: int) -> None:
         """Take process *pid* off *gpu*."""
         self._check(self._calls.fake_release(gpu, pid))
@@ -220,7 +246,50 @@ class VirtualGpus:
         """Record what *pid* has been doing on *gpu*, as of now."""
         self._check(self._calls.fake_sample(gpu, pid, sm_percent, memory_percent))
 
+    # ---- parts ----
+
+    def plug(self) -> int:
+        """Add a card, as hot-plugging does; return its number."""
+        self._check(self._calls.fake_plug())
+        return self.count() - 1
+
+    def set_mig(self, gpu: int, *, on: bool = True) -> None:
+        """Put *gpu* into MIG mode, or out of it; its processes and instances go."""
+        self._check(self._calls.fake_mig(gpu, int(on)))
+
+    def create(
+        self,
+        gpu: int,
+        instance: tuple[int, int],
+        slices: int,
+        memory_mib: int,
+        compute_slices: int | None = None,
+    ) -> None:
+        """Make a MIG device: *instance* is the ids of its GPU and its compute instance."""
+        compute = slices if compute_slices is None else compute_slices
+        self._check(
+            self._calls.fake_instance(gpu, *instance, slices, compute, ctypes.c_uint64(memory_mib))
+        )
+
+    def destroy(self, gpu: int, instance: tuple[int, int]) -> None:
+        """Take a MIG device away."""
+        self._check(self._calls.fake_destroy(gpu, *instance))
+
+    def set_activity(self, gpu: int, instance: tuple[int, int], busy: float) -> None:
+        """Say which part of its own SMs a MIG device keeps busy."""
+        self._check(self._calls.fake_activity(gpu, *instance, ctypes.c_double(busy)))
+
+    def set_scopes(self, gpu: int, module_watts: float = 0.0, memory_watts: float = 0.0) -> None:
+        """Say what the module and the memory draw; 0: they are not metered."""
+        watts = [ctypes.c_double(value) for value in (module_watts, memory_watts)]
+        self._check(self._calls.fake_scopes(gpu, *watts))
+
     # ---- trouble ----
+
+    def set_sensor(self, gpu: int, milliwatts: int | None) -> None:
+        """Let every reading of the power of *gpu* show this; None: the truth."""
+        shown = ctypes.c_uint32(milliwatts or 0)
+        self._check(self._calls.fake_sensor(gpu, shown, int(milliwatts is not None)))
 
     def set_fault(self, gpu: int, fault: Fault, *, on: bool = True) -> None:
         """Break *gpu*, or mend it."""

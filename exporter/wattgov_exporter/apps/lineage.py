@@ -25,11 +25,17 @@ What holds, for any processes and any moments of looking:
 - A parent that ignores SIGCHLD is never told what its children used. Their debts find no gain of
   their own, and may hide that much time of others that is reaped within two looks.
 
+Most processes of a machine sleep, and reading one costs microseconds. So one that used nothing for
+some looks rests: it is read in its turn only, and when the caller says that time was used that no
+process has shown. Whoever is missing in the listing, which comes after the reads, is gone all the
+same; a gain may be the life of a child that rested, so the children of those who gained are read
+too; and a debt that finds no gain makes the next look a full one, since its gain may rest.
+
 Beyond this a tick is counted twice only if it moves to a new waiter during one look, through a
 subreaper that skips a living ancestor, and again during the next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,12 +45,21 @@ INIT = 1
 STEPS_UP = 100
 """So far up a line is followed; a line that is longer, or a ring, was read while it changed."""
 
+REST_LOOKS = 8
+"""A process that used nothing at so many reads rests, and is read at every so many looks."""
+
+RESIDENT = 21
+"""Where the resident pages are in the text of a stat file, counted from the state."""
+
 NEW_LOOKS = 2
 """A process is young for so many looks: it forks, takes its place, and runs what it is for."""
 
 
 class Stat(NamedTuple):
-    """What /proc/PID/stat says that matters here; *own*, *kids*, *started* in clock ticks."""
+    """What /proc/PID/stat says that matters here.
+
+    *own*, *kids* and *started* are in clock ticks, *resident* in pages.
+    """
 
     comm: bytes
     parent: int
@@ -52,20 +67,26 @@ class Stat(NamedTuple):
     own: int
     kids: int
     started: int
+    resident: int = 0
 
 
 @dataclass(slots=True)
 class Process:
     """One process.
 
-    *used* is what is new at this look. *app* and *place* are for who names it; *unsettled* says at
-    how many looks it must be named anew: it was born, or took another name.
+    *text* is the hash of what was read last, *ran* the whole of it where it told of new time: most
+    texts stay the same, and thousands need not be kept.
+    *used* is what is new at this look, *quiet* at how many reads in a row nothing was. *app* and
+    *place* are for who names it; *unsettled* says at how many looks it must be named anew: it was
+    born, or took another name.
     """
 
     pid: int
-    raw: bytes
+    text: int
     stat: Stat
+    ran: bytes = b""
     used: int = 0
+    quiet: int = 0
     app: str = ""
     place: int = 0
     unsettled: int = NEW_LOOKS
@@ -74,58 +95,74 @@ class Process:
 class Lineage:
     """All processes, eldest first."""
 
-    def __init__(self) -> None:
+    def __init__(self, rest_looks: int = REST_LOOKS) -> None:
+        self._rest_looks = rest_looks
         self.known: dict[int, Process] = {}
         self._owed: dict[int, int] = {}
-        self._looked = False
+        self._looks = 0
 
-    def look(self, pids: set[int], read: Callable[[int], bytes | None]) -> list[Process]:
-        """Read all of *pids*; return those that are gone. The first look only sets the start.
+    def look(
+        self, listing: Callable[[], set[int]], read: Callable[[int], bytes | None], *, full: bool
+    ) -> Collection[int]:
+        """Read who is awake, or in a *full* look all; return the numbers of those that are gone.
 
         *read* returns the text of /proc/PID/stat, empty when it cannot be read now, None when there
-        is no such process any more.
+        is no such process any more; *listing* returns the numbers of all processes. The first look
+        only sets the start.
         """
+        full = full or bool(self._owed)
         newest = next(reversed(self.known.values()), None)
-        born = [pid for pid in pids if pid not in self.known]
-        gone: list[Process] = []
+        gone: dict[int, Process] = {}
         gains: dict[int, int] = {}
-        for process in self.known.values():
-            raw = read(process.pid) if process.pid in pids else None
-            if raw == process.raw:
+        resting: list[Process] = []
+        self._looks += 1
+        for pid, process in self.known.items():
+            awake = full or process.quiet < self._rest_looks
+            if not (awake or (pid + self._looks) % self._rest_looks == 0):
                 process.used = 0
-            elif raw is None or not _follow(process, raw, gains):
-                gone.append(process)
-        for process in gone:
-            del self.known[process.pid]
-            if process.pid in pids:
-                born.append(process.pid)  # the number may have been given to another process
+                resting.append(process)
+            elif not _read(process, read, gains):
+                gone[pid] = process
+        pids = listing()
+        gone |= {pid: process for pid, process in self.known.items() if pid not in pids}
+        for process in resting:
+            if process.stat.parent in gains and not _lives(process, read):
+                gone[process.pid] = process
+        for pid in gone:
+            del self.known[pid]
         # Numbers are given in turn: those after the newest, then again from below.
         last = newest.pid if newest else 0
         young: list[Process] = []
-        for pid in sorted(born, key=lambda pid: (pid <= last, pid)):
+        for pid in sorted(pids - self.known.keys(), key=lambda pid: (pid <= last, pid)):
             raw = read(pid)
             stat = parse(raw) if raw else None
             if raw and stat:
                 # Who is older than the newest we knew was hidden from us: what it used is not new.
-                new = self._looked and (newest is None or stat.started >= newest.stat.started)
-                young.append(Process(pid, raw, stat, stat.own + stat.kids if new else 0))
+                hidden = newest is not None and stat.started < newest.stat.started
+                new = self._looks > 1 and (pid in gone or not hidden)
+                used = stat.own + stat.kids if new else 0
+                young.append(Process(pid, hash(raw), stat, raw if used else b"", used))
         young.sort(key=lambda process: process.stat.started)
         self.known.update((process.pid, process) for process in young)
-        self._settle(gains, gone)
-        self._looked = True
-        return gone
+        self._settle(gains, gone, full=full or not resting)
+        return gone.keys()
 
-    def _settle(self, gains: dict[int, int], gone: list[Process]) -> None:
-        """Take the debts off the gains, and give what is left to those who gained."""
-        lost = {process.pid: process for process in gone}
+    def _settle(self, gains: dict[int, int], gone: dict[int, Process], *, full: bool) -> None:
+        """Take the debts off the gains, and give what is left to those who gained.
+
+        Only when all were read may a debt be taken off anywhere: the right gain may rest.
+        """
         fresh: dict[int, int] = {}
-        for process in gone:
-            owed = process.stat.own + process.stat.kids + self._owed.pop(process.pid, 0)
+        for process in gone.values():
+            # What it told at this look, just before it was gone, is left for its waiter to tell.
+            told = process.used + gains.pop(process.pid, 0)
+            owed = process.stat.own + process.stat.kids - told + self._owed.pop(process.pid, 0)
             if owed:
-                holder = _living(process, lost)
+                holder = _living(process, gone)
                 fresh[holder] = fresh.get(holder, 0) + owed
         everybody = list(gains)
-        for line in (self._line, lambda _: everybody):
+        lines = (self._line, lambda _: everybody) if full else (self._line,)
+        for line in lines:
             for debts in (self._owed, fresh):
                 for holder, owed in debts.items():
                     debts[holder] = _pay(owed, line(holder), gains) if owed else 0
@@ -149,7 +186,7 @@ def parse(raw: bytes) -> Stat | None:
     state X has been waited for: its time stands with its waiter already.
     """
     head, _, tail = raw.rpartition(b")")
-    fields = tail.split(None, 20)
+    fields = tail.split(None, 22)
     if fields[:1] in ([b"X"], [b"x"]):
         return None
     try:
@@ -160,14 +197,33 @@ def parse(raw: bytes) -> Stat | None:
             own=int(fields[11]) + int(fields[12]),
             kids=int(fields[13]) + int(fields[14]),
             started=int(fields[19]),
+            resident=int(fields[RESIDENT]) if len(fields) > RESIDENT else 0,
         )
     except (ValueError, IndexError):
         return None
 
 
+def _read(process: Process, read: Callable[[int], bytes | None], gains: dict[int, int]) -> bool:
+    """Read a known process anew; False when it is gone, or is not that process any more."""
+    process.used = 0
+    raw = read(process.pid)
+    if raw is not None and hash(raw) == process.text:
+        process.quiet += 1
+        return True
+    return raw is not None and _follow(process, raw, gains)
+
+
+def _lives(process: Process, read: Callable[[int], bytes | None]) -> bool:
+    """Tell whether this is the process still; its news is left for when it is its turn to tell."""
+    raw = read(process.pid)
+    if raw is None or _removed(raw):
+        return False
+    new = parse(raw)
+    return new is None or new.started == process.stat.started
+
+
 def _follow(process: Process, raw: bytes, gains: dict[int, int]) -> bool:
     """Take a new reading of a known process; False when it is not that process any more."""
-    process.used = 0
     old, new = process.stat, parse(raw)
     if new is None:
         # What cannot be read now will be read again; a process that is being removed is gone.
@@ -177,11 +233,13 @@ def _follow(process: Process, raw: bytes, gains: dict[int, int]) -> bool:
     if new.own < old.own or new.kids < old.kids:
         return True  # no true reading: the kernel's figures never fall
     process.used = new.own - old.own
+    process.quiet = 0 if new.own > old.own or new.kids > old.kids else process.quiet + 1
     if new.kids > old.kids:
         gains[process.pid] = new.kids - old.kids
     if new.comm != old.comm:
         process.unsettled = NEW_LOOKS
-    process.raw, process.stat = raw, new
+    process.text, process.stat = hash(raw), new
+    process.ran = raw if process.used else b""
     return True
 
 

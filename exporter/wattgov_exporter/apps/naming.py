@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from wattgov_exporter.apps import cgroups
+from wattgov_exporter.apps.pods import Directory
 
 COMM_BYTES = 15
 """The kernel cuts a command name to this (TASK_COMM_LEN)."""
@@ -35,13 +36,15 @@ def automatic(
     kinds: Sequence[str],
     declared: Collection[str],
     length: int,
+    told: Directory,
 ) -> str | None:
     """Return the name by the first of *kinds* that fits, None when none does.
 
-    *length* is the longest a name may be, in bytes.
+    *length* is the longest a name may be, in bytes; *told* has the names of pods, and raises
+    NotYet while one may still come.
     """
     for kind in kinds:
-        name = KINDS[kind](facts)
+        name = KINDS[kind](facts, told)
         if name:
             if name.startswith("_") or name in declared:
                 name = f"{kind}:{name}"
@@ -59,17 +62,25 @@ def cut(name: str, length: int) -> str:
     return f"{data[: length - HASH_DIGITS - 1].decode(errors='ignore')}~{digest}"
 
 
-def _pod(facts: Facts) -> str | None:
+def _pod(facts: Facts, told: Directory) -> str | None:
     uid = cgroups.pod_uid(facts.groups)
-    return None if uid is None else f"pod/{uid}"
+    return None if uid is None else told.pod(uid) or f"pod/{uid}"
 
 
-def _slurm(facts: Facts) -> str | None:
+def _container(facts: Facts, told: Directory) -> str | None:
+    """Return the container's name; only one in a pod has one that somebody tells."""
+    number = cgroups.container(facts.groups)
+    if number is None or cgroups.pod_uid(facts.groups) is None:
+        return number
+    return told.container(number) or number
+
+
+def _slurm(facts: Facts, _: Directory) -> str | None:
     job = cgroups.slurm_job(facts.groups)
     return None if job is None else f"slurm/job_{job}"
 
 
-def _command(facts: Facts) -> str | None:
+def _command(facts: Facts, _: Directory) -> str | None:
     """Return the command's name, whole where the command line still has what the kernel cut."""
     if facts.kernel:
         return None
@@ -81,10 +92,10 @@ def _command(facts: Facts) -> str | None:
     return facts.comm
 
 
-KINDS: Mapping[str, Callable[[Facts], str | None]] = {
+KINDS: Mapping[str, Callable[[Facts, Directory], str | None]] = {
     "pod": _pod,
-    "container": lambda facts: cgroups.container(facts.groups),
-    "unit": lambda facts: cgroups.unit(facts.groups),
+    "container": _container,
+    "unit": lambda facts, _: cgroups.unit(facts.groups),
     "slurm": _slurm,
     "command": _command,
 }

@@ -8,21 +8,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wattgov_exporter.apps import cgroups
+from wattgov_exporter.apps.frequency import Weights, work
 from wattgov_exporter.apps.lineage import Lineage, Process
+from wattgov_exporter.apps.memory import Memory, memory
 from wattgov_exporter.apps.naming import COMM_BYTES, Facts, automatic
+from wattgov_exporter.apps.pods import Directory, NotYet
 from wattgov_exporter.config import App
 from wattgov_exporter.procfs import TICKS_PER_SECOND, CpuTimes, cpu_times, read_bytes
+from wattgov_exporter.reading import Pods
 
 OTHER = "_other"
 """Processes that no app claims."""
 
-RECHECK_LOOKS = 16
+RECHECK_LOOKS = 64
 """Every so many looks a process is asked for its cgroup again: a container runtime may move it
 after the start. A new process, or one with a new name, is asked for everything at two looks."""
 
 KEPT_FILES = 512
 """So many stat files stay open from look to look: a read costs less than half of an open. At most
 half of what the process may open (RLIMIT_NOFILE)."""
+
+UNEXPLAINED_SHARE = 0.05
+UNEXPLAINED_SECONDS = 0.03
+"""More CPU time than both that no process showed: one that rests may have woken. The kernel rounds
+each figure to a tick, and counts the node's time in another way than a process's."""
 
 STAT_BYTES = 2048
 LABEL_BYTES = 128
@@ -34,6 +43,7 @@ class Activity:
 
     *busy* is the node's own figure; the part of it that *cpu_seconds* does not cover was used by
     orphans that are gone, or by the kernel itself. *own_seconds* is this exporter's share.
+    *cpu_work* is *cpu_seconds* as they weigh on cores that differ, empty where all are alike.
     """
 
     busy: float
@@ -42,6 +52,8 @@ class Activity:
     processes: dict[str, int]
     pid_apps: dict[int, str] = field(default_factory=dict)
     own_seconds: float = 0.0
+    cpu_work: dict[str, float] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
 
     @property
     def utilisation(self) -> float:
@@ -71,14 +83,19 @@ class Workloads:
         by: Sequence[str] = (),
         label_bytes: int = LABEL_BYTES,
         kept_files: int = KEPT_FILES,
+        names: Directory | None = None,
+        weights: Weights | None = None,
     ) -> None:
         self._proc = proc
         self._own_pid = own_pid
+        self._names = names or Directory(lambda: 0.0, patience_seconds=0.0)
+        self._weights = weights
         self._lineage = Lineage()
         self.reconfigure(apps, by, label_bytes)
         self._stats = _Stats(proc, kept_files)
         self._looks = 0
         self._times: CpuTimes | None = None
+        self._unexplained = False
 
     def reconfigure(
         self, apps: Iterable[App], by: Sequence[str] = (), label_bytes: int = LABEL_BYTES
@@ -88,16 +105,27 @@ class Workloads:
         self._declared = frozenset(app.name for app in self._apps)
         self._by = tuple(by)
         self._label_bytes = label_bytes
+        self._name_anew()
+
+    def weigh(self, weights: Weights | None) -> None:
+        """Let CPU time weigh so from the next look on."""
+        self._weights = weights
+
+    def learn(self, pods: Pods) -> None:
+        """Take a list of pods."""
+        if self._names.learn(pods):
+            self._name_anew()
+
+    def _name_anew(self) -> None:
         for process in self._lineage.known.values():
             process.unsettled = max(process.unsettled, 1)
 
     def look(self) -> Activity:
-        """Walk /proc once; a process that vanishes in the middle is skipped."""
+        """Look at the processes; one that vanishes in the middle is skipped."""
         times = cpu_times(self._proc)
-        names = os.listdir(self._proc)  # noqa: PTH208  a Path for each of 10,000 names is waste
-        pids = {int(name) for name in names if name.isdigit()}
-        for gone in self._lineage.look(pids, self._stats.read):
-            self._stats.forget(gone.pid)
+        gone = self._lineage.look(self._pids, self._stats.read, full=self._unexplained)
+        for pid in gone:
+            self._stats.forget(pid)
         ticks: dict[str, int] = dict.fromkeys((OTHER, *(app.name for app in self._apps)), 0)
         processes = dict(ticks)
         pid_apps: dict[int, str] = {}
@@ -112,6 +140,9 @@ class Workloads:
         before, self._times = self._times or times, times
         self._looks += 1
         busy = max(times.busy - before.busy, 0.0)
+        ran = busy - max(times.interrupts - before.interrupts, 0.0)
+        unseen = ran - sum(ticks.values()) / TICKS_PER_SECOND
+        self._unexplained = unseen > max(UNEXPLAINED_SECONDS, UNEXPLAINED_SHARE * ran)
         return Activity(
             busy=busy,
             owned=busy + max(times.idle - before.idle, 0.0),
@@ -119,7 +150,19 @@ class Workloads:
             processes=processes,
             pid_apps=pid_apps,
             own_seconds=own.used / TICKS_PER_SECOND if own else 0.0,
+            cpu_work=self._work(ticks),
+            memory=memory(self._proc, self._lineage.known.values(), ticks),
         )
+
+    def _work(self, apps: Iterable[str]) -> dict[str, float]:
+        if self._weights is None:
+            return {}
+        used = work(self._lineage.known.values(), self._weights)
+        return {app: used.get(app, 0.0) / TICKS_PER_SECOND for app in apps} if used else {}
+
+    def _pids(self) -> set[int]:
+        names = os.listdir(self._proc)  # noqa: PTH208  a Path for each of 10,000 names is waste
+        return {int(name) for name in names if name.isdigit()}
 
     def _name(self, process: Process) -> None:
         """Find the process's app; one that ends meanwhile keeps what it had."""
@@ -139,7 +182,12 @@ class Workloads:
             words = line.decode("utf-8", "replace").rstrip("\0").split("\0")
             comm = process.stat.comm.decode("utf-8", "replace")
             groups = cgroups.paths(place.decode("utf-8", "replace"))
-            process.app = self._app(Facts(comm, words, groups, process.stat.kernel))
+            try:
+                process.app = self._app(Facts(comm, words, groups, process.stat.kernel))
+            except NotYet:
+                process.app = process.app or OTHER
+                process.unsettled = max(process.unsettled, 1)
+                return
         parent = self._lineage.known.get(process.stat.parent)
         if ended and process.app == OTHER and parent is not None:
             process.app = parent.app or OTHER  # as if it were reaped already
@@ -148,7 +196,7 @@ class Workloads:
         for app in self._apps:
             if _fits(app, facts):
                 return app.name
-        return automatic(facts, self._by, self._declared, self._label_bytes) or OTHER
+        return automatic(facts, self._by, self._declared, self._label_bytes, self._names) or OTHER
 
 
 class _Stats:

@@ -27,9 +27,12 @@ def landing(view: View | None) -> bytes:
             "no meter" if snapshot.total is None else "{1:.1f} W now ({0})".format(*snapshot.total)
         )
     version = f" {html.escape(view.own.version)}" if view else ""
+    replay = html.escape(view.own.replay or "") if view else ""
+    told = f"<p><b>A replay of {replay}: another machine, recorded; not this one.</b></p>"
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><title>Wattgov exporter</title>"
         f"<style>{_STYLE}</style><h1>Wattgov exporter{version}</h1>"
+        f"{told if replay else ''}"
         f"<p>{watts}. <a href=/metrics>/metrics</a> <a href=/-/healthy>/-/healthy</a> "
         "<a href=/-/ready>/-/ready</a></p>"
         f"<table><tr><th>component<th>meter<th>method{meters}</table>"

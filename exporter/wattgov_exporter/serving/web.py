@@ -4,21 +4,14 @@ The format is exporter-toolkit's, and as there a password or client certificate 
 health included. What this server does not do is refused by name, never passed over in silence.
 """
 
-import importlib.util
-import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
-from wattgov_exporter import fields
-from wattgov_exporter.fields import Field, Invalid, Mistake, Parse, Reader, mistakes_of
+from wattgov_exporter.mistakes import Invalid, mistakes_of
 from wattgov_exporter.reading import Clock
-from wattgov_exporter.serving.tls import Tls, not_offered, tls
-
-_BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
+from wattgov_exporter.serving.tls import Tls
 
 CHECK_SECONDS = 1.0
 """How often, at most, the files are looked at; they are looked at only when somebody asks."""
@@ -38,38 +31,26 @@ class Web:
         return bool(self.users) or (self.tls is not None and self.tls.proves_client)
 
 
-def load(path: Path) -> Web:
-    """Read a file and all that it names; Invalid with every mistake, OSError if it is unreadable.
-
-    Paths in it are relative to its folder.
-    """
-    reader = Reader(str(path))
-    root = fields.compose(path, "it holds tls_server_config or basic_auth_users")
-    table: Mapping[str, Field] = {
-        "tls_server_config": ("tls", tls(path.parent)),
-        "basic_auth_users": ("users", _users),
-        "http_server_config": ("headers", fields.block(_headers, _HTTP)),
-        "rate_limit": ("rate_limit", not_offered),
-    }
-    values = reader.mapping(root, table)
-    if reader.mistakes:
-        raise Invalid(reader.mistakes)
-    return Web(**values)
-
-
 class WatchedWeb:
     """The settings in force: a changed file or certificate is read before the next answer.
 
     A bad file is told once and counted, and the old settings stay until it is mended.
     """
 
-    def __init__(self, path: Path | None, clock: Clock, log: Callable[[str], object]) -> None:
-        """Read the file for the first time; raises as `load` does."""
+    def __init__(
+        self,
+        path: Path | None,
+        read: Callable[[Path], Web],
+        clock: Clock,
+        log: Callable[[str], object],
+    ) -> None:
+        """Read the file for the first time; raises as *read* (`webfile.load`) does."""
         self._path = path
+        self._read = read
         self._clock = clock
         self._log = log
         self._lock = threading.Lock()
-        self._web = load(path) if path else Web()
+        self._web = self._read(path) if path else Web()
         self._seen = self._marks()
         self._checked = clock()
         self._told: list[str] = []
@@ -92,7 +73,7 @@ class WatchedWeb:
         # The marks from before the reading: a change in between is seen next time.
         marks = self._marks()
         try:
-            self._web = load(path)
+            self._web = self._read(path)
         except (Invalid, OSError) as error:
             mistakes = mistakes_of(path, error)
             if mistakes != self._told:
@@ -117,59 +98,3 @@ def _mark(file: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return stat.st_ino, stat.st_mtime_ns, stat.st_size
-
-
-def _users(reader: Reader, node: yaml.Node) -> Mapping[str, bytes]:
-    if not isinstance(node, yaml.MappingNode):
-        raise Mistake("expected a mapping of users to bcrypt hashes")
-    users: dict[str, bytes] = {}
-    for key, value in node.value:
-        name, hashed = str(key.value), str(value.value)
-        if not name or ":" in name:
-            reader.wrong(key, "a user's name is not empty and has no colon")
-        elif name in users:
-            reader.wrong(key, f"user {name!r} stands twice")
-        # What was found is not repeated: it may be the password itself.
-        elif not _BCRYPT.fullmatch(hashed):
-            reader.wrong(
-                value, f"user {name!r}: expected a bcrypt hash, such as `htpasswd -nBC 10` prints"
-            )
-        else:
-            users[name] = hashed.encode()
-    if users and importlib.util.find_spec("bcrypt") is None:
-        raise Mistake("bcrypt is not installed, so nobody could log in: pip install 'wattgov[web]'")
-    return users
-
-
-def _header(*words: str) -> Parse:
-    def parse(reader: Reader, node: yaml.Node) -> str:
-        found = fields.choice(*words)(reader, node) if words else fields.text(reader, node)
-        if not re.fullmatch(r"[\x20-\x7e]+", found):
-            raise Mistake("a header is one line of printable ASCII")
-        return str(found)
-
-    return parse
-
-
-def _headers(
-    headers: Mapping[str, str] | None = None, http2: bool = False
-) -> tuple[tuple[str, str], ...]:
-    del http2  # a client that may speak HTTP/2 speaks HTTP/1.1 too
-    return tuple((headers or {}).items())
-
-
-# These five and no more, as in exporter-toolkit.
-_HEADERS: Mapping[str, Field] = {
-    name: (name, _header(*words))
-    for name, *words in (
-        ("Strict-Transport-Security",),
-        ("X-Content-Type-Options", "nosniff"),
-        ("X-Frame-Options", "deny", "sameorigin"),
-        ("X-XSS-Protection",),
-        ("Content-Security-Policy",),
-    )
-}
-_HTTP: Mapping[str, Field] = {
-    "http2": ("http2", fields.flag),
-    "headers": ("headers", lambda reader, node: reader.mapping(node, _HEADERS)),
-}

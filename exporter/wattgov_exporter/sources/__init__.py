@@ -3,6 +3,7 @@
 To add one: a file here with a class after the protocol `Source`, and a line in SOURCES.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +14,35 @@ from wattgov_exporter.sources.amdsmi import Amdsmi
 from wattgov_exporter.sources.cpu_model import CpuModel
 from wattgov_exporter.sources.dram_model import DramModel
 from wattgov_exporter.sources.hwmon import Hwmon
-from wattgov_exporter.sources.ipmi import Ipmi
 from wattgov_exporter.sources.nvml import Nvml
 from wattgov_exporter.sources.rapl import Rapl
-from wattgov_exporter.sources.redfish import Redfish
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where a source finds the machine it reads."""
+    """Where a source finds the machine it reads; *table* is a replay's, in place of SOURCES."""
 
     sysfs: Path
     proc: Path
     monotonic: Clock
     wall: Clock
+    table: "Mapping[str, Callable[[Machine, Sources], Sequence[Source]]] | None" = None
+
+
+def _redfish(machine: Machine, used: Sources) -> Sequence[Source]:
+    if used.redfish is None:
+        return ()
+    from wattgov_exporter.sources.redfish import Redfish  # noqa: PLC0415  only who has a BMC pays
+
+    return (Redfish(used.redfish, machine.monotonic),)
+
+
+def _ipmi(machine: Machine, used: Sources) -> Sequence[Source]:
+    if used.ipmi is None:
+        return ()
+    from wattgov_exporter.sources.ipmi import Ipmi  # noqa: PLC0415  only who has a BMC pays
+
+    return (Ipmi(used.ipmi, machine.monotonic),)
 
 
 def _scraped(machine: Machine, used: Sources) -> Sequence[Source]:
@@ -37,18 +53,27 @@ def _scraped(machine: Machine, used: Sources) -> Sequence[Source]:
     return scrapes(used.scrape, machine.monotonic)
 
 
+def _kubernetes(machine: Machine, used: Sources) -> Sequence[Source]:
+    if used.kubernetes is None:
+        return ()
+    from wattgov_exporter.sources.kubernetes import Kubernetes  # noqa: PLC0415  6 MiB of TLS
+
+    return (Kubernetes(used.kubernetes, machine.monotonic, os.environ.get("NODE_NAME")),)
+
+
 SOURCES: Mapping[str, Callable[[Machine, Sources], Sequence[Source]]] = {
-    "redfish": lambda machine, used: (
-        (Redfish(used.redfish, machine.monotonic),) if used.redfish else ()
+    "redfish": _redfish,
+    "ipmi": _ipmi,
+    "nvml": lambda machine, _: (
+        Nvml(machine.sysfs, machine.proc, machine.monotonic, machine.wall),
     ),
-    "ipmi": lambda machine, used: (Ipmi(used.ipmi, machine.monotonic),) if used.ipmi else (),
-    "nvml": lambda machine, _: (Nvml(machine.monotonic, machine.wall),),
     "amdsmi": lambda machine, _: (Amdsmi(machine.monotonic),),
     "hwmon": lambda machine, _: (Hwmon(machine.sysfs, machine.monotonic),),
     "rapl": lambda machine, _: (Rapl(machine.sysfs, machine.monotonic),),
     "scrape": _scraped,
-    "cpu_model": lambda machine, _: (CpuModel(machine.proc, machine.monotonic),),
+    "cpu_model": lambda machine, _: (CpuModel(machine.sysfs, machine.proc, machine.monotonic),),
     "dram_model": lambda machine, _: (DramModel(machine.proc, machine.monotonic),),
+    "kubernetes": _kubernetes,
 }
 """What each name stands for: nothing where it needs configuration and has none, several where
 several are configured."""
@@ -56,5 +81,6 @@ several are configured."""
 
 def configured(machine: Machine, settings: Sources) -> list[Source]:
     """Return the sources to use, in order of preference."""
-    made = (make(machine, settings) for name, make in SOURCES.items() if name not in settings.off)
+    table = SOURCES if machine.table is None else machine.table
+    made = (make(machine, settings) for name, make in table.items() if name not in settings.off)
     return [source for several in made for source in several]

@@ -2,7 +2,7 @@
 
 0.392 W per GB is Cloud Carbon Footprint's mean of two makers' figures for servers (Crucial 0.375,
 Micron 0.408; cloud-carbon-footprint.org, Methodology). Others use 0.375 (codecarbon before 3.0)
-or 0.284 (Boavizta); this one is of the family that the coefficients of `cpu_model` come from.
+or 0.284 (Boavizta). `cpu_model` is of the package alone, so this stands beside it.
 """
 
 import re

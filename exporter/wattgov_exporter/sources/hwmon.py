@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wattgov_exporter.integral import Integral
+from wattgov_exporter.integral import Integral, wrong
 from wattgov_exporter.procfs import read_bytes
 from wattgov_exporter.reading import (
+    Anomaly,
     Clock,
     Component,
     Energy,
@@ -27,7 +28,10 @@ SOCKET_WATTS = 500.0
 GPU_WATTS = 1500.0
 NODE_WATTS = 20_000.0
 OTHER_WATTS = 2_000.0
-"""Plausible power; more is a sentinel (4294967295 mW of an ACPI meter: "unknown") or a fault."""
+"""Plausible power; more is a sentinel or a fault."""
+
+ALL_ONES_MILLIWATTS = 2**32 - 1
+"""What an ACPI meter says when it does not know."""
 
 BRIDGE_SECONDS = 30.0
 """A gap in a power gauge's readings that the trapezoid still spans."""
@@ -188,7 +192,8 @@ class Hwmon:
                 refused.append(absent)
                 self._looked = None
         if energies:
-            return Readings(tuple(energies), tuple(gpus))
+            anomalies = tuple(one.anomaly for one in refused if one.anomaly)
+            return Readings(tuple(energies), tuple(gpus), anomalies=anomalies)
         if refused:
             raise refused[0]
         raise NoMeter(
@@ -211,8 +216,12 @@ class Hwmon:
         )
         if sensor.is_counter:
             return Energy(meter, value, now)
-        if not 0 <= value <= part.max_watts:
-            raise NoMeter(Reason.INVALID, f"{sensor.path} shows {value:g} W, which cannot be")
+        # ACPI's meter counts milliwatts: all ones of them stand for "unknown".
+        unknown = round(value * 1e3) == ALL_ONES_MILLIWATTS
+        anomaly = Anomaly.SENTINEL if unknown else wrong(value, part.max_watts)
+        if anomaly is not None:
+            words = f"{sensor.path} shows {value:g} W, which cannot be"
+            raise NoMeter(Reason.INVALID, words, anomaly)
         key = sensor.device, sensor.file
         integral = self._integrals.setdefault(key, Integral(BRIDGE_SECONDS))
         return Energy(meter, integral.add(value, now), now)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from wattgov_exporter.config import Ipmi as Settings
-from wattgov_exporter.integral import Integral
+from wattgov_exporter.integral import Integral, wrong
 from wattgov_exporter.reading import (
+    Anomaly,
     Clock,
     Component,
     Energy,
@@ -28,7 +29,6 @@ DEVICE = Path("/dev/ipmi0")
 MAX_WATTS = 20_000.0
 """A node's plausible power: above any one chassis."""
 
-NO_READING = 0xFFFF
 BRIDGED_INTERVALS = 3
 
 NETFN_GROUP = 0x2C
@@ -106,9 +106,10 @@ class Ipmi:
         reading = parse(self._way.ask(NETFN_GROUP, GET_POWER_READING, SYSTEM_POWER))
         if not reading.active:
             raise NoMeter(Reason.UNSUPPORTED, "DCMI: the BMC's power measurement is not active")
-        if reading.watts == NO_READING or not 0 < reading.watts <= MAX_WATTS:
-            # Nor 0: this very node is running.
-            raise NoMeter(Reason.INVALID, f"DCMI: {reading.watts} W cannot be")
+        # Nor 0: this very node is running. 65535 is "no reading".
+        anomaly = wrong(reading.watts, MAX_WATTS) if reading.watts else Anomaly.SENTINEL
+        if anomaly is not None:
+            raise NoMeter(Reason.INVALID, f"DCMI: {reading.watts} W cannot be", anomaly)
         now = self._clock()
         meter = Meter(
             source=self.name,

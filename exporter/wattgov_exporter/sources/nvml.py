@@ -1,47 +1,22 @@
 """NVIDIA GPUs through NVML (`pynvml`, the module of the distribution nvidia-ml-py)."""
 
-from collections import defaultdict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pynvml
 
-from wattgov_exporter.integral import Integral
-from wattgov_exporter.reading import (
-    Clock,
-    Component,
-    Energy,
-    GpuState,
-    GpuUse,
-    Meter,
-    Method,
-    NoMeter,
-    Readings,
-    Reason,
-)
+from wattgov_exporter.reading import Clock, NoMeter, Readings, Reason
+from wattgov_exporter.sources.nvml_calls import no_meter
+from wattgov_exporter.sources.nvml_card import Card, Looked
+from wattgov_exporter.sources.nvml_pace import Bus
+from wattgov_exporter.sources.nvml_processes import Known
 
-MAX_WATTS = 1500.0
-"""A card's plausible power where its driver states no maximum limit."""
+BUS_SECONDS = 10.0
+"""How often the PCI bus is looked at for a card that came or went."""
 
-BRIDGE_SECONDS = 60.0
-"""Between two readings of a gauge further apart than this nobody knows what was drawn."""
-
-REASONS = {
-    pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: Reason.ABSENT,
-    pynvml.NVML_ERROR_DRIVER_NOT_LOADED: Reason.ABSENT,
-    pynvml.NVML_ERROR_NO_PERMISSION: Reason.PERMISSION,
-    pynvml.NVML_ERROR_NOT_SUPPORTED: Reason.UNSUPPORTED,
-    pynvml.NVML_ERROR_FUNCTION_NOT_FOUND: Reason.UNSUPPORTED,
-    pynvml.NVML_ERROR_TIMEOUT: Reason.TIMEOUT,
-}
-
-THROTTLE_FIELDS = {
-    "power_cap": pynvml.NVML_FI_DEV_PERF_POLICY_POWER,
-    "thermal": pynvml.NVML_FI_DEV_PERF_POLICY_THERMAL,
-    "sync": pynvml.NVML_FI_DEV_PERF_POLICY_SYNC_BOOST,
-    "power_brake": pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN,
-}
-"""Nanoseconds spent throttled, as counters of the driver."""
+RENEW_SECONDS = 60.0
+"""How often NVML is closed and opened anew for a card that is lost: it counts cards when opened."""
 
 
 class Nvml:
@@ -54,181 +29,107 @@ class Nvml:
         "A100 and H100 look at their power a quarter of the time"
     )
 
-    def __init__(self, monotonic: Clock, wall: Clock) -> None:
+    def __init__(self, sysfs: Path, proc: Path, monotonic: Clock, wall: Clock) -> None:
         self._monotonic = monotonic
         self._wall = wall
-        self._handles: list[tuple[int, Any]] | None = None
-        self._seen_us: dict[str, int] = {}
-        self._integrals: dict[str, Integral] = {}
+        self._bus = Bus(sysfs)
+        self._known = Known(proc)
+        self._cards: list[Card] | None = None
+        self._count = 0
+        self._opened_at: float | None = None
+        self._bus_at = 0.0
+        self._seen: frozenset[str] = frozenset()
+        self._by_uuid: dict[str, Card] = {}
+        self._last: dict[str, tuple[Looked, float]] = {}
 
     def read(self) -> Readings:
         """Read all cards; NoMeter when there is no driver, or when no card answers."""
+        now = self._monotonic()
         try:
-            handles = self._open()
+            cards = self._open(now)
         except pynvml.NVMLError as error:
-            self._handles = None
-            raise _no_meter(error) from error
-        energies: list[Energy] = []
-        gpus: list[GpuState] = []
-        uses: list[GpuUse] = []
+            self.close()
+            raise no_meter(error) from error
+        looks: list[Looked] = []
         failure: pynvml.NVMLError | None = None
-        for index, handle in handles:
+        for card in cards:
             try:
-                state = _state(index, handle)
+                looks += self._look(card, now)
             except pynvml.NVMLError as error:
                 # Lost or in reset: enumerate afresh next time, keep the other cards now.
-                failure, self._handles = error, None
-                continue
-            gpus.append(state)
-            energies += self._energy(state, handle)
-            uses += self._uses(state, handle)
-        if failure is not None and not gpus:
-            raise _no_meter(failure) from failure
-        return Readings(tuple(energies), tuple(gpus), tuple(uses))
+                failure, self._cards = error, None
+        if not looks:
+            if failure is not None:
+                raise no_meter(failure) from failure
+            raise NoMeter(Reason.ABSENT, "all NVIDIA GPUs sleep, and are left asleep")
+        return Readings(
+            energies=tuple(energy for one in looks for energy in one.energies),
+            gpus=tuple(one.state for one in looks),
+            gpu_uses=tuple(use for one in looks for use in one.uses),
+            anomalies=tuple(anomaly for one in looks for anomaly in one.anomalies),
+        )
 
-    def _open(self) -> list[tuple[int, Any]]:
+    def close(self) -> None:
+        """Let the driver go: without persistence mode it may then put the cards to sleep."""
+        opened, self._opened_at, self._cards = self._opened_at, None, None
+        with suppress(pynvml.NVMLError):  # a driver that is gone has nothing to give back to
+            for card in self._by_uuid.values():
+                card.close()
+        with suppress(pynvml.NVMLError):
+            if opened is not None:
+                pynvml.nvmlShutdown()
+
+    def _look(self, card: Card, now: float) -> Iterator[Looked]:
+        """Yield what a card shows; from before, if it is at rest or asleep."""
+        last, at = self._last.get(card.uuid, (None, now))
+        if last is not None and card.asleep:
+            card.pace.woken()
+            yield last.asleep()
+        elif last is not None and not card.pace.due(now):
+            yield last.again()
+        else:
+            look = card.look(now, self._wall(), now - at)
+            self._last[card.uuid] = look, now
+            yield look
+
+    def _open(self, now: float) -> list[Card]:
         """Return the cards that answer; enumerate again each time until all of them do."""
-        if self._handles is not None:
-            return self._handles
-        pynvml.nvmlInit()
+        self._renew(now)
+        if self._opened_at is None:
+            self._seen, self._bus_at = self._bus.cards(), now
+            if self._bus.all_asleep():
+                raise NoMeter(Reason.ABSENT, "all NVIDIA GPUs sleep, and are left asleep")
+            pynvml.nvmlInit()
+            self._opened_at = now
         count = pynvml.nvmlDeviceGetCount()
         if count == 0:
             raise NoMeter(Reason.ABSENT, "the NVIDIA driver is loaded but shows no GPU")
-        handles = []
+        if self._cards is not None and count == self._count:
+            return self._cards
+        cards = []
         failure: pynvml.NVMLError | None = None
         for index in range(count):
             try:
-                handles.append((index, pynvml.nvmlDeviceGetHandleByIndex(index)))
+                handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+                uuid = pynvml.nvmlDeviceGetUUID(handle)
             except pynvml.NVMLError as error:
                 failure = error
+                continue
+            card = self._by_uuid.setdefault(uuid, Card(self.name, uuid, self._known, self._bus))
+            cards.append(card.at(index, handle))
         if failure is None:
-            self._handles = handles
-        elif not handles:
+            self._cards, self._count = cards, count
+        elif not cards:
             raise failure
-        return handles
+        return cards
 
-    def _energy(self, state: GpuState, handle: object) -> list[Energy]:
-        """Return the card's energy: its own counter, else the trapezoid over its power."""
-        now = self._monotonic()
-        millijoules = _try(pynvml.nvmlDeviceGetTotalEnergyConsumption, handle)
-        if millijoules is not None:
-            joules, method = millijoules / 1e3, Method.MEASURED
-        elif state.power_watts is not None:
-            integral = self._integrals.setdefault(state.uuid, Integral(BRIDGE_SECONDS))
-            joules, method = integral.add(state.power_watts, now), Method.DERIVED
-        else:
-            return []
-        meter = Meter(
-            source=self.name,
-            component=Component.GPU,
-            package=state.gpu,
-            zone=state.uuid,
-            method=method,
-            max_watts=dict(state.limits_watts).get("max", MAX_WATTS),
-        )
-        return [Energy(meter, joules, now)]
-
-    def _uses(self, state: GpuState, handle: object) -> list[GpuUse]:
-        """Return what each process did since the last read; only samples newer than that.
-
-        NotFound means no sample; with none and success the binding raises code 0. Both are empty.
-        """
-        held = {
-            process.pid: float(process.usedGpuMemory or 0)
-            for process in _try(pynvml.nvmlDeviceGetComputeRunningProcesses, handle) or ()
-        }
-        since = self._seen_us.get(state.uuid, int(self._wall() * 1e6))
-        samples = _try(pynvml.nvmlDeviceGetProcessUtilization, handle, since) or ()
-        activity: dict[int, float] = defaultdict(float)
-        for sample in samples:
-            activity[sample.pid] += sample.smUtil
-        self._seen_us[state.uuid] = max([since, *(sample.timeStamp for sample in samples)])
-        return [
-            GpuUse(state.uuid, pid, activity.get(pid, 0.0), held.get(pid, 0.0))
-            for pid in {*held, *activity}
-        ]
-
-
-def _state(index: int, handle: object) -> GpuState:
-    memory = _try(pynvml.nvmlDeviceGetMemoryInfo, handle)
-    rates = _try(pynvml.nvmlDeviceGetUtilizationRates, handle)
-    return GpuState(
-        gpu=str(index),
-        uuid=pynvml.nvmlDeviceGetUUID(handle),
-        name=pynvml.nvmlDeviceGetName(handle),
-        power_watts=_scaled(_try(pynvml.nvmlDeviceGetPowerUsage, handle), 1e-3),
-        temperature_celsius=_scaled(
-            _try(pynvml.nvmlDeviceGetTemperature, handle, pynvml.NVML_TEMPERATURE_GPU), 1.0
-        ),
-        utilization_percent=None if rates is None else float(rates.gpu),
-        memory_used_bytes=None if memory is None else float(memory.used),
-        limits_watts=_limits(handle),
-        clocks_hertz=_clocks(handle),
-        throttle_seconds=_throttle(handle),
-    )
-
-
-def _limits(handle: object) -> tuple[tuple[str, float], ...]:
-    low, high = _try(pynvml.nvmlDeviceGetPowerManagementLimitConstraints, handle) or (None, None)
-    milliwatts = {
-        "current": _try(pynvml.nvmlDeviceGetPowerManagementLimit, handle),
-        "enforced": _try(pynvml.nvmlDeviceGetEnforcedPowerLimit, handle),
-        "default": _try(pynvml.nvmlDeviceGetPowerManagementDefaultLimit, handle),
-        "min": low,
-        "max": high,
-    }
-    return tuple((key, value / 1e3) for key, value in milliwatts.items() if value is not None)
-
-
-def _clocks(handle: object) -> tuple[tuple[str, float], ...]:
-    clocks = {"sm": pynvml.NVML_CLOCK_SM, "memory": pynvml.NVML_CLOCK_MEM}
-    megahertz = {
-        key: _try(pynvml.nvmlDeviceGetClockInfo, handle, kind) for key, kind in clocks.items()
-    }
-    return tuple((key, value * 1e6) for key, value in megahertz.items() if value is not None)
-
-
-def _throttle(handle: object) -> tuple[tuple[str, float], ...]:
-    values = _try(pynvml.nvmlDeviceGetFieldValues, handle, list(THROTTLE_FIELDS.values())) or ()
-    return tuple(
-        (reason, value.value.ullVal / 1e9)
-        for reason, value in zip(THROTTLE_FIELDS, values, strict=False)
-        if value.nvmlReturn == pynvml.NVML_SUCCESS
-    )
-
-
-def _scaled(value: int | None, factor: float) -> float | None:
-    return None if value is None else value * factor
-
-
-ABSENT_HERE = frozenset(
-    {
-        pynvml.NVML_SUCCESS,
-        pynvml.NVML_ERROR_NOT_SUPPORTED,
-        pynvml.NVML_ERROR_NOT_FOUND,
-        pynvml.NVML_ERROR_NO_DATA,
-        pynvml.NVML_ERROR_NO_PERMISSION,
-        pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
-    }
-)
-"""Answers that mean "this card does not offer that": the field stays empty, the rest is read."""
-
-
-def _try(call: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401  NVML is untyped
-    """Call NVML; None where this card, driver or user does not get that field."""
-    try:
-        return call(*arguments)
-    except pynvml.NVMLError as error:
-        if error.value in ABSENT_HERE:
-            return None
-        raise
-
-
-def _no_meter(error: pynvml.NVMLError) -> NoMeter:
-    reason = REASONS.get(error.value, Reason.INVALID)
-    hint = (
-        ": no NVIDIA driver on this machine, or its library is not visible in this container"
-        if reason is Reason.ABSENT
-        else ""
-    )
-    return NoMeter(reason, f"NVML: {error}{hint}")
+    def _renew(self, now: float) -> None:
+        """Close NVML, which is opened again, when a card came, went, or is lost for long."""
+        if self._opened_at is None:
+            return
+        changed = False
+        if now - self._bus_at >= BUS_SECONDS:
+            seen, self._bus_at = self._bus.cards(), now
+            changed, self._seen = seen != self._seen, seen
+        if changed or (self._cards is None and now - self._opened_at >= RENEW_SECONDS):
+            self.close()

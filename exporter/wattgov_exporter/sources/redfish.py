@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wattgov_exporter.config import Redfish as Settings
-from wattgov_exporter.integral import Integral
+from wattgov_exporter.integral import ALL_ONES, Integral, wrong
 from wattgov_exporter.reading import (
+    Anomaly,
     Clock,
     Component,
     Energy,
@@ -32,9 +33,6 @@ CAPACITY_MARGIN = 2.0
 """How far above its stated capacity a chassis is believed."""
 
 JOULES_PER_KILOWATTHOUR = 3.6e6
-
-ALL_ONES = frozenset({2**16 - 1, 2**32 - 1, 2**64 - 1})
-"""What firmware shows when a register of that width was never filled."""
 
 PARTS = frozenset({"Module", "Component", "Card", "Cartridge", "Zone"})
 """Types of chassis that are inside another: the power of a GPU's is not the node's."""
@@ -297,13 +295,13 @@ def _number(value: object, shown: str, most: float) -> Value:
         return _none(f"{shown} is null: the BMC does not measure it")
     said = f"{shown} is {str(value)[:40]!r}"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return NoMeter(Reason.INVALID, f"{said}, which is no number")
-    if value in ALL_ONES:
-        return NoMeter(Reason.INVALID, f"{said}: all ones, no reading")
-    if not 0 < value <= most:
-        # Nor 0: this very node is running.
-        return NoMeter(Reason.INVALID, f"{said}, which cannot be")
-    return float(value)
+        return NoMeter(Reason.INVALID, f"{said}, which is no number", Anomaly.NAN)
+    # Nor 0: this very node is running.
+    anomaly = wrong(value, most) if value else Anomaly.SENTINEL
+    if anomaly is None:
+        return float(value)
+    words = ": all ones, no reading" if value in ALL_ONES else ", which cannot be"
+    return NoMeter(Reason.INVALID, f"{said}{words}", anomaly)
 
 
 def _believed(capacity: object) -> float:

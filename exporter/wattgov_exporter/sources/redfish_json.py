@@ -7,8 +7,6 @@ from typing import Any
 Resource = Mapping[str, Any]
 """A JSON object of the service."""
 
-MAX_WORDS = 300
-
 
 def parse(content: bytes) -> Resource | None:
     """Return the object that a body holds; None when it is anything else."""
@@ -47,9 +45,3 @@ def sentence(content: bytes) -> str:
     ]
     words = [text for text in texts if isinstance(text, str) and text not in {"", "None", "None."}]
     return " ".join(words or [str(error.get("message", ""))])
-
-
-def plain(text: str) -> str:
-    """Return text from outside as one printable, short line."""
-    line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
-    return line if len(line) <= MAX_WORDS else f"{line[:MAX_WORDS]}..."

@@ -3,7 +3,6 @@
 Source: DMTF DSP0266, on authentication, sessions and status codes.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ import requests
 from requests.auth import HTTPBasicAuth
 
 from wattgov_exporter.config import Redfish as Settings
+from wattgov_exporter.endpoint import is_clear_text, plain
 from wattgov_exporter.reading import Clock, NoMeter, Reason
 from wattgov_exporter.secret import Password
-from wattgov_exporter.sources.redfish_json import Resource, link, parse, plain, sentence
+from wattgov_exporter.sources.redfish_json import Resource, link, parse, sentence
 
 ROOT = "/redfish/v1/"
 SESSIONS = f"{ROOT}SessionService/Sessions"
@@ -59,7 +59,7 @@ class Service:
         self._clock = clock
         self._username = settings.username
         self._password = Password(settings.password_file, clock)
-        self._clear_text = _is_clear_text(settings.url) and not settings.insecure
+        self._clear_text = is_clear_text(settings.url) and not settings.insecure
         self._session: str | None = None
         self._known = settings.username is None
         self._http = requests.Session()
@@ -206,17 +206,6 @@ def _content(response: requests.Response) -> bytes:
         if len(content) > MAX_BYTES:
             raise NoMeter(Reason.INVALID, f"{response.url} answered more than {MAX_BYTES} bytes")
     return content
-
-
-def _is_clear_text(url: str) -> bool:
-    """Tell whether others on the way could read what is sent."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = host == "localhost"
-    return parts.scheme != "https" and not loopback
 
 
 def _root_cause(error: BaseException) -> str:

@@ -88,7 +88,7 @@ class Scrape:
                 Reason.INVALID,
                 f"{self._url}: no counter has moved for {STILL_SECONDS:g} s: it serves old values",
             )
-        return Readings(energies, _gpus(page, energies))
+        return Readings(energies, _gpus(page, energies), anomalies=page.anomalies)
 
     def _energies(self, page: Page, now: float) -> Iterator[Energy]:
         # Of two that are named alike the first.

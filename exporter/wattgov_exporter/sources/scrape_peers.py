@@ -4,6 +4,7 @@ Names and units: dcgm-exporter's default-counters.csv, node_exporter's rapl_linu
 docs/user/metrics.md, scaphandre's exporters/mod.rs.
 """
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,8 @@ from dataclasses import dataclass, replace
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from wattgov_exporter.reading import Component, GpuState, Method
+from wattgov_exporter.integral import wrong
+from wattgov_exporter.reading import Anomaly, Component, GpuState, Method
 
 ZONES = {"package": Component.CPU, "dram": Component.DRAM, "psys": Component.PLATFORM}
 """core and uncore are inside package: published, never added. psys holds them all."""
@@ -59,10 +61,11 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """All that is taken from one answer."""
+    """All that is taken from one answer; *anomalies* are the values that are not."""
 
     meters: tuple[Shown, ...]
     gpus: tuple[GpuState, ...] = ()
+    anomalies: tuple[Anomaly, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +192,14 @@ def _dcgm(samples: Sequence[Sample]) -> Page:
     """
     cards: dict[str, Mapping[str, str]] = {}
     values: dict[str, dict[str, set[float]]] = defaultdict(lambda: defaultdict(set))
+    anomalies: list[Anomaly] = []
     for sample in samples:
         uuid = sample.labels.get("UUID", "")
         most = BLANK_MILLIJOULES if sample.name == DCGM_ENERGY else BLANK
-        if uuid and 0 <= sample.value < most:
+        anomaly = wrong(sample.value, math.inf)
+        if anomaly is not None:
+            anomalies.append(anomaly)
+        elif uuid and sample.value < most:
             cards.setdefault(uuid, sample.labels)
             values[uuid][sample.name].add(sample.value)
     meters: list[Shown] = []
@@ -207,7 +214,7 @@ def _dcgm(samples: Sequence[Sample]) -> Page:
             meters.append(_card(state, joules=max(energy) / 1e3))
         elif state.power_watts is not None:
             meters.append(_card(state, watts=state.power_watts))
-    return Page(tuple(meters), tuple(states))
+    return Page(tuple(meters), tuple(states), tuple(anomalies))
 
 
 def _dcgm_state(labels: Mapping[str, str], known: Mapping[str, float]) -> GpuState:

@@ -68,6 +68,8 @@ EXPORT int nvmlDeviceGetTemperatureThreshold(device_t device, unsigned threshold
 EXPORT int nvmlDeviceGetUtilizationRates(device_t device, struct utilization *out)
 {
     ENTER(device);
+    if (visit.card->mig)
+        return leave(&visit, NOT_SUPPORTED);
     if (!out)
         return leave(&visit, INVALID_ARGUMENT);
     out->gpu = (unsigned)lround(visit.card->busy * 100);
@@ -75,11 +77,13 @@ EXPORT int nvmlDeviceGetUtilizationRates(device_t device, struct utilization *ou
     return leave(&visit, SUCCESS);
 }
 
+static const unsigned long long NOT_AVAILABLE = ~0ull; /* NVML_VALUE_NOT_AVAILABLE */
+
 static unsigned long long held_bytes(const struct card *card)
 {
     unsigned long long held = 0;
     for (int i = 0; i < PROCESSES; i++)
-        if (card->process[i].pid)
+        if (card->process[i].pid && card->process[i].memory_bytes != NOT_AVAILABLE)
             held += card->process[i].memory_bytes;
     return held < MEMORY_BYTES - MEMORY_RESERVED_BYTES ? held : MEMORY_BYTES - MEMORY_RESERVED_BYTES;
 }
@@ -192,12 +196,4 @@ EXPORT int nvmlDeviceGetPersistenceMode(device_t device, unsigned *enabled)
 EXPORT int nvmlDeviceGetPerformanceState(device_t device, unsigned *state)
 {
     return constant(device, __func__, state, 0);
-}
-
-/* A real H100 has MIG; this node does not model it, and says so. */
-EXPORT int nvmlDeviceGetMigMode(device_t device, unsigned *current, unsigned *pending)
-{
-    (void)current, (void)pending;
-    ENTER(device);
-    return leave(&visit, NOT_SUPPORTED);
 }

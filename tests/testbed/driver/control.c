@@ -1,5 +1,5 @@
 /* The hands of the test and of the engine. Every change first brings the card's meter up to date. */
-#include "state.h"
+#include "control.h"
 
 #include <math.h>
 #include <signal.h>
@@ -8,10 +8,10 @@
 
 struct view { /* testbed/nvml.py has the same layout */
     double draw_watts, demand_watts, limit_watts, enforced_watts, relative_throughput, celsius;
-    uint64_t energy_mj, set_calls;
+    uint64_t energy_mj, set_calls, visits;
 };
 
-static int open_card(unsigned gpu, struct node **node, struct card **card)
+int open_card(unsigned gpu, struct node **node, struct card **card)
 {
     *node = node_attached();
     if (!*node)
@@ -25,21 +25,13 @@ static int open_card(unsigned gpu, struct node **node, struct card **card)
     return SUCCESS;
 }
 
-/* Declare `node` and `card` and lock, or return the refusal. */
-#define OPEN(gpu)                                \
-    struct node *node;                           \
-    struct card *card;                           \
-    int refused = open_card(gpu, &node, &card);  \
-    if (refused)                                 \
-        return refused
-
-static int close_node(struct node *node, int code)
+int close_node(struct node *node, int code)
 {
     node_unlock(node);
     return code;
 }
 
-static struct node *open_all(void)
+struct node *open_all(void)
 {
     struct node *node = node_attached();
     if (!node || node_lock(node))
@@ -90,6 +82,7 @@ EXPORT int fake_view(unsigned gpu, struct view *out)
         .celsius = card->celsius_is_set ? card->celsius_set : card_meter(card)->celsius,
         .energy_mj = card_meter(card)->energy_mj,
         .set_calls = card->set_calls,
+        .visits = card->visits,
     };
     return close_node(node, SUCCESS);
 }
@@ -133,7 +126,7 @@ EXPORT int fake_load(unsigned gpu, double watts, double busy, double memory_busy
     return close_node(node, SUCCESS);
 }
 
-static struct process *find(struct card *card, uint32_t pid)
+struct process *find_process(struct card *card, uint32_t pid)
 {
     for (int i = 0; i < PROCESSES; i++)
         if (card->process[i].pid == pid)
@@ -146,11 +139,11 @@ EXPORT int fake_hold(unsigned gpu, uint32_t pid, uint64_t memory_bytes, uint32_t
     if (!pid)
         return INVALID_ARGUMENT;
     OPEN(gpu);
-    struct process *process = find(card, pid);
-    if (!process && !(process = find(card, 0)))
+    struct process *process = find_process(card, pid);
+    if (!process && !(process = find_process(card, 0)))
         return close_node(node, INSUFFICIENT_RESOURCES);
     if (process->pid != pid)
-        *process = (struct process){0};
+        *process = (struct process){.gpu_instance = NO_INSTANCE, .compute_instance = NO_INSTANCE};
     process->memory_bytes = memory_bytes;
     process->follow = follow;
     process->pid = pid; /* last: a slot counts from here on */
@@ -160,7 +153,7 @@ EXPORT int fake_hold(unsigned gpu, uint32_t pid, uint64_t memory_bytes, uint32_t
 EXPORT int fake_release(unsigned gpu, uint32_t pid)
 {
     OPEN(gpu);
-    struct process *process = pid ? find(card, pid) : NULL;
+    struct process *process = pid ? find_process(card, pid) : NULL;
     if (process)
         process->pid = 0;
     return close_node(node, process ? SUCCESS : NOT_FOUND);
@@ -169,7 +162,7 @@ EXPORT int fake_release(unsigned gpu, uint32_t pid)
 EXPORT int fake_sample(unsigned gpu, uint32_t pid, uint32_t sm_percent, uint32_t memory_percent)
 {
     OPEN(gpu);
-    struct process *process = pid ? find(card, pid) : NULL;
+    struct process *process = pid ? find_process(card, pid) : NULL;
     if (!process || sm_percent > 100 || memory_percent > 100)
         return close_node(node, process ? INVALID_ARGUMENT : NOT_FOUND);
     process->sm_percent = sm_percent;

@@ -135,9 +135,15 @@ EXPORT int nvmlDeviceGetName(device_t device, char *name, unsigned length)
 
 EXPORT int nvmlDeviceGetUUID(device_t device, char *uuid, unsigned length)
 {
-    ENTER(device);
+    struct visit visit;
+    int refused = enter_any(device, __func__, &visit);
+    if (refused)
+        return refused;
     char own[96];
     uuid_of(visit.index, own, sizeof own);
+    if (visit.instance)
+        snprintf(own, sizeof own, "MIG-76697274-7561-4c%02x-80%02x-%012x", visit.instance->gpu_instance & 0xffu,
+                 visit.instance->compute_instance & 0xffu, (unsigned)visit.index);
     return leave(&visit, put(uuid, length, own));
 }
 

@@ -102,6 +102,8 @@ static void accrue(struct node *node, struct card *card)
     after.energy_pj = (uint64_t)(energy % SECOND_NS);
     after.celsius =
         settled + (before->celsius - settled) * exp(-((double)elapsed_ns / 1e9) / THERMAL_SECONDS);
+    for (int i = 0; i < INSTANCES; i++)
+        after.active_ns[i] += card->instance[i].busy * (double)elapsed_ns;
     if (draw.limited)
         after.power_violation_ns += elapsed_ns;
     if (card_celsius(card) >= GPU_MAX_CELSIUS)
@@ -131,10 +133,17 @@ void card_update(struct node *node, struct card *card)
     reap(card);
 }
 
+uint32_t card_instant_mw(const struct node *node, const struct card *card)
+{
+    return card->sensor_is_set ? card->sensor_mw : card_draw(node, card).mw;
+}
+
 /* The mean power of the last second, which is what NVML calls the power usage on Ampere (except
  * GA100) and later; less than a second of history gives the mean of what there is. */
 uint32_t card_average_mw(const struct node *node, const struct card *card)
 {
+    if (card->sensor_is_set)
+        return card->sensor_mw;
     const struct meter *now = card_meter(card);
     uint64_t since_ns = now->at_ns > SECOND_NS ? now->at_ns - SECOND_NS : 0;
     uint64_t kept = card->history_length < HISTORY ? card->history_length : HISTORY;

@@ -13,25 +13,47 @@ struct sample { /* nvmlProcessUtilizationSample_t */
     unsigned sm, memory, encoder, decoder;
 };
 
-static const unsigned NO_INSTANCE = 0xffffffffu; /* no MIG */
-
 /* Asked with too little room, it says how much there must be. */
-EXPORT int nvmlDeviceGetComputeRunningProcesses_v3(device_t device, unsigned *length, struct running *out)
+static int list(device_t device, const char *function, enum kind kind, unsigned *length, struct running *out)
 {
-    ENTER(device);
+    struct visit visit;
+    int refused = enter_any(device, function, &visit);
+    if (refused)
+        return refused;
+    if (visit.card->mig && !visit.instance && visit.card->fault[PRIVATE_LISTS])
+        return leave(&visit, NO_PERMISSION);
     if (!length || (*length && !out))
         return leave(&visit, INVALID_ARGUMENT);
     unsigned room = *length, found = 0;
     for (int i = 0; i < PROCESSES; i++) {
         const struct process *process = &visit.card->process[i];
-        if (!process->pid)
+        if (!process->pid || process->kind != kind)
+            continue;
+        if (visit.instance && (process->gpu_instance != visit.instance->gpu_instance ||
+                               process->compute_instance != visit.instance->compute_instance))
             continue;
         if (found < room)
-            out[found] = (struct running){process->pid, process->memory_bytes, NO_INSTANCE, NO_INSTANCE};
+            out[found] = (struct running){process->pid, process->memory_bytes, process->gpu_instance,
+                                          process->compute_instance};
         found++;
     }
     *length = found;
     return leave(&visit, found > room ? INSUFFICIENT_SIZE : SUCCESS);
+}
+
+EXPORT int nvmlDeviceGetComputeRunningProcesses_v3(device_t device, unsigned *length, struct running *out)
+{
+    return list(device, __func__, COMPUTE, length, out);
+}
+
+EXPORT int nvmlDeviceGetGraphicsRunningProcesses_v3(device_t device, unsigned *length, struct running *out)
+{
+    return list(device, __func__, GRAPHICS, length, out);
+}
+
+EXPORT int nvmlDeviceGetMPSComputeRunningProcesses_v3(device_t device, unsigned *length, struct running *out)
+{
+    return list(device, __func__, MPS, length, out);
 }
 
 /* One sample a process: the newest, if it is newer than the caller has seen and not zero. */
@@ -39,6 +61,8 @@ EXPORT int nvmlDeviceGetProcessUtilization(device_t device, struct sample *out, 
                                            unsigned long long seen_us)
 {
     ENTER(device);
+    if (visit.card->mig)
+        return leave(&visit, NOT_SUPPORTED);
     if (!length)
         return leave(&visit, INVALID_ARGUMENT);
     unsigned room = out ? *length : 0, found = 0;

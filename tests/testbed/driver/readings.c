@@ -109,11 +109,20 @@ struct field { /* nvmlFieldValue_t */
 
 enum { UNSIGNED_INT = 1, UNSIGNED_LONG_LONG = 3 };
 
+enum { GPU_SCOPE, MODULE_SCOPE, MEMORY_SCOPE };
+
+/* A superchip has a meter for the whole module, some cards one for their memory. */
+static int scoped(const struct visit *visit, uint32_t field, uint32_t scope, uint32_t *mw)
+{
+    *mw = scope == MODULE_SCOPE ? visit->card->module_mw : scope == MEMORY_SCOPE ? visit->card->memory_mw : 0;
+    return *mw && (field == 185 || field == 186) ? SUCCESS : NOT_SUPPORTED;
+}
+
 static int number_of(const struct visit *visit, uint32_t field, uint32_t *mw)
 {
     switch (field) {
     case 185: *mw = average_mw(visit); return SUCCESS;
-    case 186: *mw = card_draw(visit->node, visit->card).mw; return SUCCESS;
+    case 186: *mw = card_instant_mw(visit->node, visit->card); return SUCCESS;
     case 187: *mw = MIN_LIMIT_MW; return SUCCESS;
     case 188: *mw = MAX_LIMIT_MW; return SUCCESS;
     case 189: *mw = DEFAULT_LIMIT_MW; return SUCCESS;
@@ -169,8 +178,8 @@ static void fill(const struct visit *visit, struct field *field)
     if (field->code != NOT_SUPPORTED || field->id == 83)
         return;
     field->type = UNSIGNED_INT;
-    field->code = field->scope ? NOT_SUPPORTED /* the module and its memory have no meter here */
-                               : (uint32_t)number_of(visit, field->id, &field->value.number);
+    field->code = (uint32_t)(field->scope ? scoped(visit, field->id, field->scope, &field->value.number)
+                                          : number_of(visit, field->id, &field->value.number));
 }
 
 /* The call succeeds when the card answers at all; each field then has its own code. */
@@ -179,6 +188,9 @@ EXPORT int nvmlDeviceGetFieldValues(device_t device, int length, struct field *f
     ENTER(device);
     if (length <= 0 || !fields)
         return leave(&visit, INVALID_ARGUMENT);
+    for (int i = 0; i < length && visit.card->fault[OLD_FIELDS]; i++)
+        if (fields[i].id >= 185 || fields[i].scope)
+            return leave(&visit, INVALID_ARGUMENT);
     for (int i = 0; i < length; i++)
         fill(&visit, &fields[i]);
     return leave(&visit, SUCCESS);

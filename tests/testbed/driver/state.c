@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const uint64_t MAGIC = 0x3147504774746157ull; /* "WattGPG1"; raise the digit with the layout */
+static const uint64_t MAGIC = 0x3247504774746157ull; /* "WattGPG2"; raise the digit with the layout */
 
 enum { LOCK_SECONDS = 10 };
 
@@ -36,6 +36,15 @@ uint64_t node_wall_us(const struct node *node)
     return (node->clock_ns ? node->clock_ns : clock_ns(CLOCK_REALTIME)) / 1000u;
 }
 
+/* A new card: no joule used, default limits, idle. */
+void node_fill_card(struct node *node, struct card *card)
+{
+    memset(card, 0, sizeof *card);
+    card->limit_mw = DEFAULT_LIMIT_MW;
+    card->meter[0].celsius = AMBIENT_CELSIUS + CELSIUS_PER_WATT * IDLE_MW / 1e3;
+    card_rebase(node, card);
+}
+
 /* Fill all but the mutex, which others may be waiting on when a node is reset. */
 void node_fill(struct node *node, unsigned cards, uint64_t clock_ns)
 {
@@ -45,12 +54,8 @@ void node_fill(struct node *node, unsigned cards, uint64_t clock_ns)
     memset(node->rule, 0, sizeof node->rule);
     memset(node->card, 0, sizeof node->card);
     node->curve_points = 0;
-    for (unsigned i = 0; i < node->cards; i++) {
-        struct card *card = &node->card[i];
-        card->limit_mw = DEFAULT_LIMIT_MW;
-        card->meter[0].celsius = AMBIENT_CELSIUS + CELSIUS_PER_WATT * IDLE_MW / 1e3;
-        card_rebase(node, card);
-    }
+    for (unsigned i = 0; i < node->cards; i++)
+        node_fill_card(node, &node->card[i]);
 }
 
 static int make(struct node *node, unsigned cards)

@@ -3,8 +3,8 @@
  * One mmap'ed file holds the node; every process that loads the library sees the same cards.
  *   state.c    attach, lock, clock, injected faults
  *   physics.c  what a card draws, and what it has used up to now
- *   nvml.c     NVML's own functions, as pynvml calls them
- *   control.c  the hands of the test and of the engine: fake_*
+ *   nvml.c     NVML's own functions, as pynvml calls them; mig.c and gpm.c those of instances
+ *   control.c  the hands of the test and of the engine: fake_*; parts.c those for a card's parts
  */
 #ifndef TESTBED_STATE_H
 #define TESTBED_STATE_H
@@ -17,6 +17,7 @@
 enum {
     CARDS = 16,
     PROCESSES = 16,
+    INSTANCES = 7, /* MIG devices of a card, and its compute slices */
     RULES = 32,
     CURVE_POINTS = 32,
     HISTORY = 128, /* changes of power kept for the 1 s average; the engine makes 50 a second */
@@ -61,7 +62,16 @@ enum {
 #define MEMORY_MHZ 2619u
 #define VIDEO_MAX_MHZ 1545u
 
-enum fault { LOST, READ_ONLY, NO_ENERGY_COUNTER, LYING_SETTER, FAULTS };
+enum fault {
+    LOST,
+    READ_ONLY,
+    NO_ENERGY_COUNTER,
+    LYING_SETTER,
+    OLD_FIELDS,    /* refuses a whole list of fields for one field or scope that it is too old for */
+    NO_GPM,        /* older than Hopper */
+    PRIVATE_LISTS, /* in MIG mode the card's own list of processes is for the privileged */
+    FAULTS,
+};
 
 struct meter { /* everything that accrues; energy is exact: 1 mW.ns = 1 pJ */
     uint64_t at_ns;
@@ -70,6 +80,7 @@ struct meter { /* everything that accrues; energy is exact: 1 mW.ns = 1 pJ */
     uint64_t power_violation_ns;
     uint64_t thermal_violation_ns;
     double celsius;
+    double active_ns[INSTANCES]; /* SM activity times time */
 };
 
 struct point {
@@ -85,6 +96,19 @@ struct process {
     uint64_t sampled_us;
     uint32_t sm_percent;
     uint32_t memory_percent;
+    uint32_t kind; /* enum kind */
+    uint32_t gpu_instance, compute_instance; /* NO_INSTANCE: not in a MIG device */
+};
+
+enum kind { COMPUTE, GRAPHICS, MPS, KINDS };
+#define NO_INSTANCE 0xffffffffu
+
+struct instance { /* a MIG device: a compute instance inside a GPU instance */
+    uint32_t slices; /* of the GPU instance; 0 = free */
+    uint32_t gpu_instance, compute_instance;
+    uint32_t compute_slices;
+    uint64_t memory_mb;
+    double busy; /* SM activity, 0 to 1 */
 };
 
 struct card {
@@ -99,7 +123,12 @@ struct card {
     int32_t celsius_set;
     uint32_t celsius_is_set;
     uint32_t fault[FAULTS];
+    uint32_t mig; /* in MIG mode */
+    uint32_t module_mw, memory_mw; /* what the other scopes of power show; 0 = not metered */
+    uint32_t sensor_mw, sensor_is_set; /* what every reading of power shows instead of the truth */
     uint64_t set_calls;
+    uint64_t visits; /* calls about this card */
+    struct instance instance[INSTANCES];
     struct process process[PROCESSES];
     struct point history[HISTORY];
     uint64_t history_length; /* ever pushed; the ring keeps the last HISTORY */
@@ -138,6 +167,7 @@ struct draw {
 int node_attach(const char *path, unsigned cards);
 void node_detach(void);
 void node_fill(struct node *node, unsigned cards, uint64_t clock_ns);
+void node_fill_card(struct node *node, struct card *card);
 struct node *node_attached(void);
 int node_lock(struct node *node);
 void node_unlock(struct node *node);
@@ -150,6 +180,7 @@ void node_hang(struct node *node, uint32_t delay_ms, uint64_t rules_cleared);
 const struct meter *card_meter(const struct card *card);
 struct draw card_draw(const struct node *node, const struct card *card);
 uint32_t card_enforced_mw(const struct card *card);
+uint32_t card_instant_mw(const struct node *node, const struct card *card);
 uint32_t card_average_mw(const struct node *node, const struct card *card);
 int card_celsius(const struct card *card);
 void card_update(struct node *node, struct card *card);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 const char handles[CARDS];
+const char mig_handles[CARDS * INSTANCES];
 
 static int users; /* nvmlInit less nvmlShutdown, in this process */
 
@@ -52,7 +53,9 @@ static int enter_node(int gpu, const char *function, struct visit *visit)
         if (node_lock(node))
             return UNKNOWN;
     }
-    *visit = (struct visit){node, gpu < 0 ? NULL : &node->card[gpu], gpu};
+    *visit = (struct visit){node, gpu < 0 ? NULL : &node->card[gpu], gpu, NULL};
+    if (visit->card)
+        visit->card->visits++;
     if (visit->card && visit->card->fault[LOST])
         code = GPU_IS_LOST;
     if (code) {
@@ -64,8 +67,31 @@ static int enter_node(int gpu, const char *function, struct visit *visit)
     return SUCCESS;
 }
 
+static int is_mig(device_t device)
+{
+    return device >= mig_handles && device < mig_handles + CARDS * INSTANCES;
+}
+
+int enter_any(device_t device, const char *function, struct visit *visit)
+{
+    if (!is_mig(device))
+        return enter(device, function, visit);
+    int slot = (int)(device - mig_handles);
+    int refused = enter_node(slot / INSTANCES, function, visit);
+    if (refused)
+        return refused;
+    visit->instance = &visit->card->instance[slot % INSTANCES];
+    if (visit->card->mig && visit->instance->slices)
+        return SUCCESS;
+    node_unlock(visit->node);
+    return NOT_FOUND; /* it was destroyed since */
+}
+
+/* Most calls are about a whole card: a MIG device has no power, clocks or temperature of its own. */
 int enter(device_t device, const char *function, struct visit *visit)
 {
+    if (is_mig(device))
+        return is_open() ? NOT_SUPPORTED : UNINITIALIZED;
     if (device < handles || device >= handles + CARDS)
         return is_open() ? INVALID_ARGUMENT : UNINITIALIZED;
     return enter_node((int)(device - handles), function, visit);
