@@ -1,14 +1,10 @@
 """The command `wattgov-exporter`: the only wiring, and the only real clocks."""
 
-import ctypes
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import nullcontext
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,24 +13,14 @@ from wattgov_exporter import __version__
 from wattgov_exporter.recording import flags
 
 if TYPE_CHECKING:  # the heavy half is imported when it is used: `--help` answers at once
-    from wattgov_exporter.collect import Collector
-    from wattgov_exporter.config import Config
-    from wattgov_exporter.loop import Ask, Events, Loaded
+    from wattgov_exporter.loop import Loaded
     from wattgov_exporter.recording.replay import Replay
     from wattgov_exporter.serving.web import WatchedWeb, Web
-    from wattgov_exporter.snapshot import Snapshot
-    from wattgov_exporter.state import Keeper
+    from wattgov_exporter.sources import Machine
 
 BAD_INPUT = 2
-DOCTOR_SECONDS = 2.0
-"""Between the doctor's two looks; the mean power over it is shown."""
-
 NOBODY = 0
 """The number of no process."""
-
-PATIENCE_SECONDS = 10.0
-RELOAD_SECONDS = 10.0
-"""A reload waits for the end of a tick, which waits for no source longer than its interval."""
 
 
 def _roots(command: Callable[..., None]) -> Callable[..., None]:
@@ -104,71 +90,27 @@ def run(
     loaded = _load(config_file)
     host, port = _address(listen)
     replay = _replay(replay_file)
-    from wattgov_exporter.collect import Collector  # noqa: PLC0415
-    from wattgov_exporter.loop import Ask, Events, Loop  # noqa: PLC0415
-    from wattgov_exporter.rows import Own, Reloads, View  # noqa: PLC0415
-    from wattgov_exporter.serving.answers import Answers  # noqa: PLC0415  see above
-    from wattgov_exporter.serving.pages import Pages  # noqa: PLC0415
-    from wattgov_exporter.serving.server import Server  # noqa: PLC0415
-    from wattgov_exporter.serving.wire import Limits, Seats  # noqa: PLC0415
-    from wattgov_exporter.sources import SOURCES, Machine  # noqa: PLC0415
+    from wattgov_exporter import daemon  # noqa: PLC0415  the heavy half, see above
 
-    events: Events = SimpleQueue()
-    _listen_to_signals(events, Ask)
-    web = _web(web_file)
-    pages = Pages(time.monotonic)
-    seats = Seats(Limits(connections), time.monotonic)
-
-    def ask() -> list[str] | None:
-        wish = Ask()
-        events.put(wish)
-        try:
-            return wish.answer.get(timeout=RELOAD_SECONDS)
-        except Empty:
-            return None
-
-    def publish(snapshot: "Snapshot", config: "Config", reloads: Reloads) -> None:
-        told = replace(reloads, web_failures=web.failures)
-        own = Own(__version__, time.process_time(), told, replay.name if replay else None)
-        pages.publish(View(snapshot, config, own))
-        if keeper is not None and keeper.due:
-            keeper.save(collector.totals())
-
-    try:
-        server = Server((host, port), Answers(pages, ask), seats, web)
-    except OSError as error:
-        raise click.ClickException(
-            f"cannot listen on {listen}: {error.strerror}; stop what listens there, "
-            "or choose another address with --listen"
-        ) from error
-    machine = Machine(sysfs, procfs, time.monotonic, time.time)
-    if replay:
-        machine = replay.machine(time.monotonic, time.time)
-        click.get_current_context().with_resource(replay.playing(time.monotonic))
-    # No process of a recording is this one, and its totals are not this machine's.
-    collector = Collector(loaded.config, machine, NOBODY if replay else os.getpid())
-    keeper = None if replay else _keeper(collector, loaded.config)
-    threading.Thread(target=server.serve_forever, daemon=True, name="http").start()
-    scheme = "https" if web.current().tls else "http"
-    shown = f"[{host}]" if ":" in host else host
-    _log(f"wattgov-exporter serves {scheme}://{shown}:{server.port}/metrics")
-    loop = Loop(
-        collector,
-        loaded,
-        publish,
-        path=config_file,
-        sources=SOURCES,
-        monotonic=time.monotonic,
-        wall=time.time,
+    machine = _machine(sysfs, procfs, replay)
+    wish = daemon.Wish(
+        address=(host, port),
+        connections=connections,
+        config_file=config_file,
+        machine=machine,
+        own_pid=NOBODY if replay else os.getpid(),
+        replay=replay.name if replay else None,
+        cpu_seconds=time.process_time,
         log=_log,
     )
-    _give_back()
-    loop.run(events)
-    if keeper is not None:
-        keeper.save(collector.totals())
-    collector.close()
-    server.shutdown()
-    server.server_close()
+    try:
+        with replay.playing(time.monotonic) if replay else nullcontext():
+            daemon.run(wish, loaded, _web(web_file))
+    except daemon.CannotListen as error:
+        raise click.ClickException(
+            f"cannot listen on {listen}: {error}; stop what listens there, "
+            "or choose another address with --listen"
+        ) from error
 
 
 @main.command()
@@ -189,34 +131,17 @@ def doctor(
     """
     config = _load(config_file).config
     replay = _replay(replay_file)
-    from wattgov_exporter.doctor import Finding, report  # noqa: PLC0415
-    from wattgov_exporter.poll import Poller  # noqa: PLC0415
-    from wattgov_exporter.sources import Machine, configured  # noqa: PLC0415
+    from wattgov_exporter.doctor import Finding, examined, report  # noqa: PLC0415
+    from wattgov_exporter.sources import configured  # noqa: PLC0415
 
-    machine = Machine(sysfs, procfs, time.monotonic, time.time)
+    sources = configured(_machine(sysfs, procfs, replay), config.sources)
     if replay:
-        sources = configured(replay.machine(time.monotonic, time.time), config.sources)
         answers = replay.examined(sources, time.monotonic)
-        findings = [Finding(*one) for one in zip(sources, *answers, strict=True)]
-        for line in report(findings, config.interval_seconds):
-            click.echo(line)
-        return
-    sources = configured(machine, config.sources)
-    pollers = [Poller(source, time.monotonic) for source in sources]
-    for poller in pollers:
-        poller.start()
-    answers = []
-    for pause in (DOCTOR_SECONDS, 0.0):
-        for poller in pollers:
-            poller.ask()
-        end = time.monotonic() + PATIENCE_SECONDS
-        answers.append([poller.wait(max(end - time.monotonic(), 0.0)) for poller in pollers])
-        time.sleep(pause)
+    else:
+        answers = examined(sources, time.monotonic, time.sleep)
     findings = [Finding(*one) for one in zip(sources, *answers, strict=True)]
     for line in report(findings, config.interval_seconds):
         click.echo(line)
-    for poller in pollers:
-        poller.close()
 
 
 @main.command()
@@ -236,11 +161,9 @@ def capture(config_file: Path | None, sysfs: Path, procfs: Path, **wished: Any) 
     """
     used = _load(config_file).config.sources
     from wattgov_exporter.recording.command import Wish, record  # noqa: PLC0415
-    from wattgov_exporter.sources import Machine  # noqa: PLC0415
 
-    where = Machine(sysfs, procfs, time.monotonic, time.time)
     try:
-        record(Wish(**wished), where, used)
+        record(Wish(**wished), _machine(sysfs, procfs, None), used)
     except OSError as error:
         place = error.filename or wished["output"]
         raise click.ClickException(f"{place}: {error.strerror}") from error
@@ -290,14 +213,12 @@ def _replay(path: Path | None) -> "Replay | None":
         raise _bad_input(mistakes_of(path or Path(), error)) from error
 
 
-def _keeper(collector: "Collector", config: "Config") -> "Keeper | None":
-    """Have the collector go on from its saved totals, where a state file is wanted."""
-    from wattgov_exporter.state import Keeper, load  # noqa: PLC0415
+def _machine(sysfs: Path, procfs: Path, replay: "Replay | None") -> "Machine":
+    from wattgov_exporter.sources import Machine  # noqa: PLC0415
 
-    if config.state_file is None:
-        return None
-    collector.restore(load(config.state_file, _log))
-    return Keeper(config.state_file, time.monotonic, _log)
+    if replay:
+        return replay.machine(time.monotonic, time.time)
+    return Machine(sysfs, procfs, time.monotonic, time.time)
 
 
 def _load(path: Path | None) -> "Loaded":
@@ -333,19 +254,6 @@ def _bad_input(mistakes: list[str]) -> SystemExit:
     for mistake in mistakes:
         _log(mistake)
     return SystemExit(BAD_INPUT)
-
-
-def _listen_to_signals(events: "Events", ask: "type[Ask]") -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: events.put(None))
-    signal.signal(signal.SIGHUP, lambda *_: events.put(ask()))
-
-
-def _give_back() -> None:
-    """Return to the kernel what only the start needed: half a MiB; only glibc keeps it."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def _log(line: str) -> None:

@@ -1,13 +1,13 @@
 """What each source says of this machine: how far off what is on may be, and why the rest is off."""
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wattgov_exporter.collect import choose
 from wattgov_exporter.pace import too_slow
-from wattgov_exporter.poll import Answer
-from wattgov_exporter.reading import Energy, Reason, Source
+from wattgov_exporter.poll import Answer, Poller
+from wattgov_exporter.reading import Clock, Energy, Reason, Source
 
 WIDTH = 100
 LABEL = 12
@@ -15,6 +15,12 @@ STRANGERS = (
     "not in /proc, so their joules go to _other: the driver tells the host's pids; "
     "run in the host's pid namespace (hostPID: true, docker run --pid=host)"
 )
+
+
+LOOK_SECONDS = 2.0
+"""Between the two looks; the mean power over it is shown."""
+
+PATIENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,28 @@ def report(findings: Sequence[Finding], interval_seconds: float = 1.0) -> Iterat
     for finding in findings:
         yield from _paragraph(finding, interval_seconds)
     yield from _verdict(findings)
+
+
+def examined(
+    sources: Sequence[Source], clock: Clock, sleep: Callable[[float], None]
+) -> tuple[list[Answer], list[Answer]]:
+    """Return two answers of each source, some time apart; all are asked at once."""
+    pollers = [Poller(source, clock) for source in sources]
+    for poller in pollers:
+        poller.start()
+    first = _answers(pollers, clock)
+    sleep(LOOK_SECONDS)
+    second = _answers(pollers, clock)
+    for poller in pollers:
+        poller.close()
+    return first, second
+
+
+def _answers(pollers: Sequence[Poller], clock: Clock) -> list[Answer]:
+    for poller in pollers:
+        poller.ask()
+    end = clock() + PATIENCE_SECONDS
+    return [poller.wait(max(end - clock(), 0.0)) for poller in pollers]
 
 
 def _paragraph(finding: Finding, interval_seconds: float) -> Iterator[str]:

@@ -36,7 +36,7 @@ FIELDS = {"meters": 3, "node": 1, "apps": 3, "cpu_seconds": 1, "own": 1}
 """Each table, and of how many parts its keys are."""
 
 
-def load(path: Path, say: Callable[[str], None]) -> Totals:
+def load(path: Path, say: Callable[[str], object]) -> Totals:
     """Return the totals in a file, none if there is none.
 
     A file that cannot be understood is set aside under another name, and told: counters then start
@@ -78,7 +78,9 @@ def save(path: Path, totals: Totals) -> None:
 class Keeper:
     """Saves the totals now and then; a disk that refuses is told, and tried again."""
 
-    def __init__(self, path: Path, clock: Callable[[], float], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], float], say: Callable[[str], object]
+    ) -> None:
         self._path = path
         self._clock = clock
         self._say = say

@@ -82,13 +82,15 @@ class Replay:
             stopped.set()
             thread.join()
 
-    def examined(self, sources: Sequence[Source], clock: Clock) -> list[list[Answer]]:
+    def examined(
+        self, sources: Sequence[Source], clock: Clock
+    ) -> tuple[list[Answer], list[Answer]]:
         """Return the answers of all sources at the first moment, then at the last."""
-        answers = []
-        for index in (0, self.moments - 1):
-            self.show(0, index)
-            answers.append([read(source, clock) for source in sources])
-        return answers
+        return self._answers(0, sources, clock), self._answers(self.moments - 1, sources, clock)
+
+    def _answers(self, index: int, sources: Sequence[Source], clock: Clock) -> list[Answer]:
+        self.show(0, index)
+        return [read(source, clock) for source in sources]
 
     def _play(self, clock: Clock, stopped: threading.Event) -> None:
         began = clock()
