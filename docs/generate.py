@@ -1,11 +1,13 @@
-"""Write the pages that can drift: metrics, recording rules, reasons, dashboards.
+"""Write the files that can drift: pages of docs/, the engines' recording rules, dashboards.
 
 `python docs/generate.py` writes them, `--check` fails when one is out of date.
 """
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +17,7 @@ from wattgov_actuator.decision import MEANING
 from wattgov_exporter.exposition import SERIES
 
 ROOT = Path(__file__).parents[1]
+RECORDING = ROOT / "rules" / "recording"
 NOTE = "<!-- Made by `make docs`; do not edit. -->\n"
 
 
@@ -32,20 +35,18 @@ def metrics() -> str:
     )
 
 
-def rules() -> str:
-    """Return docs/rules.md from the recording rule files."""
+def rules(generated: Mapping[Path, str]) -> str:
+    """Return docs/rules.md from the recording rule files; *generated* are newer than the disk."""
     text = (
         f"# Recorded series\n\n{NOTE}\n"
         "How the layers build on one another is in [rules/README.md](../rules/README.md).\n"
     )
-    for path in sorted((ROOT / "rules" / "recording").glob("*.yml")):
-        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+    written = {path: path.read_text(encoding="utf-8") for path in RECORDING.glob("*.yml")}
+    for path, page in sorted({**written, **generated}.items()):
+        for group in yaml.safe_load(page)["groups"]:
             text += f"\n## {group['name']} ({path.name})\n\n| series | labels set |\n|---|---|\n"
-            for rule in group["rules"]:
-                labels = ", ".join(
-                    f'{key}="{value}"' for key, value in rule.get("labels", {}).items()
-                )
-                text += f"| `{rule['record']}` | {labels or 'none'} |\n"
+            for record, same in groupby(group["rules"], key=itemgetter("record")):
+                text += f"| `{record}` | {_labels([rule.get('labels', {}) for rule in same])} |\n"
     return text
 
 
@@ -62,7 +63,9 @@ def reasons() -> str:
 def pages() -> Iterator[tuple[Path, str]]:
     """Yield every generated file and its text."""
     yield ROOT / "docs" / "metrics.md", metrics()
-    yield ROOT / "docs" / "rules.md", rules()
+    serving = _module(ROOT / "rules" / "engines.py").files()
+    yield from serving.items()
+    yield ROOT / "docs" / "rules.md", rules(serving)
     yield ROOT / "docs" / "reasons.md", reasons()
     yield from _module(ROOT / "grafana" / "build.py").dashboards().items()
 
@@ -84,11 +87,18 @@ def main(arguments: list[str]) -> int:
     return 1 if stale and "--check" in arguments else 0
 
 
+def _labels(rules: Sequence[Mapping[str, str]]) -> str:
+    keys = dict.fromkeys(key for labels in rules for key in labels)
+    values = {key: dict.fromkeys(labels[key] for labels in rules if key in labels) for key in keys}
+    return "; ".join(f"{key}: {', '.join(found)}" for key, found in values.items()) or "none"
+
+
 def _module(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 

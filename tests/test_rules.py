@@ -1,7 +1,9 @@
 """The rules: accepted, small, well named, and each with a unit test that the real promtool runs."""
 
+import importlib.util
 import re
 import subprocess
+import sys
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ KEPT = {
     "energy:app_joules_per_request",
     "energy:cluster_joules_per_request",
     "energy:app_p95_latency_seconds",
+    "energy_optimization_score",
+    "energy_optimization_grade",
 }
 
 
@@ -51,15 +55,44 @@ def test_rules_do_what_they_say(promtool: str, file: Path) -> None:
     run(promtool, "test", "rules", file)
 
 
-def test_every_recorded_series_has_a_unit_test() -> None:
-    """No recording rule is without an expression that a unit test expects a value of."""
+def asserted() -> set[tuple[str, str]]:
+    """Return the recorded names that unit tests expect values of, with the labels they expect."""
     tests = chain.from_iterable(yaml.safe_load(file.read_text())["tests"] for file in UNIT_TESTS)
     cases = chain.from_iterable(test.get("promql_expr_test", []) for test in tests)
-    tested = " ".join(case["expr"] for case in cases if case["exp_samples"])
+    return {
+        (name, sample["labels"])
+        for case in cases
+        for name in re.findall(r"[a-zA-Z_:]+[\w:]*", case["expr"])
+        for sample in case["exp_samples"]
+    }
 
-    names = {rule["record"] for rule in recorded()}
 
-    assert set() == {name for name in names if not re.search(rf"{name}(?![\w:])", tested)}
+def test_every_rule_has_a_unit_test() -> None:
+    """A unit test expects a value of each rule, by name and static labels; hidden ones by name."""
+    labels: dict[str, str] = {}
+    for name, expected in asserted():
+        labels[name] = labels.get(name, "") + expected
+
+    def missing(rule: dict[str, Any]) -> bool:
+        found = labels.get(rule["record"])
+        static = rule.get("labels", {})
+        return found is None or any(
+            f'{key}="{value}"' not in found for key, value in static.items()
+        )
+
+    assert [] == [(rule["record"], rule.get("labels")) for rule in recorded() if missing(rule)]
+
+
+def test_generated_rules_are_current() -> None:
+    """The rules of the serving engines are those that the table makes."""
+    spec = importlib.util.spec_from_file_location("engines", ROOT / "rules/engines.py")
+    assert spec is not None
+    assert spec.loader is not None
+    engines = importlib.util.module_from_spec(spec)
+    sys.modules["engines"] = engines  # dataclasses look their module up
+    spec.loader.exec_module(engines)
+
+    assert [] == [path.name for path, text in engines.files().items() if text != path.read_text()]
 
 
 def test_groups_fit_everywhere() -> None:
@@ -73,8 +106,12 @@ def test_groups_fit_everywhere() -> None:
 def test_names_tell_level_metric_and_operations() -> None:
     """A recorded name is level:metric:operations; the kept names alone are older than the rule."""
     names = {rule["record"] for rule in recorded()}
-    level = r"(cluster|app|instance)(_[a-z]+)*"
-    shape = re.compile(rf"{level}:[a-z][a-z_]*[a-z]:(rate[15]m|max|ratio)")
+    level = r"(cluster|node|instance|app|model|rule)(_[a-z]+)*"
+    operations = (
+        r"rate(1m|5m|1h)?|(avg|mean|stddev|increase)[1-9]\d*[mhdw]|p95"
+        r"|ratio|sum|min|max|count|group|constant"
+    )
+    shape = re.compile(rf"{level}:[a-z][a-z0-9_]*[a-z]:({operations})")
 
     assert set() == {name for name in names - KEPT if not shape.fullmatch(name)}
     assert set() == KEPT - names
@@ -99,4 +136,5 @@ def test_rules_keep_to_the_promql_that_all_engines_share() -> None:
     assert set() == {key for group in groups(RECORDING + ALERTING) for key in group} - {
         "name",
         "rules",
+        "interval",
     }
