@@ -1,20 +1,20 @@
 """What the meter costs: figures side by side in one run, so that ratios hold on a noisy machine.
 
-Eight virtual GPUs, the real exporter sampling once a second. Compared with the cheapest server that
-could be written (it sends the same bytes and measures nothing), and with node_exporter when
-it is installed.
+Eight virtual GPUs, the real exporter sampling once a second, and a flock of processes beside it.
+Compared with the cheapest server that could be written (it sends the same bytes and measures
+nothing), and with the peers that are installed.
 """
 
 import http.client
 import os
-import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,13 +23,40 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+import peers
 from testbed import nvml
 from wattgov_stack.layout import LOOPBACK, free_ports
 from wattgov_stack.processes import Command, Process
+from wattgov_stack.trouble import Trouble
 
+GPUS = 8
 SCRAPES = 1000
 BACKGROUND_SECONDS = 15.0
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+SETTLE_SECONDS = 12.0
+"""A process that sleeps is read less often after its eighth look."""
+
+FLOCK = Path(__file__).with_name("flock.py")
+CURVE = (500, 1000, 2000, 5000, 10_000)
+CHART_COLUMNS = 40
+
+NODE = """\
+version: 1
+apps_by: [command]
+budget: {{apps: {apps}}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """How many processes there are, of how many apps; *named* of the apps have series."""
+
+    processes: int
+    apps: int
+    named: int
+
+
+SIDE_BY_SIDE = (Scene(40, 5, 5), Scene(500, 5, 5), Scene(500, 200, 200))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +64,7 @@ class Cost:
     """What one server cost."""
 
     name: str
+    scene: Scene
     series: int
     p50_ms: float
     p99_ms: float
@@ -47,53 +75,121 @@ class Cost:
 
 def show(console: Console) -> None:
     """Measure and print."""
-    with tempfile.TemporaryDirectory() as folder, console.status("measuring ..."):
-        costs = list(_costs(Path(folder)))
-    floor = costs[0].p50_ms
     table = Table(title=f"{SCRAPES} scrapes each, one kept connection", box=box.SIMPLE_HEAD)
-    for column in ("", "series", "p50 ms", "to floor", "p99 ms", "CPU s", "MiB", "rest CPU %"):
+    for column in (
+        "processes",
+        "",
+        "series",
+        "p50 ms",
+        "to floor",
+        "p99 ms",
+        "CPU s",
+        "MiB",
+        "rest CPU %",
+    ):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
-    for one in costs:
-        idle = "-" if one.background_percent is None else f"{one.background_percent:.2f}"
-        table.add_row(
-            *(one.name, str(one.series), f"{one.p50_ms:.2f}", f"{one.p50_ms / floor:.1f}x"),
-            *(f"{one.p99_ms:.2f}", f"{one.cpu_seconds:.2f}", f"{one.resident_mib:.1f}", idle),
-        )
+    absent: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder, console.status("measuring ...") as status:
+        library = nvml.build(Path(folder))
+        for scene in SIDE_BY_SIDE:
+            status.update(f"{scene.processes} processes, {scene.named} apps ...")
+            costs = list(_costs(Path(folder), library, scene, absent))
+            for one in costs:
+                _row(table, one, costs[0].p50_ms)
+            table.add_section()
+    console.print(table)
+    for name, why in absent.items():
+        console.print(f"not measured: {name}: {why}")
+    _show_curve(console)
+
+
+def _row(table: Table, one: Cost, floor_ms: float) -> None:
+    rest = "-" if one.background_percent is None else f"{one.background_percent:.2f}"
+    table.add_row(
+        *(str(one.scene.processes), one.name, str(one.series), f"{one.p50_ms:.2f}"),
+        *(f"{one.p50_ms / floor_ms:.1f}x", f"{one.p99_ms:.2f}", f"{one.cpu_seconds:.2f}"),
+        *(f"{one.resident_mib:.1f}", rest),
+    )
+
+
+def _costs(folder: Path, library: Path, scene: Scene, absent: dict[str, str]) -> Iterator[Cost]:
+    port = free_ports().exporter
+    with _machine(folder, library, scene) as gpus, _flock(scene):
+        with _started(_exporter(port, gpus.environment(), folder, scene), folder) as exporter:
+            body = _scrape(http.client.HTTPConnection(LOOPBACK, port))
+            with _floor(body) as floor_port:
+                yield _measure("floor", scene, os.getpid(), floor_port, "/")
+            rest = 100 * _background(exporter.pid)
+            yield _measure("wattgov-exporter", scene, exporter.pid, port, "/metrics", rest)
+        for peer in peers.PEERS:
+            try:
+                with ExitStack() as stack:
+                    command = stack.enter_context(peer.command(port, gpus.environment(), folder))
+                    process = stack.enter_context(_started(command, folder))
+                    rest = 100 * _background(process.pid)
+                    yield _measure(peer.name, scene, process.pid, port, peer.path, rest)
+            except (peers.Absent, Trouble) as why:
+                absent[peer.name] = str(why)
+
+
+def _show_curve(console: Console) -> None:
+    """Print how the cost of sampling grows with the processes of the machine."""
+    table = Table(title="Background against processes, once a second", box=box.SIMPLE_HEAD)
+    for column in ("processes", "CPU %", "µs a process", "MiB"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("CPU", no_wrap=True)
+    rows: list[tuple[int, float, float]] = []
+    with tempfile.TemporaryDirectory() as folder, console.status("measuring ...") as status:
+        library = nvml.build(Path(folder))
+        for count in CURVE:
+            status.update(f"{count} processes ...")
+            scene = Scene(count, 20, 20)
+            port = free_ports().exporter
+            with (
+                _machine(Path(folder), library, scene) as gpus,
+                _flock(scene),
+                _started(
+                    _exporter(port, gpus.environment(), Path(folder), scene), Path(folder)
+                ) as exporter,
+            ):
+                rows.append((count, _background(exporter.pid), _resident(exporter.pid)))
+    most = max(busy for _, busy, _ in rows)
+    for count, busy, resident in rows:
+        bar = "█" * max(round(CHART_COLUMNS * busy / most), 1)
+        figures = f"{100 * busy:.2f}", f"{1e6 * busy / count:.1f}", f"{resident:.1f}"
+        table.add_row(str(count), *figures, bar)
     console.print(table)
 
 
-def _costs(folder: Path) -> Iterator[Cost]:
-    port = free_ports().exporter
-    with (
-        nvml.VirtualGpus(nvml.build(folder), folder / "gpus", gpus=8) as gpus,
-        _started(_exporter(port, gpus.environment()), folder) as exporter,
-    ):
-        for card in range(8):
+@contextmanager
+def _machine(folder: Path, library: Path, scene: Scene) -> Iterator[nvml.VirtualGpus]:
+    """Give eight busy cards."""
+    state = folder / f"gpus-{scene.processes}-{scene.apps}"
+    with nvml.VirtualGpus(library, state, gpus=GPUS) as gpus:
+        for card in range(GPUS):
             gpus.set_load(card, 400.0)
-        body = _scrape(http.client.HTTPConnection(LOOPBACK, port))
-        with _floor(body) as floor_port:
-            yield _measure("floor", os.getpid(), floor_port, "/")
-        before = _cpu_seconds(exporter.pid)
-        time.sleep(BACKGROUND_SECONDS)
-        busy = (_cpu_seconds(exporter.pid) - before) / BACKGROUND_SECONDS
-        yield _measure("wattgov-exporter", exporter.pid, port, "/metrics", 100 * busy)
-    node_exporter = shutil.which("prometheus-node-exporter") or shutil.which("node_exporter")
-    if node_exporter:
-        with _started(
-            Command(
-                "node",
-                (node_exporter, f"--web.listen-address={LOOPBACK}:{port}"),
-                f"http://{LOOPBACK}:{port}/",
-            ),
-            folder,
-        ) as node:
-            yield _measure("node_exporter", node.pid, port, "/metrics")
+        yield gpus
 
 
-def _exporter(port: int, environment: dict[str, str]) -> Command:
+@contextmanager
+def _flock(scene: Scene) -> Iterator[None]:
+    words = [sys.executable, "-S", "-E", str(FLOCK), str(scene.processes), str(scene.apps)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as flock:
+        try:
+            if flock.stdout is None or not flock.stdout.readline():
+                raise Trouble(f"{scene.processes} processes could not be started")
+            yield
+        finally:
+            flock.kill()
+
+
+def _exporter(port: int, environment: dict[str, str], folder: Path, scene: Scene) -> Command:
+    config = folder / f"exporter-{scene.named}.yml"
+    config.write_text(NODE.format(apps=scene.named + 50))
+    words = (sys.executable, "-m", "wattgov_exporter", "run", "--listen", f"{LOOPBACK}:{port}")
     return Command(
         "exporter",
-        (sys.executable, "-m", "wattgov_exporter", "run", "--listen", f"{LOOPBACK}:{port}"),
+        (*words, "--config", str(config)),
         f"http://{LOOPBACK}:{port}/-/ready",
         tuple(environment.items()),
     )
@@ -128,7 +224,17 @@ def _floor(body: bytes) -> Iterator[int]:
     server.server_close()
 
 
-def _measure(name: str, pid: int, port: int, path: str, background: float | None = None) -> Cost:
+def _background(pid: int) -> float:
+    """Return the part of one core that a server takes while nobody asks it."""
+    time.sleep(SETTLE_SECONDS)
+    before = _thread_seconds(pid)
+    time.sleep(BACKGROUND_SECONDS)
+    return (_thread_seconds(pid) - before) / BACKGROUND_SECONDS
+
+
+def _measure(
+    name: str, scene: Scene, pid: int, port: int, path: str, background: float | None = None
+) -> Cost:
     connection = http.client.HTTPConnection(LOOPBACK, port)
     body = _scrape(connection, path)
     before = _cpu_seconds(pid)
@@ -141,7 +247,9 @@ def _measure(name: str, pid: int, port: int, path: str, background: float | None
     connection.close()
     cuts = statistics.quantiles(times, n=100)
     series = sum(1 for line in body.splitlines() if line and not line.startswith(b"#"))
-    return Cost(name, series, cuts[49] * 1e3, cuts[98] * 1e3, used, _resident(pid), background)
+    return Cost(
+        name, scene, series, cuts[49] * 1e3, cuts[98] * 1e3, used, _resident(pid), background
+    )
 
 
 def _scrape(connection: http.client.HTTPConnection, path: str = "/metrics") -> bytes:
@@ -150,8 +258,15 @@ def _scrape(connection: http.client.HTTPConnection, path: str = "/metrics") -> b
 
 
 def _cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process, of threads that have ended too."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+
+def _thread_seconds(pid: int) -> float:
+    """Return the CPU time of the threads that live, to the nanosecond; a tick is too coarse."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def _resident(pid: int) -> float:
