@@ -1,7 +1,8 @@
 """Several rules, one knob: which claim counts, and whose decision it is.
 
 Thermal comes before everything; of the rules' claims the tightest counts, and a rule that loosens
-lifts the claims of all. Without a claim the knob belongs to the value from before us.
+lifts the claims of its own class and below: cost, carbon, power budget. Without a claim the knob
+belongs to the value from before us.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from wattgov_actuator.decision import Decision, Input, Reason, Scene, Wish
 from wattgov_actuator.guards.bounds import floor
 from wattgov_actuator.reading import Moment, Reading
-from wattgov_actuator.rules import Group, Rule
+from wattgov_actuator.rules import Group, Rank, Rule
 
 RESTORE = "actuator.restore"  # acts when nothing claims a knob any more; no rule can be so called
 
@@ -62,10 +63,15 @@ def settle(
     reading: Reading,
     verdicts: Sequence[Verdict],
     heats: Sequence[Heat],
+    *,
     resting: Mapping[str, float | None],
+    ranks: Mapping[str, Rank],
     now: Moment,
 ) -> Settled:
-    """Decide for one target; *resting* are the claims of rules that were not asked this time."""
+    """Decide for one target; *resting* are the claims of rules that were not asked this time.
+
+    *ranks* are of all rules: a rule lifts claims of its own class and below.
+    """
     held = {**resting, **{v.rule.action: v.wish.claim for v in verdicts}}
     claims = {rule: claim for rule, claim in held.items() if claim is not None}
     base, current = reading.base, reading.current
@@ -75,12 +81,15 @@ def settle(
         return Settled(current, claims, tuple(rows))
 
     target = reading.target
-    lifts = [v.wish.lift for v in verdicts if v.wish.lift is not None]
-    claims = {rule: max([claim, *lifts]) for rule, claim in claims.items()}
+    lifts = [(v.wish.lift, v.rule.rank) for v in verdicts if v.wish.lift is not None]
+    claims = {
+        rule: max([claim, *(lift for lift, rank in lifts if rank >= ranks[rule])])
+        for rule, claim in claims.items()
+    }
     claims = {
         rule: claim
         for rule, claim in claims.items()
-        if claim < base and not target.same(claim, base)
+        if (claim < base or target.both_ways) and not target.same(claim, base)
     }
     wanted = min(claims.values(), default=base)
     hot = [each for each in heats if each.hot]
@@ -94,7 +103,8 @@ def settle(
     for verdict in verdicts:
         row = _row(verdict, reading, now)
         if verdict.rule.action == owner:
-            row = replace(row, reason=done, wanted=wanted, acts=True)
+            slewed = done is Reason.APPLIED and verdict.wish.reason is Reason.SLEWED
+            row = replace(row, reason=Reason.SLEWED if slewed else done, wanted=wanted, acts=True)
         elif verdict.moved:
             row = _also_moved(row, verdict, claims, wanted, first)
         elif verdict.wish.reason is Reason.UNCHANGED:
@@ -121,11 +131,11 @@ def _owner(
     """Return whose decision the write is."""
     heat = [each.rule for each in heats if each.hot] or [each.rule for each in heats]
     moved = [verdict for verdict in verdicts if verdict.moved]
-    if wanted < current:
-        rules = [v.rule.action for v in moved if claims.get(v.rule.action) == wanted]
-    else:
-        rules = _lifting(moved) + [v.rule.action for v in moved if v.wish.claim is None]
-    return next(iter([*heat, *rules]), RESTORE)
+    claiming = [v.rule.action for v in verdicts if claims.get(v.rule.action) == wanted]
+    rules = [v.rule.action for v in moved if v.rule.action in claiming]
+    if wanted > current:
+        rules = _lifting(moved) + rules + [v.rule.action for v in moved if v.wish.claim is None]
+    return next(iter([*heat, *rules, *claiming]), RESTORE)
 
 
 def _lifting(verdicts: Sequence[Verdict]) -> list[str]:
@@ -155,9 +165,22 @@ def _floor(group: Group, reading: Reading) -> float:
 
 def _row(verdict: Verdict, reading: Reading, now: Moment) -> Decision:
     scene, wish, judged = verdict.scene, verdict.wish, verdict.scene.judged
-    row = _bare(scene.rule.action, scene.group.name, reading, now, wish.detail)
     seen = Input(scene.rule.expr, judged.value, judged.sampled)
-    return replace(row, reason=wish.reason, wanted=wish.wanted, inputs=(seen,))
+    target = reading.target
+    return Decision(
+        group=scene.group.name,
+        rule=scene.rule.action,
+        knob=target.knob,
+        target=target.name,
+        unit=target.unit,
+        reason=wish.reason,
+        detail=wish.detail,
+        at=now.unix,
+        current=reading.current,
+        prior=reading.prior,
+        wanted=wish.wanted,
+        inputs=(seen,),
+    )
 
 
 def _heat_row(heat: Heat, reading: Reading, now: Moment, wanted: float | None) -> Decision:

@@ -5,26 +5,39 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, NamedTuple, NoReturn
-from urllib.parse import urlsplit
+from typing import NoReturn
 
 import click
 
 from wattgov_actuator.decision import Decision, Reason
+from wattgov_actuator.flags import (
+    PATH,
+    Address,
+    address,
+    machine_options,
+    prometheus_option,
+    rule_options,
+    state_option,
+)
+from wattgov_actuator.guardian import Guardian
 from wattgov_actuator.hands import Hands
 from wattgov_actuator.journal import Journal, JournalError
 from wattgov_actuator.knobs import KNOBS, open_knob
 from wattgov_actuator.laws import LAWS
-from wattgov_actuator.lock import Busy, locked
+from wattgov_actuator.lease import LeaseFile
+from wattgov_actuator.lock import Busy, evict, locked
 from wattgov_actuator.logfmt import Formatter, line
 from wattgov_actuator.loop import Loop, put_back
+from wattgov_actuator.machine import Machine
+from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
 from wattgov_actuator.plan import table
-from wattgov_actuator.reading import Moment
+from wattgov_actuator.reading import Moment, amount
 from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.strict import Invalid
@@ -33,72 +46,14 @@ from wattgov_actuator.writer import Writer
 
 LOG = logging.getLogger(__name__)
 BAD_INPUT, FAILED = 2, 1
-LAST_PORT = 65535
+EVICT_SECONDS = 10.0
+LEASE_SECONDS = 60.0
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-PATH = click.Path(path_type=Path)
-
-
-class Address(NamedTuple):
-    """Where to listen."""
-
-    host: str
-    port: int
-
-
-def address(_: click.Context, __: click.Parameter, value: str) -> Address:
-    """Return the parts; a host is needed, since leaving it out must not mean everywhere."""
-    host, _colon, port = value.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > LAST_PORT:
-        raise click.BadParameter(f"'{value}' is not HOST:PORT, such as 127.0.0.1:9471")
-    return Address(host.strip("[]"), int(port))
-
-
-def url(_: click.Context, __: click.Parameter, value: str) -> str:
-    """Return an http or https URL."""
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise click.BadParameter(f"'{value}' is not a URL, such as http://127.0.0.1:9090")
-    return value
 
 
 def now() -> Moment:
     """Return this moment by both clocks."""
     return Moment(time.time(), time.monotonic())
-
-
-def state_dir() -> Path:
-    """Return systemd's state folder, else the user's."""
-    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    return Path(given) if given else Path.home() / ".local" / "state" / "wattgov"
-
-
-Command = Callable[..., Any]
-
-
-def rule_options(command: Command) -> Command:
-    """Add --rules, which takes one file or more."""
-    command = click.argument("more", nargs=-1, type=PATH, metavar="[FILE]...")(command)
-    return click.option(
-        "--rules", "rules", multiple=True, required=True, type=PATH, help="Rule files."
-    )(command)
-
-
-prometheus_option = click.option(
-    "--prometheus",
-    metavar="URL",
-    callback=url,
-    envvar=["PROMETHEUS_URL", "PROM_URL"],
-    default="http://127.0.0.1:9090",
-    show_default=True,
-    show_envvar=True,
-    help="Prometheus, or what speaks its API.",
-)
-state_option = click.option(
-    "--state-dir",
-    type=PATH,
-    default=state_dir,
-    help="Folder of the journal. [default: $STATE_DIRECTORY or ~/.local/state/wattgov]",
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -120,6 +75,15 @@ def main() -> None:
     help="Where metrics and decisions are served, without authentication.",
 )
 @click.option("--enforce", is_flag=True, help="Write knobs. Without it this is a dry run.")
+@click.option(
+    "--lease",
+    "lease_seconds",
+    type=click.FloatRange(min=1),
+    default=LEASE_SECONDS,
+    show_default=True,
+    help="Seconds without a sign of life after which the guardian puts everything back.",
+)
+@machine_options
 def run(
     *,
     rules: tuple[Path, ...],
@@ -128,6 +92,9 @@ def run(
     state_dir: Path,
     listen: Address,
     enforce: bool,
+    lease_seconds: float,
+    sysfs: Path,
+    procfs: Path,
 ) -> None:
     """Ask, decide and act; at the end put back.
 
@@ -139,14 +106,22 @@ def run(
     from wattgov_actuator.service import Service  # noqa: PLC0415 (--help stays light)
 
     _log_to_stderr()
+    machine, notify = Machine(sysfs, procfs), Notify(os.environ)
     mistakes, ruleset = _loaded((*rules, *more))
     if ruleset is None:
         click.echo(mistakes, err=True)
         if (state_dir / "journal.sqlite").exists():  # a crash need not wait for good rules
-            with _told(), _holding(state_dir) as (_, writer):
+            with _told(), _holding(state_dir, machine) as (_, writer):
                 put_back(writer)
         sys.exit(BAD_INPUT)
-    with _told(), _holding(state_dir) as (journal, writer):
+    with _told(), _holding(state_dir, machine) as (journal, writer):
+        lease = LeaseFile(state_dir, procfs)
+
+        def alive() -> None:
+            lease.renew(now().steady + lease_seconds)
+            notify(ALIVE)
+
+        alive()
         put_back(writer)
         if (row := journal.broken()) is not None:
             LOG.warning(line("journal_changed_by_others", file=journal.path, first_row=row))
@@ -158,6 +133,8 @@ def run(
                 journal=journal,
                 now=now,
                 enforcing=enforce or ruleset.enforce,
+                alive=alive,
+                beat_seconds=min(lease_seconds / 4, 5.0),
             )
             registry = Exposition(lambda: loop.snapshot, lambda: now().unix).registry()
             try:
@@ -169,7 +146,11 @@ def run(
                 mode = "enforcing" if loop.snapshot.enforcing else "dry run"
                 LOG.info(line("started", mode=mode, listen=service.address, prometheus=source.url))
                 with _signalled() as stop:
+                    notify(READY)
                     status = loop.run(stop)
+                    notify(GOING)
+        if not loop.snapshot.open_undos:
+            lease.end()
     LOG.info(line("stopped", status=status))
     sys.exit(status)
 
@@ -192,7 +173,10 @@ def check(files: tuple[Path, ...]) -> None:
 @main.command()
 @rule_options
 @prometheus_option
-def plan(rules: tuple[Path, ...], more: tuple[Path, ...], prometheus: str) -> None:
+@machine_options
+def plan(
+    *, rules: tuple[Path, ...], more: tuple[Path, ...], prometheus: str, sysfs: Path, procfs: Path
+) -> None:
     """Show what would change now, and why not.
 
     Nothing is written, and a Prometheus that does not answer is one of the reasons.
@@ -204,7 +188,8 @@ def plan(rules: tuple[Path, ...], more: tuple[Path, ...], prometheus: str) -> No
         _fail(mistakes, BAD_INPUT)
     began = now()
     expressions = dict.fromkeys(each for group in ruleset.groups for each in group.expressions())
-    with closing(Prometheus(prometheus)) as source, closing(Hands(open_knob)) as hands:
+    knobs = Hands(partial(open_knob, machine=Machine(sysfs, procfs)))
+    with closing(Prometheus(prometheus)) as source, closing(knobs) as hands:
         answers = source.ask(expressions)
         readings, notes = hands.look(ruleset.knobs, began.steady)
     facts = Facts(answers, readings, began.steady, notes)
@@ -215,7 +200,13 @@ def plan(rules: tuple[Path, ...], more: tuple[Path, ...], prometheus: str) -> No
 
 @main.command()
 @state_option
-def restore(state_dir: Path) -> None:
+@click.option(
+    "--leave-conflicts",
+    is_flag=True,
+    help="Let no rule act on what somebody else has changed: for scripts, not for people.",
+)
+@machine_options
+def restore(*, state_dir: Path, leave_conflicts: bool, sysfs: Path, procfs: Path) -> None:
     """Put back everything that was changed.
 
     The journal says what; Prometheus is not asked. What somebody else has changed since is left
@@ -225,14 +216,41 @@ def restore(state_dir: Path) -> None:
         click.echo(f"Nothing to put back: there is no journal in {state_dir}")
         return
     left = False
-    with _told(), _holding(state_dir) as (_, writer):
-        decisions = writer.restore(give_up_conflicts=True)
+    with _told(), _holding(state_dir, Machine(sysfs, procfs)) as (_, writer):
+        decisions = writer.restore(give_up_conflicts=not leave_conflicts)
     for each in decisions:
         left |= each.reason not in {Reason.RESTORED, Reason.CONFLICT}
         click.echo(f"{each.knob} {each.target}: {_words(each)}")
     if not decisions:
         click.echo("Nothing to put back")
+    if not left:
+        with suppress(OSError):  # the guardian ends it, too
+            LeaseFile(state_dir, procfs).end()
     sys.exit(FAILED if left else 0)
+
+
+@main.command()
+@state_option
+@machine_options
+def guardian(*, state_dir: Path, sysfs: Path, procfs: Path) -> None:
+    """Watch over a `run` of the same state folder, where no systemd does.
+
+    When that one dies, or shows no sign of life for its --lease, it is killed if need be, and
+    everything that it changed is put back.
+    """
+    _log_to_stderr()
+    machine = Machine(sysfs, procfs)
+
+    def restored() -> bool:
+        with _holding(state_dir, machine) as (_, writer):
+            return put_back(writer)
+
+    with _told():
+        lease = LeaseFile(state_dir, procfs)
+        watch = Guardian(lease, now, partial(evict, state_dir, procfs, EVICT_SECONDS), restored)
+        LOG.info(line("started", mode="guardian", state=state_dir))
+        with _signalled() as stop:
+            watch.run(stop)
 
 
 def _loaded(paths: Sequence[Path]) -> tuple[str, RuleSet | None]:
@@ -244,11 +262,18 @@ def _loaded(paths: Sequence[Path]) -> tuple[str, RuleSet | None]:
 
 
 @contextmanager
-def _holding(folder: Path) -> Iterator[tuple[Journal, Writer]]:
-    """Hold the state folder, its journal and the knobs."""
+def _holding(folder: Path, machine: Machine) -> Iterator[tuple[Journal, Writer]]:
+    """Hold the state folder, its journal and the knobs.
+
+    The lease says that somebody is at it: no guardian ends who has just begun.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with locked(folder), closing(Journal(folder)) as journal, closing(Hands(open_knob)) as hands:
-        yield journal, Writer(journal, hands, now)
+    knobs = Hands(partial(open_knob, machine=machine))
+    with locked(folder):
+        with suppress(OSError):  # a full disk must not keep anybody from putting back
+            LeaseFile(folder, machine.procfs).renew(now().steady + LEASE_SECONDS)
+        with closing(Journal(folder)) as journal, closing(knobs) as hands:
+            yield journal, Writer(journal, hands, now)
 
 
 @contextmanager
@@ -285,9 +310,11 @@ def _fail(message: str, status: int) -> NoReturn:
 def _words(decision: Decision) -> str:
     if decision.reason is not Reason.RESTORED:
         return f"{decision.reason}: {decision.detail}"
+    values = (decision.prior, decision.current)
+    prior, current = (amount(each or 0.0, decision.unit) for each in values)
     if decision.current == decision.prior:
-        return f"is at its prior {decision.prior:g} {decision.unit} already"
-    return f"{decision.current:g} -> {decision.prior:g} {decision.unit}, put back"
+        return f"is at its prior {prior} already"
+    return f"{current} -> {prior}, put back"
 
 
 def _log_to_stderr() -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import isfinite
 
-from wattgov_actuator.reading import Answer, Labels, Moment, Sample, Target
+from wattgov_actuator.reading import Answer, Labels, Moment, Sample, Target, uuid_of
 
 AHEAD_SECONDS = 5.0  # two clocks kept by NTP differ by less
-UUIDS = ("uuid", "UUID")  # ours, and dcgm-exporter's
+DEVICES = ("gpu", "package")  # labels that name a device of a machine by a number
 
 
 class State(StrEnum):
@@ -51,25 +51,21 @@ class View:
     @property
     def exporters(self) -> AbstractSet[str]:
         """The instances that tell when they last read their devices."""
-        return _instances(self.answers[self.freshness].samples)
-
-
-def uuid_of(labels: Labels) -> str | None:
-    """Return the uuid that a series carries."""
-    return next((labels[key] for key in UUIDS if key in labels), None)
+        return self.answers[self.freshness].instances
 
 
 def names_device(labels: Labels) -> bool:
     """Tell whether a series names a device at all."""
-    return uuid_of(labels) is not None or "gpu" in labels
+    return uuid_of(labels) is not None or any(each in labels for each in DEVICES)
 
 
 def names(labels: Labels, target: Target) -> bool:
-    """Tell whether a series names *target*: by uuid, else by index."""
+    """Tell whether a series names *target*: by uuid, else by all the labels they share."""
     uuid = uuid_of(labels)
     if uuid is not None:
         return uuid == target.labels.get("uuid")
-    return "gpu" in labels and labels["gpu"] == target.labels.get("gpu")
+    shared = [key for key in target.labels if key in labels]
+    return bool(shared) and all(labels[key] == target.labels[key] for key in shared)
 
 
 def concerns(labels: Labels, target: Target, instance: str | None) -> bool:
@@ -77,14 +73,15 @@ def concerns(labels: Labels, target: Target, instance: str | None) -> bool:
 
     Unknown *instance* agrees with any.
     """
-    if names_device(labels) and not names(labels, target):
+    shares = names_device(labels) or any(key in labels for key in target.labels)
+    if shares and not names(labels, target):
         return False
     return instance is None or labels.get("instance", instance) == instance
 
 
 def matching(answer: Answer, target: Target) -> tuple[Sample, ...]:
     """Return the series of *answer* that name *target*, in an order of their own."""
-    return _ordered(sample for sample in answer.samples if names(sample.labels, target))
+    return _ordered(sample for sample in answer.about(target) if names(sample.labels, target))
 
 
 def age(view: View, instance: str | None) -> Judged:
@@ -96,7 +93,9 @@ def age(view: View, instance: str | None) -> Judged:
     answer, now = view.answers[view.freshness], view.now.unix
     if answer.failure is not None:
         return Judged(State.NO_DATA, f"freshness is unknown: {answer.detail}")
-    about_it = (each for each in answer.samples if concerns(each.labels, view.target, instance))
+    about_it = (
+        each for each in answer.about(view.target) if concerns(each.labels, view.target, instance)
+    )
     times = [sample.value for sample in about_it]
     whose = f" of {instance}" if instance else ""
     if not times:
@@ -128,6 +127,18 @@ def judge(expr: str, view: View) -> Judged:
     if judged.state is State.FALSE and answer.samples:
         return replace(judged, why=f"none of the {len(answer.samples)} series names it")
     return judged
+
+
+def measure(expr: str, view: View) -> Judged:
+    """Judge an expression for its value: one series that names the target, or one about all."""
+    answer = view.answers[expr]
+    if answer.failure is not None:
+        return Judged(State.NO_DATA, answer.detail)
+    found = matching(answer, view.target) or about(answer, view)
+    if len(found) > 1:
+        why = f"{len(found)} series are about it; aggregate them to one"
+        return Judged(State.NO_DATA, why)
+    return _judge(found, view, _instances(found) & view.exporters or {view.seen})
 
 
 def judge_thermal(expr: str, view: View) -> Judged:
@@ -165,7 +176,7 @@ def about(answer: Answer, view: View) -> tuple[Sample, ...]:
         ours = view.seen if sample.labels.get("instance") in view.exporters else None
         return concerns(sample.labels, view.target, ours)
 
-    return _ordered(filter(is_about, answer.samples))
+    return _ordered(filter(is_about, answer.about(view.target)))
 
 
 def learned(judged: Judged, view: View) -> str | None:
@@ -177,7 +188,7 @@ def _judge(found: tuple[Sample, ...], view: View, instances: AbstractSet[str | N
     ages = [(age(view, each), each) for each in sorted(instances, key=str)]
     worst, instance = min(ages, key=lambda each: (not each[0].unknown, each[0].sampled or 0.0))
     if worst.unknown:
-        return replace(worst, instance=instance)
+        return worst if instance is None else replace(worst, instance=instance)
     if not found:
         why = "the expression returns no series for it"
         return Judged(State.FALSE, why, None, worst.sampled, instance)
@@ -190,6 +201,9 @@ def _judge(found: tuple[Sample, ...], view: View, instances: AbstractSet[str | N
 
 
 def _ordered(found: Iterable[Sample]) -> tuple[Sample, ...]:
+    found = tuple(found)
+    if len(found) < 2:  # noqa: PLR2004 (one is in order)
+        return found
     return tuple(sorted(found, key=lambda each: (sorted(each.labels.items()), str(each.value))))
 
 

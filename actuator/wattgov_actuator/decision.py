@@ -25,7 +25,10 @@ class Reason(StrEnum):
     VETOED_SLA = "vetoed_sla"
     OUTRANKED = "outranked"
     CLAMPED = "clamped"
+    SLEWED = "slewed"
     COOLDOWN = "cooldown"
+    RATE_LIMITED = "rate_limited"
+    INACTIVE = "inactive"
     CONFLICT = "conflict"
     REFUSED = "refused"
     UNSUPPORTED = "unsupported"
@@ -51,7 +54,11 @@ MEANING = {
     Reason.OUTRANKED: "Another rule's claim on this knob comes first.",
     Reason.CLAMPED: "The knob is at its bound: the rule's min or max, the hardware's, or the value "
     "from before our first write.",
+    Reason.SLEWED: "The knob was written, but only as far as `slew` lets it go in one tick.",
     Reason.COOLDOWN: "The last change to this knob is too recent to tighten again.",
+    Reason.RATE_LIMITED: "The knob was changed as often lately as `rate` allows: nothing is "
+    "tightened.",
+    Reason.INACTIVE: "It is outside the `active` windows of the rule, which claims nothing then.",
     Reason.CONFLICT: "Somebody else changed the value after us; it is left alone.",
     Reason.REFUSED: "The driver said no, or said yes and did not do it.",
     Reason.UNSUPPORTED: "This device has no such knob.",
@@ -95,6 +102,8 @@ class Held:
     claim: float | None = None
     true_since: float | None = None  # steady seconds, as all below
     unknown_since: float | None = None
+    true_at: float | None = None  # when it was true last
+    law: object = None  # what the law wants to remember
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,7 @@ class Scene:
     held: Held
     watch: Watch
     hot: str  # why any group's thermal claim holds this target
+    turns: tuple[float, ...] = ()  # steady seconds of our changes to this target, the latest last
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +144,16 @@ class Wish:
     detail: str
 
     def tightens(self, scene: Scene) -> bool:
-        """Tell whether the wish is a claim that is new, or lower than the one held."""
-        held = scene.held.claim
-        return self.claim is not None and (held is None or self.claim < held)
+        """Tell whether the wish is a claim that is new, or goes further than the one held.
+
+        Further is lower; where a knob goes both ways it is away from the value before us.
+        """
+        held, base = scene.held.claim, scene.reading.base
+        if self.claim is None or held is None:
+            return self.claim is not None
+        if scene.reading.target.both_ways and base is not None and self.claim > base:
+            return self.claim > held
+        return self.claim < held and not (scene.reading.target.both_ways and self.claim == base)
 
     def stopped(self, scene: Scene, reason: Reason, detail: str) -> "Wish":
         """Leave everything as it is, for a reason; what was wished stays to be seen."""

@@ -36,6 +36,10 @@ class Exposition(Collector):
         yield _counter("decisions", "Decisions by reason.", ("rule", "knob", "reason"), now.counts)
         yield from _knobs(now)
         yield _gauge("open_undos", "Targets that hold a value of ours.", now.open_undos)
+        usable = not now.journal_trouble
+        yield _gauge("journal_usable", "1 while what is done can be undone later.", usable)
+        refused = {(): now.journal_failures}
+        yield _counter("journal_failures", "Writes the journal did not take.", (), refused)
         yield _gauge("enforcing", "1 when knobs are written, 0 in a dry run.", now.enforcing)
         if now.last_success is not None:
             last = now.last_success

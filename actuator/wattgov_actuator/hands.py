@@ -1,12 +1,24 @@
 """The knobs of this machine, opened when first needed."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from wattgov_actuator.logfmt import line
-from wattgov_actuator.reading import InForce, Knob, KnobError, Probe, Reading, Target, Trouble
+from wattgov_actuator.reading import (
+    Fault,
+    Hidden,
+    InForce,
+    Knob,
+    KnobError,
+    Probe,
+    Reading,
+    Target,
+    Trouble,
+    amount,
+)
 
 LOG = logging.getLogger(__name__)
+NOTHING: Mapping[tuple[str, str], tuple[float, ...]] = {}
 
 
 class Hands:
@@ -28,9 +40,16 @@ class Hands:
         """Return one target, None when it is not there."""
         return next((each for each in self.probe(knob).targets if each.name == name), None)
 
-    def read(self, target: Target) -> InForce:
-        """Return what is set; raises KnobError."""
-        return self._knob(target.knob).read(target.name)
+    def read(self, target: Target, ours: Sequence[float] = ()) -> InForce:
+        """Return what is set; raises KnobError.
+
+        *ours*: what the journal knows that we may have left, the latest last. It is the value of a
+        setting that nobody reads back; without one, nothing holds the device.
+        """
+        found = self._knob(target.knob).read(target.name)
+        if isinstance(found, Hidden):
+            return InForce(ours[-1] if ours else target.high)
+        return found
 
     def write(self, target: Target, value: float) -> KnobError | None:
         """Set *value*; return what the driver had against it."""
@@ -40,14 +59,31 @@ class Hands:
             return error
         return None
 
+    def restore(self, target: Target, value: float, text: str) -> KnobError | None:
+        """Put back a prior setting; return what the driver had against it."""
+        try:
+            self._knob(target.knob).restore(target.name, value, text)
+        except KnobError as error:
+            return error
+        return None
+
     def look(
-        self, knobs: Iterable[str], steady: float
+        self,
+        knobs: Iterable[str],
+        steady: float,
+        ours: Mapping[tuple[str, str], tuple[float, ...]] = NOTHING,
     ) -> tuple[tuple[Reading, ...], Mapping[str, str]]:
-        """Return a reading of every target, and by knob why there are no more of them."""
+        """Return a reading of every target, and by knob why there are no more of them.
+
+        *ours*: by knob and target, what the journal knows that we may have left.
+        """
         probes = {knob: self.probe(knob) for knob in knobs}
         targets = [target for probe in probes.values() for target in probe.targets]
         notes = {knob: probe.note for knob, probe in probes.items()}
-        return tuple(self._reading(each, steady) for each in targets), notes
+        readings = (
+            self._reading(each, ours.get((each.knob, each.name), ()), steady) for each in targets
+        )
+        return tuple(readings), notes
 
     def close(self) -> None:
         """Let go of the drivers."""
@@ -58,11 +94,22 @@ class Hands:
                 LOG.warning(line("knob_not_closed", knob=name, detail=error.detail))
         self._knobs.clear()
 
-    def _reading(self, target: Target, steady: float) -> Reading:
+    def _reading(self, target: Target, ours: Sequence[float], steady: float) -> Reading:
         try:
-            return Reading(target, self.read(target).value)
+            found = self._knob(target.knob).read(target.name)
         except KnobError as error:
             return Reading(target, None, trouble=Trouble(error.fault, error.detail, steady))
+        if isinstance(found, InForce):
+            return Reading(target, found.value)
+        value = ours[-1] if ours else target.high
+        if found.at_least < value + target.resolution:
+            return Reading(target, value)
+        detail = (
+            f"the device runs at {amount(found.at_least, target.unit)}, above the "
+            f"{amount(value, target.unit)} that we set: somebody has lifted it, or the driver was "
+            "loaded anew"
+        )
+        return Reading(target, value, trouble=Trouble(Fault.REFUSED, detail, steady))
 
     def _knob(self, name: str) -> Knob:
         if name not in self._knobs:

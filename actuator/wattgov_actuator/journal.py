@@ -15,9 +15,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from wattgov_actuator.decision import Decision
+from wattgov_actuator.reading import InForce
 
-VERSION = 1
-KEPT_DECISIONS = 50_000  # about 30 MB
+VERSION = 2
+LONGEST_WAL = 4 << 20  # bytes kept of the write-ahead file after it was taken over
 KEPT_UNDOS = 1_000  # of those that are closed; an open one is never dropped
 GENESIS = "0" * 64
 SCHEMA = """
@@ -25,6 +26,7 @@ CREATE TABLE undo (
   id INTEGER PRIMARY KEY,
   knob TEXT NOT NULL, target TEXT NOT NULL, unit TEXT NOT NULL,
   prior REAL NOT NULL,      -- in force before our first write
+  text TEXT NOT NULL DEFAULT '', -- the same, as the kernel spelt it
   written REAL,             -- read back after our last write
   intended REAL,            -- being written; NULL once it has been read back
   state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'conflict')),
@@ -39,6 +41,21 @@ CREATE TABLE decision (
   previous TEXT NOT NULL, hash TEXT NOT NULL
 );
 """
+
+
+UPGRADES = {1: "ALTER TABLE undo ADD COLUMN text TEXT NOT NULL DEFAULT ''"}  # from that version on
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of the past is kept; the oldest decisions go first, an open undo never."""
+
+    decisions: int = 50_000  # about 30 MB
+    age_seconds: float = 90 * 86_400.0
+    size_bytes: int = 64 << 20
+
+
+LIMITS = Limits()
 
 
 class JournalError(Exception):
@@ -62,6 +79,7 @@ class Undo:
     target: str
     unit: str
     prior: float
+    text: str
     written: float | None
     intended: float | None
     state: State
@@ -77,18 +95,19 @@ class Undo:
 class Journal:
     """The undos and decisions of one state folder; one thread, one process."""
 
-    def __init__(self, folder: Path, kept_decisions: int = KEPT_DECISIONS) -> None:
+    def __init__(self, folder: Path, limits: Limits = LIMITS) -> None:
         self.path = folder / "journal.sqlite"
-        self._kept = kept_decisions
+        self.failures = 0  # writes that did not succeed
+        self.trouble = ""  # why the latest write did not; empty once one does
+        self._limits = limits
         self._live: dict[tuple[str, str], Undo] = {}  # as on disk, so that a dead disk hides none
         with self._told("opened"):
-            self._db = sqlite3.connect(self.path, isolation_level=None, timeout=5)
-            self._db.row_factory = sqlite3.Row
             try:
-                self._prepare(folder)
-            except BaseException:
-                self._db.close()
-                raise
+                self._db = self._opened(folder, "NORMAL")
+            except sqlite3.OperationalError:
+                # A full disk has no room for the index that connections share: alone, the file can
+                # still be read, and what it says be put back.
+                self._db = self._opened(folder, "EXCLUSIVE")
 
     def close(self) -> None:
         """Close the file."""
@@ -102,7 +121,7 @@ class Journal:
         """Return the undo of one target, None when nothing of ours holds it."""
         return self._live.get((knob, target))
 
-    def intend(self, decision: Decision, value: float, current: float) -> Undo:
+    def intend(self, decision: Decision, value: float, current: InForce) -> Undo:
         """Put on disk that *value* is about to be written over *current*; return the undo."""
         place, at = (decision.knob, decision.target), decision.at
         known = self._live.get(place)
@@ -114,9 +133,9 @@ class Journal:
                 undo = replace(known, intended=value, at=at)
             else:
                 row = db.execute(
-                    "INSERT INTO undo (knob, target, unit, prior, intended, state, at)"
-                    " VALUES (?, ?, ?, ?, ?, 'open', ?) RETURNING *",
-                    (*place, decision.unit, current, value, at),
+                    "INSERT INTO undo (knob, target, unit, prior, text, intended, state, at)"
+                    " VALUES (?, ?, ?, ?, ?, ?, 'open', ?) RETURNING *",
+                    (*place, decision.unit, current.value, current.text, value, at),
                 ).fetchone()
                 undo = _undo(row)
         self._live[place] = undo
@@ -141,10 +160,6 @@ class Journal:
                 (state, decision.detail, decision.at, undo.id),
             )
             self._append(db, decision)
-            db.execute(
-                "DELETE FROM undo WHERE state = 'closed' AND id <= (SELECT max(id) FROM undo) - ?",
-                (KEPT_UNDOS,),
-            )
         place = (undo.knob, undo.target)
         self._live.pop(place, None)
         if state is not State.CLOSED:
@@ -152,6 +167,8 @@ class Journal:
 
     def record(self, decisions: tuple[Decision, ...]) -> None:
         """Add decisions, and drop the oldest beyond what is kept."""
+        if not decisions:
+            return
         with self._transaction() as db:
             for decision in decisions:
                 self._append(db, decision)
@@ -190,13 +207,49 @@ class Journal:
                 _hash(previous, row),
             ),
         )
-        if last is not None:
-            db.execute("DELETE FROM decision WHERE id <= ?", (last["id"] + 1 - self._kept,))
+        self._forget(db, decision.at)
+
+    def _forget(self, db: sqlite3.Connection, now: float) -> None:
+        """Drop the oldest decisions beyond the limits; what is left still is one chain."""
+        limits = self._limits
+        first, last = db.execute("SELECT min(id), max(id) FROM decision").fetchone()
+        beyond = last - limits.decisions
+        young = "SELECT id FROM decision WHERE at >= ? ORDER BY id LIMIT 1"
+        beyond = max(beyond, db.execute(young, (now - limits.age_seconds,)).fetchone()[0] - 1)
+        if self._used_bytes(db) > limits.size_bytes:  # a quarter, so that it is not done each time
+            beyond = max(beyond, first + (last - first) // 4)
+        if beyond >= first:
+            db.execute("DELETE FROM decision WHERE id <= ?", (min(beyond, last - 1),))
+        db.execute(
+            "DELETE FROM undo WHERE state = 'closed' AND id <= (SELECT max(id) FROM undo) - ?",
+            (KEPT_UNDOS,),
+        )
+
+    @staticmethod
+    def _used_bytes(db: sqlite3.Connection) -> int:
+        """Return the size without the pages that are free to be used again."""
+        pages, free, size = (
+            db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
+    def _opened(self, folder: Path, locking: str) -> sqlite3.Connection:
+        self._db = db = sqlite3.connect(self.path, isolation_level=None, timeout=5)
+        db.row_factory = sqlite3.Row
+        try:
+            db.execute(f"PRAGMA locking_mode = {locking}")
+            self._prepare(folder)
+        except BaseException:
+            db.close()
+            raise
+        return db
 
     def _prepare(self, folder: Path) -> None:
         db = self._db
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA journal_size_limit = {LONGEST_WAL}")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             with self._transaction():
@@ -208,6 +261,11 @@ class Journal:
                 os.fsync(place)  # the file's name is not on disk before its folder is
             finally:
                 os.close(place)
+        elif version in UPGRADES:
+            with self._transaction():
+                for step in range(version, VERSION):
+                    db.execute(UPGRADES[step])
+                db.execute(f"PRAGMA user_version = {VERSION}")
         elif version != VERSION:
             raise JournalError(f"{self.path} is of version {version}, this program knows {VERSION}")
         if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
@@ -218,15 +276,20 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._told("written"):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        try:
+            with self._told("written"):
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+                    raise
+        except JournalError as error:
+            self.failures, self.trouble = self.failures + 1, str(error)
+            raise
+        self.trouble = ""
 
     @contextmanager
     def _told(self, verb: str) -> Iterator[None]:

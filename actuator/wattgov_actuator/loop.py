@@ -19,6 +19,10 @@ LOG = logging.getLogger(__name__)
 Ask = Callable[[Iterable[str]], Mapping[str, Answer]]
 
 
+def _nobody() -> None:
+    """Tell nobody."""
+
+
 class Loop:
     """One actuator at work; `snapshot` may be read from any thread."""
 
@@ -31,7 +35,11 @@ class Loop:
         journal: Journal,
         now: Callable[[], Moment],
         enforcing: bool,
+        alive: Callable[[], None] = _nobody,
+        beat_seconds: float = 5.0,
     ) -> None:
+        """Take what works; *alive* is called between any two steps, and each *beat_seconds*."""
+        self._alive, self._beat_seconds = alive, beat_seconds
         self._rules, self._ask, self._writer, self._journal = rules, ask, writer, journal
         self._now = now
         self._memory = Memory()
@@ -66,7 +74,9 @@ class Loop:
         groups = due(self._rules, self._memory, began.steady)
         expressions = dict.fromkeys(expr for group in groups for expr in group.expressions())
         answers = self._ask(expressions)
+        self._alive()
         readings, notes = self._writer.observe(knobs)
+        self._alive()
         moment = self._now()
         outcome = tick(
             self._rules, self._memory, Facts(answers, readings, began.steady, notes), moment
@@ -92,6 +102,8 @@ class Loop:
             readings=readings,
             wanted=outcome.wanted,
             open_undos=_open(self._journal),
+            journal_failures=self._journal.failures,
+            journal_trouble=self._journal.trouble,
             last_success=moment.unix if answered else before.last_success,
             query_failures=dict(self._failures),
             rule_targets={**before.rule_targets, **outcome.rule_targets},
@@ -104,17 +116,28 @@ class Loop:
             self.step()
             now = self._now().steady
             due_at = max(due_at + interval, now)  # a slow tick is not made up for
+            if self._stopped(stop, due_at):
+                return
+
+    def _stopped(self, stop: "SimpleQueue[str]", due_at: float) -> bool:
+        """Wait for the next tick with signs of life; return whether to stop instead."""
+        while True:
+            self._alive()
+            left = due_at - self._now().steady
             try:
-                word = stop.get(timeout=due_at - now)
+                word = stop.get(timeout=max(min(left, self._beat_seconds), 0.0))
             except Empty:
+                if left <= self._beat_seconds:
+                    return False
                 continue
             LOG.info(line("stopping", on=word))
-            return
+            return True
 
     def _carried_out(self, decision: Decision) -> Decision:
         """Act, or say what an enforcing run would do; putting back is done in any case."""
         if not decision.acts:
             return decision
+        self._alive()
         if self.snapshot.enforcing or decision.reason is Reason.RESTORED:
             return self._writer.act(decision)
         return replace(decision, reason=Reason.WOULD_APPLY)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from wattgov_actuator.decision import Decision
+from wattgov_actuator.reading import amount
 
 SYMBOLS = {"watts": "W"}
 HEAD = ("RULE", "TARGET", "IN FORCE", "WANTED", "REASON", "WHY")
@@ -27,7 +28,9 @@ def _row(decision: Decision) -> tuple[str, ...]:
 
 
 def _value(value: float | None, unit: str) -> str:
-    return "-" if value is None else f"{value:.6g} {SYMBOLS.get(unit, unit)}"
+    if value is None:
+        return "-"
+    return amount(value, unit) if unit == "hertz" else f"{value:.6g} {SYMBOLS.get(unit, unit)}"
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

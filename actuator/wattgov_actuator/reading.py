@@ -1,11 +1,17 @@
 """What the actuator sees: samples from Prometheus, readings of knobs, and the moment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 Labels = Mapping[str, str]
+UUIDS = ("uuid", "UUID")  # ours, and dcgm-exporter's
+
+
+def uuid_of(labels: Labels) -> str | None:
+    """Return the uuid that a series carries."""
+    return next((labels[key] for key in UUIDS if key in labels), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,31 @@ class Answer:
     samples: tuple[Sample, ...] = ()
     failure: QueryFailure | None = None
     detail: str = ""
+    # Made once, so that a tick looks a target up instead of reading all series for each of them.
+    by_uuid: Mapping[str, tuple[Sample, ...]] = field(init=False, repr=False, compare=False)
+    without: tuple[Sample, ...] = field(init=False, repr=False, compare=False)  # without a uuid
+    instances: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Sort the samples by the uuid that they carry."""
+        by_uuid: dict[str | None, list[Sample]] = {}
+        for sample in self.samples:
+            by_uuid.setdefault(uuid_of(sample.labels), []).append(sample)
+        without = by_uuid.pop(None, [])
+        named = {uuid: tuple(found) for uuid, found in by_uuid.items() if uuid is not None}
+        instances = (each.labels["instance"] for each in self.samples if "instance" in each.labels)
+        object.__setattr__(self, "by_uuid", named)
+        object.__setattr__(self, "without", tuple(without))
+        object.__setattr__(self, "instances", frozenset(instances))
+
+    def about(self, target: "Target") -> tuple[Sample, ...]:
+        """Return the series that carry the uuid of *target*, or none."""
+        return self.by_uuid.get(target.labels.get("uuid", ""), ()) + self.without
+
+
+def amount(value: float, unit: str) -> str:
+    """Return a knob's value as a person says it."""
+    return f"{value / 1e6:g} MHz" if unit == "hertz" else f"{value:g} {unit}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +89,8 @@ class Target:
     high: float
     unit: str  # watts
     resolution: float  # values nearer than this are the same value
+    multiplicative: bool = False  # its steps are ratios, as of a batch or a clock
+    both_ways: bool = False  # a rule's max may lie above the value from before us
 
     def same(self, one: float, other: float) -> bool:
         """Tell whether the device tells these two values apart."""
@@ -94,6 +127,14 @@ class InForce:
 
     value: float
     enforced: float | None = None
+    text: str = ""  # the setting as the kernel spells it, where the value alone does not hold it
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A setting that no driver reads back: what is in force is what the journal last wrote."""
+
+    at_least: float  # what the device does right now; a tighter setting cannot be in force
 
 
 class Knob(Protocol):
@@ -102,11 +143,14 @@ class Knob(Protocol):
     def probe(self) -> Probe:
         """Return the targets of this machine; no driver means none, and a note."""
 
-    def read(self, target: str) -> InForce:
+    def read(self, target: str) -> InForce | Hidden:
         """Return what is set now."""
 
     def write(self, target: str, value: float) -> None:
         """Set *value*; only a read tells whether it took."""
+
+    def restore(self, target: str, value: float, text: str) -> None:
+        """Put back what a read gave before our first write, to the letter."""
 
     def close(self) -> None:
         """Let go of the driver."""

@@ -5,6 +5,7 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from wattgov_actuator.rules import (
     FRESHNESS,
@@ -15,17 +16,22 @@ from wattgov_actuator.rules import (
     Law,
     LawForm,
     Protect,
+    Rank,
+    Rate,
     Rule,
     RuleSet,
     Sla,
     Strategy,
     Thermal,
 )
-from wattgov_actuator.strict import Fields, Invalid, Mistake, compose
+from wattgov_actuator.strict import Fields, Invalid, Mistake, Quantity, compose
+from wattgov_actuator.windows import Windows, spans, zone
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")  # safe as a label value, a file name and a heading
 LARGEST = 1 << 20  # bytes; a rule file is written by hand
 FASTEST_SECONDS = 1.0
+OF_KNOB = ("min", "max", "deadband", "slew")  # their units are the knob's
+RANKS = {"cost": Rank.COST, "carbon": Rank.CARBON, "budget": Rank.BUDGET}
 
 
 class _File:
@@ -84,19 +90,47 @@ class _File:
         return thermal
 
     def _rule(self, fields: Fields, strategy: Strategy) -> Rule | None:
-        action, expr = self._unique(fields, "action", "rule"), fields.text("expr")
+        action = self._unique(fields, "action", "rule")
+        searched = fields.peek("minimise", "expr") or ""
+        expr = fields.text("expr", searched) if "minimise" in fields else fields.text("expr")
         for_seconds = fields.seconds("for", 0.0)
-        cooldown = fields.seconds("cooldown", strategy.cooldown_seconds)
         known = fields.one_of("knob", list(self.kinds))
         knob = known or fields.word("knob", list(self.kinds))
         bounds = _bounds(fields, knob, self.kinds[knob], strategy) if known else None
         law = self._law(fields, knob, strategy, bounds)
         if bounds is None:  # units and bounds mean nothing without the knob
-            fields.skip("min", "max", *(key for form in self.laws.values() for key in form.keys))
+            fields.skip(*OF_KNOB, *(key for form in self.laws.values() for key in form.keys))
+        paced = "slew" in fields or (law is not None and law.traits.paced)
+        cooldown = fields.seconds("cooldown", 0.0 if paced else strategy.cooldown_seconds)
+        keep = fields.seconds("keep", 0.0)
+        if "keep" in fields and law is not None and not law.traits.keeps:
+            fields.say("keep", "keep goes with set and scale; this law keeps its claim by itself")
+        accepts = self.kinds[knob].accepts
+        deadband = slew = None
+        if bounds is not None:
+            deadband = _size(fields, "deadband", accepts, knob)
+            slew = _size(fields, "slew", accepts, knob)
+        active, rate = _active(fields), _rate(fields)
+        rank = RANKS[fields.word("class", list(RANKS))] if "class" in fields else None
+        fields.skip("class")
         fields.end()
         if bounds is None or law is None:
             return None
-        return Rule(action, expr, knob, law, bounds, for_seconds, cooldown)
+        return Rule(
+            action,
+            expr,
+            knob,
+            law,
+            bounds,
+            for_seconds,
+            cooldown,
+            rank=law.traits.rank if rank is None else rank,
+            keep_seconds=keep,
+            active=active,
+            deadband=deadband,
+            slew=slew,
+            rate=rate,
+        )
 
     def _law(
         self, fields: Fields, knob: str, strategy: Strategy, bounds: Bounds | None
@@ -140,6 +174,45 @@ def _bounds(fields: Fields, knob: str, kind: Kind, strategy: Strategy) -> Bounds
         else:
             fields.say("min", f"min {low} is above max {high}")
     return Bounds(floor, high)
+
+
+def _size(fields: Fields, key: str, accepts: tuple[str, ...], knob: str) -> Quantity | None:
+    size = fields.quantity(key, accepts, knob)
+    if size is not None and size.value <= 0:
+        fields.say(key, f"{key} must be above 0, found {size}")
+    return size
+
+
+def _active(fields: Fields) -> Windows | None:
+    """Read when a rule may act."""
+    block = fields.block("active")
+    if block is None:
+        return None
+    found: tuple[tuple[int, int], ...] = ()
+    where: ZoneInfo | None = None
+    text, name = block.text("windows"), block.text("zone", "UTC")
+    try:
+        found = spans(text) if text.strip() else ()
+    except ValueError as error:
+        block.say("windows", f"windows: {error}")
+    try:
+        where = zone(name)
+    except ValueError as error:
+        block.say("zone", f"zone: {error}")
+    block.end()
+    return None if where is None else Windows(found, where)
+
+
+def _rate(fields: Fields) -> Rate | None:
+    """Read how often a rule may tighten a knob."""
+    block = fields.block("rate")
+    if block is None:
+        return None
+    changes, per = block.number("changes"), block.seconds("per", 3600.0, at_least=1.0)
+    if "changes" in block and (changes < 1 or changes != int(changes)):
+        block.say("changes", f"changes must be a whole number above 0, found {changes:g}")
+    block.end()
+    return Rate(int(changes), per)
 
 
 def load(paths: Sequence[Path], laws: Mapping[str, LawForm], kinds: Mapping[str, Kind]) -> RuleSet:

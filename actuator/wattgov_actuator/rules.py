@@ -1,11 +1,13 @@
 """What a rule file may say, as values; `rulefile` reads it from YAML."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import ClassVar, NamedTuple, Protocol
 
-from wattgov_actuator.reading import Reading
+from wattgov_actuator.reading import Moment, Reading
 from wattgov_actuator.strict import Fields, Quantity
+from wattgov_actuator.windows import Windows
 
 FRESHNESS = "energy_source_last_sample_timestamp_seconds"
 
@@ -17,33 +19,111 @@ class Strategy:
     step: Quantity  # of the device's highest value
     floor: Quantity
     cooldown_seconds: float
+    slowdown: Quantity  # of the throughput without us; what a search may cost
 
 
-def _percent(step: float, floor: float, cooldown_seconds: float) -> Strategy:
-    return Strategy(Quantity(step, "percent"), Quantity(floor, "percent"), cooldown_seconds)
+def _percent(step: float, floor: float, cooldown_seconds: float, slowdown: float) -> Strategy:
+    size, lowest, cost = (Quantity(each, "percent") for each in (step, floor, slowdown))
+    return Strategy(size, lowest, cooldown_seconds, cost)
 
 
 # Measured power-cap sweeps put the least energy per unit of work at 45-77 % of the highest cap and
 # a cliff below: on an A40 half the cap still saved 9 %, 42 % cost 20 % more than no cap at all.
 STRATEGIES = {
-    "conservative": _percent(3, 75, 180),
-    "balanced": _percent(5, 60, 60),
-    "aggressive": _percent(10, 50, 30),
+    "conservative": _percent(3, 75, 180, 3),
+    "balanced": _percent(5, 60, 60, 5),
+    "aggressive": _percent(10, 50, 30, 10),
 }
+
+
+class Rank(IntEnum):
+    """Whose claims a loosening rule may lift: those of its own class and below."""
+
+    COST = 0
+    CARBON = 1
+    BUDGET = 2
+
+
+class Measure(NamedTuple):
+    """What an expression gave at one target."""
+
+    known: bool
+    value: float | None = None  # None, and known: there is no series
+    why: str = ""
+
+
+UNMEASURED = Measure(known=False, why="it was not asked")
+
+
+class Peer(NamedTuple):
+    """One of the devices that share a budget."""
+
+    name: str
+    current: float  # what is in force
+    low: float
+    high: float
+    need: float | None  # the value of the expression; None: not known
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a law may look at: one target at one tick."""
+
+    reading: Reading
+    now: Moment
+    claim: float | None = None  # what the rule holds so far
+    true: bool = False
+    value: float | None = None  # of the rule's expression
+    low: float = 0.0  # how far the rule may go here: policy, hardware, and the value before us
+    high: float = 0.0
+    slack: float = 0.0  # differences smaller than this are not written
+    interval_seconds: float = 15.0
+    asked: Mapping[str, Measure] = field(default_factory=dict)  # by the law's own expressions
+    peers: tuple[Peer, ...] = ()  # for a law that shares, in the order of their names
+    memory: object = None  # what the law returned to be remembered
 
 
 class Want(NamedTuple):
     """What a law asks for: hold a claim, or loosen the claims that others hold."""
 
     claim: float | None  # None: no claim
-    lift: float | None = None  # claims of the same class rise to at least this
+    lift: float | None = None  # claims of the same class and below rise to at least this
+    memory: object = None  # comes back in the next look
+    detail: str = ""  # a sentence, where the law has more to say than the condition
+
+
+class Traits(NamedTuple):
+    """What a law needs of the tick, beside its wish."""
+
+    measures: bool = False  # the value itself: no series is unknown then, not false
+    shares: bool = False  # the peers
+    keeps: bool = False  # `keep` means something to it
+    paced: bool = False  # it keeps its own pace: no cooldown unless the rule gives one
+    rank: Rank = Rank.COST
 
 
 class Law(Protocol):
     """One rule's control law with its settings; pure."""
 
-    def wish(self, reading: Reading, claim: float | None, *, true: bool) -> Want:
-        """Return what to ask for, given the claim held so far and whether the condition is true."""
+    traits: ClassVar[Traits]
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """The expressions that the law wants answered besides the rule's own."""
+
+    def wish(self, look: Look) -> Want:
+        """Return what to ask for."""
+
+
+class Alone:
+    """A law with no expressions besides the rule's own."""
+
+    __slots__ = ()
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """Nothing more."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +167,14 @@ class Thermal:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """How often a knob of one target may be changed."""
+
+    changes: int
+    per_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Protect:
     """The guards of a group."""
 
@@ -108,6 +196,12 @@ class Rule:
     bounds: Bounds
     for_seconds: float
     cooldown_seconds: float
+    rank: Rank = Rank.COST
+    keep_seconds: float = 0.0  # how long the condition counts as true after it was
+    active: Windows | None = None  # None: always
+    deadband: Quantity | None = None  # smaller changes are not worth a write
+    slew: Quantity | None = None  # the most that one tick tightens
+    rate: Rate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +222,7 @@ class Group:
             thermal.expr if thermal else None,
             thermal.clear if thermal else None,
         ]
-        asked = [*guards, *(rule.expr for rule in self.rules)]
+        asked = [*guards, *(each for rule in self.rules for each in (rule.expr, *rule.law.asks))]
         return tuple(dict.fromkeys(expr for expr in asked if expr is not None))
 
 

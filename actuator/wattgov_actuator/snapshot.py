@@ -20,6 +20,8 @@ class Snapshot:
     readings: tuple[Reading, ...] = ()
     wanted: Mapping[tuple[str, str], float] = field(default_factory=dict)  # by knob, target
     open_undos: int = 0
+    journal_failures: int = 0  # writes that did not succeed
+    journal_trouble: str = ""  # why nothing can be journalled, and so nothing is done
     last_success: float | None = None  # unix seconds of the last query that was answered
     query_failures: Mapping[str, int] = field(default_factory=dict)  # by failure
     rule_targets: Mapping[str, int] = field(default_factory=dict)  # by rule

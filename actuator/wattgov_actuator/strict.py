@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import isfinite
 
 import yaml
 
@@ -17,14 +18,17 @@ UNITS = {
     "kW": ("watts", 1000.0),
     "mW": ("watts", 0.001),
     "%": ("percent", 1.0),
+    "MHz": ("hertz", 1e6),
+    "GHz": ("hertz", 1e9),
     "ms": ("seconds", 0.001),
     "s": ("seconds", 1.0),
     "m": ("seconds", 60.0),
     "h": ("seconds", 3600.0),
     "d": ("seconds", 86400.0),
 }
-SYMBOLS = {"watts": "W", "percent": "%", "seconds": "s"}
+SYMBOLS = {"watts": "W", "percent": "%", "seconds": "s", "hertz": "MHz"}
 QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*([A-Za-z%]*)")
+NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(ms|s|m|h)?")
 REQUIRED = object()
 
 
@@ -63,7 +67,8 @@ class Quantity:
 
     def __str__(self) -> str:
         """Return it as a person would write it."""
-        return f"{self.value:g}{SYMBOLS[self.unit]}"
+        symbol = SYMBOLS[self.unit]
+        return f"{self.value / UNITS[symbol][1]:g}{symbol}"
 
 
 def compose(text: str, file: str) -> yaml.Node:
@@ -152,6 +157,14 @@ class Fields:
             return str(node.value)
         return None
 
+    def peek(self, key: str, inner: str) -> str | None:
+        """Return the text at *inner* of the mapping at *key*, which stays to be read."""
+        node = self._values[key][1] if key in self._values else None
+        for name, value in node.value if isinstance(node, yaml.MappingNode) else ():
+            if isinstance(name, yaml.ScalarNode) and name.value == inner:
+                return str(value.value) if isinstance(value, yaml.ScalarNode) else ""
+        return None
+
     def flag(self, key: str, default: bool) -> bool:
         """Return the true or false at *key*."""
         node = self._scalar(key, default, "true or false")
@@ -182,6 +195,18 @@ class Fields:
             self._note(node, f"{key}: {trouble}{takes}: did you mean '{guess}'?")
             return default
         return Quantity(float(number) * size, unit)
+
+    def number(self, key: str, default: float | object = REQUIRED) -> float:
+        """Return the bare number at *key*, or a duration in seconds."""
+        node = self._scalar(key, default, "a number")
+        if node is None:
+            return default if isinstance(default, float) else 0.0
+        written = str(node.value).strip()
+        match = NUMBER.fullmatch(written)
+        if match is None or not isfinite(float(match[1])):
+            self._note(node, f"{key}: '{written}' is not a number, such as '0.2' or '200ms'")
+            return default if isinstance(default, float) else 0.0
+        return float(match[1]) * (UNITS[match[2]][1] if match[2] else 1.0)
 
     def seconds(self, key: str, default: float, at_least: float = 0.0) -> float:
         """Return the duration at *key* in seconds."""

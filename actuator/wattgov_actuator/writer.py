@@ -21,6 +21,7 @@ from wattgov_actuator.reading import (
     Reading,
     Target,
     Trouble,
+    amount,
 )
 
 LOG = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ class Writer:
         """
         undos = {(undo.knob, undo.target): undo for undo in self._journal.undos()}
         wide = dict.fromkeys([*knobs, *(knob for knob, _ in undos)])
-        found, notes = self._hands.look(wide, self._now().steady)
+        ours = {place: undo.ours for place, undo in undos.items()}
+        found, notes = self._hands.look(wide, self._now().steady, ours)
         places = [(each.target.knob, each.target.name) for each in found]
         readings = [
             self._held(each, undos.get(place)) for each, place in zip(found, places, strict=True)
@@ -56,17 +58,19 @@ class Writer:
         target = self._hands.target(decision.knob, decision.target)
         if target is None:
             return self._failed(decision, KnobError(Fault.LOST, "the device is gone"))
+        undo = self._journal.undo(target.knob, target.name)
         try:
-            current = self._hands.read(target).value
+            found = self._hands.read(target, () if undo is None else undo.ours)
         except KnobError as error:
             return self._failed(decision, error)
+        current = found.value
         if decision.current is None or not target.same(current, decision.current):
-            detail = f"changed to {current:g} {target.unit} while the rules were asked; left alone"
+            now = amount(current, target.unit)
+            detail = f"changed to {now} while the rules were asked; left alone"
             return self._recorded(replace(decision, reason=Reason.CONFLICT, detail=detail))
-        undo = self._journal.undo(target.knob, target.name)
-        if decision.reason is Reason.RESTORED and undo is not None:
+        if undo is not None and _goes_back(decision, undo, target):
             return self._put_back(undo, target, decision)
-        return self._write(target, current, decision)
+        return self._write(target, found, decision)
 
     def restore(self, *, give_up_conflicts: bool = False) -> tuple[Decision, ...]:
         """Put back every open undo; with *give_up_conflicts*, close those no longer ours.
@@ -99,21 +103,22 @@ class Writer:
             self._end(now, State.CLOSED, replace(decision, detail=detail))
         return decision
 
-    def _write(self, target: Target, current: float, decision: Decision) -> Decision:
+    def _write(self, target: Target, found: InForce, decision: Decision) -> Decision:
         """Go through the cycle for a value of ours."""
-        wanted = current if decision.wanted is None else decision.wanted
+        wanted = found.value if decision.wanted is None else decision.wanted
         value = min(max(wanted, target.low), target.high)
         try:
-            undo = self._journal.intend(decision, value, current)
+            undo = self._journal.intend(decision, value, found)
         except JournalError as error:
             LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
             return replace(decision, reason=Reason.UNJOURNALLED, detail=str(error))
         refusal = self._hands.write(target, value)
+        unmoved = refusal is not None and refusal.fault is not Fault.LOST
         try:
-            after = self._hands.read(target)
+            after = self._hands.read(target, (found.value if unmoved else value,))
         except KnobError as error:  # the undo stays open: what is in force is not known
             return self._failed(decision, error)
-        if target.same(after.value, value):
+        if refusal is None and target.same(after.value, value):
             self._done(target)
             detail = decision.detail + _enforced(after, value, target)
             decision = replace(decision, wanted=value, prior=undo.prior, detail=detail)
@@ -133,15 +138,15 @@ class Writer:
     def _put_back(self, undo: Undo, target: Target, decision: Decision) -> Decision:
         """Write the prior value, unless somebody else has changed the knob since."""
         try:
-            current = self._hands.read(target).value
+            current = self._hands.read(target, undo.ours).value
             decision = replace(decision, current=current, wanted=undo.prior, prior=undo.prior)
             if target.same(current, undo.prior):
                 self._end(undo, State.CLOSED, decision)
                 return decision
             if not any(target.same(current, each) for each in undo.ours):
                 return self._conflict(undo, current)
-            refusal = self._hands.write(target, undo.prior)
-            after = self._hands.read(target).value
+            refusal = self._hands.restore(target, undo.prior, undo.text)
+            after = self._hands.read(target, (undo.prior if refusal is None else current,)).value
         except KnobError as error:
             return self._failed(decision, error)
         if target.same(after, undo.prior):
@@ -180,9 +185,9 @@ class Writer:
 
     def _conflict(self, undo: Undo, current: float) -> Decision:
         """Leave to somebody what somebody has set."""
-        ours = " or ".join(f"{each:g}" for each in undo.ours)
+        ours = " or ".join(amount(each, undo.unit) for each in undo.ours)
         detail = (
-            f"somebody set {current:g} {undo.unit} after our {ours}; it is left alone until "
+            f"somebody set {amount(current, undo.unit)} after our {ours}; it is left alone until "
             "`wattgov-actuator restore`"
         )
         LOG.warning(line("conflict", knob=undo.knob, target=undo.target, detail=detail))
@@ -232,8 +237,16 @@ class Writer:
         return decision
 
 
+def _goes_back(decision: Decision, undo: Undo, target: Target) -> bool:
+    """Tell whether a decision ends where we began: then the setting comes back to the letter."""
+    wanted = decision.wanted
+    back = wanted is not None and target.same(wanted, undo.prior)
+    return decision.reason is Reason.RESTORED or (back and undo.state is State.OPEN)
+
+
 def _lie(target: Target, value: float, after: float) -> KnobError:
-    detail = f"the driver accepted {value:g} {target.unit} and still reads {after:g}"
+    unit = target.unit
+    detail = f"the driver accepted {amount(value, unit)} and still reads {amount(after, unit)}"
     return KnobError(Fault.REFUSED, detail)
 
 
@@ -244,4 +257,4 @@ def _gone(note: str) -> str:
 def _enforced(after: InForce, value: float, target: Target) -> str:
     if after.enforced is None or after.enforced >= value - target.resolution:
         return ""
-    return f"; another limit enforces {after.enforced:g} {target.unit} already"
+    return f"; another limit enforces {amount(after.enforced, target.unit)} already"

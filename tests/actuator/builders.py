@@ -12,7 +12,7 @@ from wattgov_actuator.laws import LAWS
 from wattgov_actuator.laws.threshold import Step
 from wattgov_actuator.reading import Answer, Moment, QueryFailure, Reading, Sample
 from wattgov_actuator.rulefile import load
-from wattgov_actuator.rules import Bounds, Group, Law, Protect, Rule, RuleSet
+from wattgov_actuator.rules import Bounds, Group, Law, Look, Protect, Rule, RuleSet
 from wattgov_actuator.strict import Quantity
 
 NOW = Moment(unix=1_000_000.0, steady=500.0)
@@ -78,6 +78,13 @@ def fresh(age_seconds: float = 0.0, instance: str = "here") -> Answer:
 def reading(current: float | None = DEFAULT, prior: float | None = None, **more: object) -> Reading:
     """Return a reading of the card GPU-a."""
     return replace(Reading(target(), current, prior), **more)  # type: ignore[arg-type]
+
+
+def look(at: Reading | None = None, **more: object) -> Look:
+    """Return what a law sees of the card GPU-a, between 100 W and what was set before us."""
+    where = reading() if at is None else at
+    ordinary = Look(where, NOW, true=True, value=1.0, low=100.0, high=where.base or 0.0)
+    return replace(ordinary, **more)  # type: ignore[arg-type]
 
 
 def scene(

@@ -66,6 +66,10 @@ class FileKnob:
             (self.folder / target).write_text(str(value))
         self.at("wrote")
 
+    def restore(self, target: str, value: float, text: str) -> None:  # noqa: ARG002 (a Knob)
+        """Set the prior value."""
+        self.write(target, value)
+
     def close(self) -> None:
         """Nothing is open."""
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from actuator.fakes import FakePrometheus
 from testbed.nvml import VirtualGpus
-from wattgov_actuator import cli
+from wattgov_actuator import cli, flags
 from wattgov_actuator.knobs import open_knob
 
 pytest_plugins = ["testbed.fixtures"]
@@ -178,7 +178,7 @@ def test_the_state_folder_is_systemds_else_the_users() -> None:
     """$STATE_DIRECTORY may name several; the first is ours."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STATE_DIRECTORY", "/var/lib/wattgov:/var/lib/other")
-        assert Path("/var/lib/wattgov") == cli.state_dir()
+        assert Path("/var/lib/wattgov") == flags.state_dir()
         patch.delenv("STATE_DIRECTORY")
         patch.setenv("HOME", "/home/ann")
-        assert Path("/home/ann/.local/state/wattgov") == cli.state_dir()
+        assert Path("/home/ann/.local/state/wattgov") == flags.state_dir()

@@ -10,15 +10,20 @@ from hypothesis import strategies as st
 from actuator.builders import NOW, PROTECT, answer, fresh, rule, ruleset, watts
 from actuator.fakes import FRESH, FileKnob, target
 from actuator.stage import Stage
-from wattgov_actuator.laws.threshold import Set, Step
+from wattgov_actuator.laws.budget import Budget
+from wattgov_actuator.laws.minimise import Minimise
+from wattgov_actuator.laws.pid import Pid
+from wattgov_actuator.laws.threshold import Scale, Set, Step
 from wattgov_actuator.reading import Answer, Moment, Probe, Reading
-from wattgov_actuator.rules import RuleSet, Sla, Thermal
+from wattgov_actuator.rules import Rank, Rate, Rule, RuleSet, Sla, Thermal
 from wattgov_actuator.strict import Quantity
 from wattgov_actuator.tick import Facts, Memory, tick
+from wattgov_actuator.windows import Windows, spans, zone
 
 CARDS = ("GPU-a", "GPU-b", "GPU-c")
 FLOOR = 150.0
-NAMES = ("quiet", "busy", "dark", "slow", "hot", "cool")
+NAMES = ("quiet", "busy", "dark", "slow", "hot", "cool", "draw", "energy")
+SLEW = 25.0
 
 
 def rules() -> RuleSet:
@@ -28,7 +33,22 @@ def rules() -> RuleSet:
         rule("trim", "quiet", Step(Quantity(-9, "percent")), FLOOR, cooldown_seconds=20),
         rule("relax", "busy", Step(watts(33)), FLOOR),
         rule("night", "dark", Set(watts(210)), FLOOR, for_seconds=20, cooldown_seconds=0),
+        *controlled(),
         protect=protect,
+    )
+
+
+def controlled() -> tuple[Rule, ...]:
+    """Return a rule of each law that has a memory, and of each guard that a rule may ask for."""
+    windows = Windows(spans("13:45-13:49"), zone("UTC"))  # the stage begins at 13:46:40
+    pid = rule("draw", "draw", Pid(target=0.0, kp=3.0, ki=0.9, kd=0.5), FLOOR, cooldown_seconds=0)
+    search = Minimise("energy", subject_to="cool", work="draw", settle_seconds=15, samples=2)
+    rack = rule("rack", "draw", Budget(watts(700)), FLOOR, cooldown_seconds=0)
+    return (
+        replace(pid, slew=watts(SLEW), deadband=watts(4)),
+        replace(rule("cheapest", "energy", search, FLOOR), rate=Rate(3, 120)),
+        replace(rack, rank=Rank.BUDGET),
+        replace(rule("noon", "quiet", Scale(Quantity(90, "percent")), FLOOR), active=windows),
     )
 
 
@@ -40,6 +60,7 @@ class Event:
     said: frozenset[tuple[str, str]]  # expression, card
     down: bool
     age_seconds: float | None
+    value: float  # of every series
 
 
 events = st.builds(
@@ -48,6 +69,7 @@ events = st.builds(
     said=st.frozensets(st.tuples(st.sampled_from(NAMES), st.sampled_from(CARDS)), max_size=8),
     down=st.sampled_from([False, False, False, True]),
     age_seconds=st.sampled_from([0.0, 0.0, 0.0, 44.0, 46.0, None]),
+    value=st.sampled_from([-30.0, 0.5, 1.0, 20.0, 300.0]),
 )
 stories = st.lists(events, max_size=12)
 
@@ -66,7 +88,7 @@ def told(event: Event, *, backwards: bool = False) -> dict[str, Answer]:
     ordered = sorted(event.said, reverse=backwards)
     return {
         name: answer(
-            *(({"uuid": card, "instance": "here"}, 1.0) for n, card in ordered if n == name)
+            *(({"uuid": card, "instance": "here"}, event.value) for n, card in ordered if n == name)
         )
         for name in NAMES
     }
@@ -79,12 +101,14 @@ def play(stage: Stage, event: Event, *, backwards: bool = False) -> None:
     stage.play(seconds=event.seconds)
 
 
-def stage_in(folder: str, kind: type[FileKnob] = FileKnob) -> Stage:
+def stage_in(
+    folder: str, kind: type[FileKnob] = FileKnob, the_rules: RuleSet | None = None
+) -> Stage:
     """Return a stage of three cards with different limits."""
     knob = kind(Path(folder) / "cards")
     for card, limit in zip(CARDS, (300.0, 400.0, 170.0), strict=True):
         knob.add(card, limit)
-    return Stage(Path(folder), rules(), knob)
+    return Stage(Path(folder), the_rules or rules(), knob)
 
 
 @given(stories)
@@ -105,6 +129,46 @@ def test_written_values_are_inside_every_bound_and_all_ends_as_it_began(story: l
 
         assert 0 == stage.stop()
         assert priors == {card: stage.knob.watts(card) for card in CARDS}
+
+
+@given(stories)
+def test_one_tick_tightens_by_the_slew_at_most(story: list[Event]) -> None:
+    """With every rule slewed, no write is further below what was in force than that."""
+    with tempfile.TemporaryDirectory() as folder:
+        slewed = [replace(each, slew=watts(SLEW)) for each in rules().groups[0].rules]
+        cool = replace(rules().groups[0].protect, thermal=None)
+        stage = stage_in(folder, the_rules=ruleset(*slewed, protect=cool))
+        for event in story:
+            before = {card: stage.knob.watts(card) for card in CARDS}
+            play(stage, event)
+            assert all(stage.knob.watts(card) >= before[card] - SLEW for card in CARDS)
+        stage.stop()
+
+
+@given(
+    values=st.lists(st.integers(150, 320), min_size=5, max_size=5),
+    held=st.lists(st.frozensets(st.integers(0, 4), max_size=5), max_size=10),
+)
+def test_any_interleaving_of_claims_ends_at_the_prior_value(
+    values: list[int], held: list[frozenset[int]]
+) -> None:
+    """The tightest claim counts at each moment, whichever come and go; without any the prior."""
+    claims = [
+        replace(rule(f"r{i}", f"e{i}", Set(watts(value)), cooldown_seconds=0), rank=Rank(i % 3))
+        for i, value in enumerate(values)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        knob = FileKnob(Path(folder) / "cards")
+        knob.add("GPU-a", 300.0)
+        stage = Stage(Path(folder), ruleset(*claims), knob)
+        for now in (*held, frozenset[int]()):
+            stage.say(*(f"e{i}" for i in now))
+            stage.play()
+            tightest = min((values[i] for i in now), default=300)
+
+            assert (min(300, tightest)) == knob.watts()
+        assert 0 == stage.loop.snapshot.open_undos
+        stage.stop()
 
 
 @given(stories)

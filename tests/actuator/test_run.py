@@ -232,5 +232,5 @@ def test_a_lost_card_keeps_its_undo_and_restore_ends_it(
         check=True,
     )
 
-    assert restored.stdout.endswith(": 500 -> 700 watts, put back\n")
+    assert restored.stdout.endswith(": 500 watts -> 700 watts, put back\n")
     assert 700 == gpus.card(0).limit_watts

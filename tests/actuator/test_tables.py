@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from actuator.stands import STANDS
 from wattgov_actuator.guards import GUARDS
 from wattgov_actuator.knobs import KNOBS
 from wattgov_actuator.laws import LAWS
@@ -19,3 +20,24 @@ def test_every_member_has_its_tests(folder: str, names: dict[str, object]) -> No
     tests = {path.stem.removeprefix("test_") for path in (HERE / folder).glob("test_*.py")}
 
     assert set(names) == tests
+
+
+def test_every_knob_has_its_page() -> None:
+    """A heading of its own, and a row that says what it takes."""
+    text = (HERE.parents[1] / "docs" / "knobs.md").read_text()
+    headings = {line[3:] for line in text.splitlines() if line.startswith("## ")}
+    rows = {line.split("`")[1] for line in text.splitlines() if line.startswith("| `")}
+
+    assert (set(KNOBS), set(KNOBS)) == (set(KNOBS) & headings, rows)
+
+
+def test_every_knob_is_in_the_crash_matrix() -> None:
+    """A new one joins by its fake machine."""
+    assert set(KNOBS) == set(STANDS)
+
+
+def test_every_law_has_its_section() -> None:
+    """A heading of its name where users look."""
+    headings = (HERE.parents[1] / "actuator" / "README.md").read_text().splitlines()
+
+    assert {f"### {name}" for name in LAWS} <= set(headings)

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actuator.fakes import Clock, FileKnob
 from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.hands import Hands
 from wattgov_actuator.journal import Journal, State
-from wattgov_actuator.reading import Fault
+from wattgov_actuator.reading import Fault, InForce
 from wattgov_actuator.writer import Writer
 
 KNOB = "gpu_power_limit"
@@ -84,6 +84,7 @@ def test_a_write_is_journalled_read_back_and_undone(bench: Bench) -> None:
     assert () == bench.journal.undos()
 
 
+@settings(deadline=None)  # each example syncs files
 @given(values=st.lists(st.floats(100, 400), max_size=6), prior=st.floats(100, 400))
 def test_restore_after_any_writes_is_the_identity(
     tmp_path_factory: pytest.TempPathFactory, values: list[float], prior: float
@@ -116,7 +117,7 @@ def test_a_setter_that_lies_is_found_out(bench: Bench) -> None:
     done = bench.act(280)
 
     assert Reason.REFUSED == done.reason
-    assert "the driver accepted 280 watts and still reads 300" == done.detail
+    assert "the driver accepted 280 watts and still reads 300 watts" == done.detail
     assert () == bench.journal.undos()
 
 
@@ -150,7 +151,7 @@ def test_a_value_that_a_person_set_is_respected(bench: Bench) -> None:
     (bench.knob.folder / "GPU-a").write_text("250")
     ((reading,), _) = bench.writer.observe([KNOB])
 
-    assert reading.conflict.startswith("somebody set 250 watts after our 280")
+    assert reading.conflict.startswith("somebody set 250 watts after our 280 watts")
     for _ in range(2):
         (left,) = bench.writer.restore()
         assert (Reason.CONFLICT, 250) == (left.reason, bench.knob.watts())
@@ -283,7 +284,7 @@ def test_a_bug_at_one_card_does_not_keep_the_others_changed(bench: Bench) -> Non
     """Whatever goes wrong while putting back, every card is tried."""
     bench.act(280)
     bench.knob.add("GPU-0")
-    bench.journal.intend(replace(bench.act(280), target="GPU-0"), 200, 300)
+    bench.journal.intend(replace(bench.act(280), target="GPU-0"), 200, InForce(300))
 
     def bug(step: str) -> None:
         if step == "read" and len(bench.knob.writes) == 1:

@@ -193,6 +193,12 @@ class VirtualGpus:
         self._check(self._calls.fake_view(gpu, ctypes.byref(view)))
         return Card(*(getattr(view, name) for name, _ in _View._fields_))
 
+    def lock_megahertz(self, gpu: int) -> int | None:
+        """Return the highest graphics clock that *gpu* is locked to, None when it is free."""
+        lock = ctypes.c_uint32()
+        self._check(self._calls.fake_lock(gpu, ctypes.byref(lock)))
+        return lock.value or None
+
     def reset(self, gpus: int = 4, *, clock_ns: int = 0) -> None:
         """Make the node new: no joule used, default limits, idle, no processes, no trouble.
 

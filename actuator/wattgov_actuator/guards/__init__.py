@@ -2,24 +2,32 @@
 
 from wattgov_actuator.decision import Guard, Scene, Wish
 from wattgov_actuator.guards import (
+    active,
     bounds,
     conflict,
     cooldown,
+    deadband,
     freshness,
+    rate,
     refusal,
     sla,
+    slew,
     thermal,
     waiting,
 )
 
 GUARDS: dict[str, Guard] = {
     "conflict": conflict.guard,
+    "active": active.guard,
     "freshness": freshness.guard,
     "waiting": waiting.guard,
     "thermal": thermal.guard,
     "sla": sla.guard,
     "bounds": bounds.guard,
+    "deadband": deadband.guard,
+    "slew": slew.guard,
     "cooldown": cooldown.guard,
+    "rate": rate.guard,
     "refusal": refusal.guard,
 }
 

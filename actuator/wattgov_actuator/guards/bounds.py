@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from wattgov_actuator.decision import Reason, Scene, Wish
-from wattgov_actuator.reading import Target
+from wattgov_actuator.reading import Reading, Target
 from wattgov_actuator.rules import Bounds
 
 
@@ -16,6 +16,15 @@ def ceiling(target: Target, bounds: Bounds) -> float:
     """Return the highest value that the rule and the hardware allow."""
     highest = target.high if bounds.high is None else bounds.high.of(target.high)
     return min(highest, target.high)
+
+
+def reach(reading: Reading, bounds: Bounds) -> tuple[float, float]:
+    """Return how far a rule may go at one target: hardware, policy, and the value before us."""
+    target, base = reading.target, reading.base
+    low, high = floor(target, bounds), ceiling(target, bounds)
+    if base is not None and not target.both_ways:
+        high = min(high, base)
+    return min(low, high), high
 
 
 def guard(scene: Scene, wish: Wish) -> Wish:
@@ -38,7 +47,11 @@ def _claim(scene: Scene, wish: Wish, claim: float, base: float) -> Wish:
     if limited > claim and nothing_to_gain:
         detail = f"at its floor of {low:g} {target.unit}"
         return replace(wish.stopped(scene, Reason.CLAMPED, detail), wanted=limited)
-    if limited >= base or target.same(limited, base):
+    stuck = target.both_ways and limited < claim and target.same(limited, current)
+    if stuck and scene.held.claim is not None:
+        detail = f"at its highest, {limited:g} {target.unit}"
+        return replace(wish.stopped(scene, Reason.CLAMPED, detail), wanted=limited)
+    if (limited >= base and not target.both_ways) or target.same(limited, base):
         return wish.released(scene, Reason.UNCHANGED, f"{base:g} {target.unit} is as tight already")
     if limited == claim:
         return wish

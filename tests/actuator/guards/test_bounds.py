@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from actuator.builders import reading, rule, scene, wish
 from actuator.fakes import target
 from wattgov_actuator.decision import Held, Reason
-from wattgov_actuator.guards.bounds import floor, guard
+from wattgov_actuator.guards.bounds import floor, guard, reach
 from wattgov_actuator.rules import Bounds
 from wattgov_actuator.strict import Quantity
 
@@ -107,3 +107,13 @@ def test_a_claim_that_passes_is_inside_every_bound(
         top = 400 if limits.high is None else min(limits.high.value, 400)
         assert floor(target(), limits) <= after.claim <= max(top, floor(target(), limits))
         assert 100 <= after.claim <= prior
+
+
+def test_a_law_reaches_from_the_floor_to_the_value_before_us() -> None:
+    """Beyond it only where the knob goes both ways, and then as far as the rule's max."""
+    bounds = Bounds(Quantity(150, "watts"), Quantity(350, "watts"))
+    there = reading(280, prior=300)
+    both = replace(there, target=replace(target(), both_ways=True))
+
+    assert (150, 300) == reach(there, bounds)
+    assert (150, 350) == reach(both, bounds)

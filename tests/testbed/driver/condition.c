@@ -123,7 +123,10 @@ static unsigned clock_mhz(const struct visit *visit, unsigned clock, int highest
         return MEMORY_MHZ;
     if (idle)
         return SM_IDLE_MHZ;
-    return (unsigned)lround((clock == VIDEO_CLOCK ? VIDEO_MAX_MHZ : SM_MAX_MHZ) * (highest ? 1.0 : pace));
+    if (clock == VIDEO_CLOCK)
+        return (unsigned)lround(VIDEO_MAX_MHZ * (highest ? 1.0 : pace));
+    unsigned mhz = (unsigned)lround(SM_MAX_MHZ * (highest ? 1.0 : pace)), lock = visit->card->lock_mhz;
+    return !highest && lock && lock < mhz ? lock : mhz;
 }
 
 static int clock_info(device_t device, const char *function, unsigned clock, unsigned *mhz, int highest)

@@ -265,6 +265,7 @@ EXPORT int fake_reload_driver(void)
     for (unsigned i = 0; i < node->cards; i++) {
         card_forget_energy(node, &node->card[i]);
         node->card[i].limit_mw = DEFAULT_LIMIT_MW;
+        node->card[i].lock_mhz = 0;
     }
     return close_node(node, SUCCESS);
 }

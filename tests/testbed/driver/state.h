@@ -4,6 +4,7 @@
  *   state.c    attach, lock, clock, injected faults
  *   physics.c  what a card draws, and what it has used up to now
  *   nvml.c     NVML's own functions, as pynvml calls them; mig.c and gpm.c those of instances
+ *   clocks.c   the clocks a card knows, and the lock on them
  *   control.c  the hands of the test and of the engine: fake_*; parts.c those for a card's parts
  */
 #ifndef TESTBED_STATE_H
@@ -59,6 +60,8 @@ enum {
 #define MEMORY_RESERVED_BYTES (606ull << 20)
 #define SM_MAX_MHZ 1980u
 #define SM_IDLE_MHZ 345u
+#define SM_LOWEST_MHZ 345u
+#define SM_STEP_MHZ 15u
 #define MEMORY_MHZ 2619u
 #define VIDEO_MAX_MHZ 1545u
 
@@ -116,6 +119,7 @@ struct card {
     uint32_t current;
     uint32_t metered_mw; /* the power of the last accrual; UINT32_MAX = none yet */
     uint32_t limit_mw;
+    uint32_t lock_mhz;   /* the highest graphics clock allowed; 0 = no lock */
     uint32_t outside_mw; /* a limiter below the driver (BMC, rack); 0 = none */
     uint32_t demand_mw;  /* what the work would draw without any limit; 0 = idle */
     double busy;         /* 0 to 1 */

@@ -1,0 +1,82 @@
+"""The options that several commands share."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import click
+
+LAST_PORT = 65535
+PATH = click.Path(path_type=Path)
+
+
+class Address(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+
+def address(_: click.Context, __: click.Parameter, value: str) -> Address:
+    """Return the parts; a host is needed, since leaving it out must not mean everywhere."""
+    host, _colon, port = value.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > LAST_PORT:
+        raise click.BadParameter(f"'{value}' is not HOST:PORT, such as 127.0.0.1:9471")
+    return Address(host.strip("[]"), int(port))
+
+
+def url(_: click.Context, __: click.Parameter, value: str) -> str:
+    """Return an http or https URL."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise click.BadParameter(f"'{value}' is not a URL, such as http://127.0.0.1:9090")
+    return value
+
+
+def state_dir() -> Path:
+    """Return systemd's state folder, else the user's."""
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(given) if given else Path.home() / ".local" / "state" / "wattgov"
+
+
+Command = Callable[..., Any]
+
+
+def rule_options(command: Command) -> Command:
+    """Add --rules, which takes one file or more."""
+    command = click.argument("more", nargs=-1, type=PATH, metavar="[FILE]...")(command)
+    return click.option(
+        "--rules", "rules", multiple=True, required=True, type=PATH, help="Rule files."
+    )(command)
+
+
+prometheus_option = click.option(
+    "--prometheus",
+    metavar="URL",
+    callback=url,
+    envvar=["PROMETHEUS_URL", "PROM_URL"],
+    default="http://127.0.0.1:9090",
+    show_default=True,
+    show_envvar=True,
+    help="Prometheus, or what speaks its API.",
+)
+
+
+def machine_options(command: Command) -> Command:
+    """Add --sysfs and --procfs, for a machine that is mounted elsewhere, as in a container."""
+    for name in ("procfs", "sysfs"):
+        text = f"Where /{name.removesuffix('fs')} of the machine is mounted."
+        place = f"/{name.removesuffix('fs')}"
+        option = click.option(f"--{name}", type=PATH, default=place, show_default=True, help=text)
+        command = option(command)
+    return command
+
+
+state_option = click.option(
+    "--state-dir",
+    type=PATH,
+    default=state_dir,
+    help="Folder of the journal. [default: $STATE_DIRECTORY or ~/.local/state/wattgov]",
+)

@@ -1,0 +1,129 @@
+"""A fake machine for each knob: what is planted, how it is opened, and what it says of itself."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from plant import plant
+from testbed.nvml import VirtualGpus
+from wattgov_actuator.knobs import open_knob
+from wattgov_actuator.machine import Machine
+from wattgov_actuator.reading import Knob
+
+PACKAGES = """
+sys/class/powercap/intel-rapl:0/name = package-0
+sys/class/powercap/intel-rapl:0/enabled = 1
+sys/class/powercap/intel-rapl:0/constraint_0_name = short_term
+sys/class/powercap/intel-rapl:0/constraint_0_power_limit_uw = 198000000
+sys/class/powercap/intel-rapl:0/constraint_1_name = long_term
+sys/class/powercap/intel-rapl:0/constraint_1_power_limit_uw = 165000123
+sys/class/powercap/intel-rapl:0/constraint_1_max_power_uw = 185000000
+sys/class/powercap/intel-rapl:0:0/name = dram
+sys/class/powercap/intel-rapl:1/name = package-1
+sys/class/powercap/intel-rapl:1/enabled = 1
+sys/class/powercap/intel-rapl:1/constraint_0_name = long_term
+sys/class/powercap/intel-rapl:1/constraint_0_power_limit_uw = 165000000
+sys/class/powercap/intel-rapl:2/name = psys
+sys/class/powercap/intel-rapl:2/constraint_0_name = long_term
+sys/class/powercap/intel-rapl:2/constraint_0_power_limit_uw = 500000000
+sys/class/powercap/intel-rapl-mmio:0/name = package-0
+sys/class/powercap/intel-rapl-mmio:0/constraint_0_name = long_term
+sys/class/powercap/intel-rapl-mmio:0/constraint_0_power_limit_uw = 150000000
+"""
+CEILINGS = {0: 3_500_000, 1: 3_500_000, 2: 2_900_000, 3: 3_400_000}  # kHz; 2 was held by somebody
+UNITS = """
+sys/fs/cgroup/cgroup.controllers = cpuset cpu io memory pids
+sys/fs/cgroup/system.slice/cpu.weight = 100
+sys/fs/cgroup/system.slice/chat.service/cpu.weight = 100
+sys/fs/cgroup/system.slice/batch.service/cpu.weight = 300
+sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice/ide.service/cpu.weight = 100
+"""
+SETS = """
+sys/fs/cgroup/cgroup.controllers = cpuset cpu io memory pids
+sys/fs/cgroup/cpuset.cpus.effective = 0-7
+sys/fs/cgroup/system.slice/cpuset.cpus =
+sys/fs/cgroup/system.slice/cpuset.cpus.effective = 0-7
+sys/fs/cgroup/system.slice/chat.service/cpuset.cpus =
+sys/fs/cgroup/system.slice/chat.service/cpuset.cpus.effective = 0-7
+sys/fs/cgroup/system.slice/batch.service/cpuset.cpus = 4-7
+sys/fs/cgroup/system.slice/batch.service/cpuset.cpus.effective = 4-6
+sys/devices/system/node/node0/cpulist = 0-3
+sys/devices/system/node/node1/cpulist = 4-7
+"""
+CONTAINER = "3f2a" * 16
+CARDS = """
+sys/class/drm/card0/device/vendor = 0x1002
+sys/class/drm/card0/device/device = 0x74a1
+sys/class/drm/card0/device/unique_id = d06a1b2c3d4e5f60
+sys/class/drm/card0/device/hwmon/hwmon3/power1_cap = 560000000
+sys/class/drm/card0/device/hwmon/hwmon3/power1_cap_min = 100000000
+sys/class/drm/card0/device/hwmon/hwmon3/power1_cap_max = 750000000
+sys/class/drm/card0-DP-1/status = disconnected
+sys/class/drm/card1/device/vendor = 0x8086
+sys/class/drm/card2/device/vendor = 0x1002
+"""
+
+
+def policies() -> str:
+    """Return four policies of two packages, which differ in their ceilings."""
+    lines = []
+    for number, ceiling in CEILINGS.items():
+        policy = f"sys/devices/system/cpu/cpufreq/policy{number}"
+        topology = f"sys/devices/system/cpu/cpu{number}/topology"
+        lines += [
+            f"{policy}/affected_cpus = {number}",
+            f"{policy}/cpuinfo_min_freq = 800000",
+            f"{policy}/cpuinfo_max_freq = {3_500_000 if number < 3 else 3_400_000}",
+            f"{policy}/scaling_min_freq = 800000",
+            f"{policy}/scaling_max_freq = {ceiling}",
+            f"{topology}/physical_package_id = {number // 3}",
+        ]
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """One knob's machine; *values* are written in turn, within its range and below its prior."""
+
+    name: str
+    values: tuple[float, float]
+    tree: str = ""  # what is planted
+    asked: Callable[[VirtualGpus], object] | None = None  # what the cards say of themselves
+
+    def plant(self, folder: Path) -> None:
+        """Set the machine up."""
+        if self.tree:
+            plant(self.tree, folder)
+
+    def open(self, folder: Path) -> Knob:
+        """Return the real knob on it."""
+        return open_knob(self.name, Machine(folder / "sys"))
+
+    def truth(self, folder: Path, gpus: VirtualGpus) -> object:
+        """Return all that the machine holds."""
+        if self.asked is not None:
+            return self.asked(gpus)
+        files = sorted(path for path in (folder / "sys").rglob("*") if path.is_file())
+        return {str(path.relative_to(folder)): path.read_text().strip() for path in files}
+
+
+def _limits(gpus: VirtualGpus) -> object:
+    return [gpus.card(each).limit_watts for each in range(gpus.count())]
+
+
+def _locks(gpus: VirtualGpus) -> object:
+    return [gpus.lock_megahertz(each) for each in range(gpus.count())]
+
+
+STANDS: Mapping[str, Stand] = {
+    each.name: each
+    for each in (
+        Stand("gpu_power_limit", (600, 500), asked=_limits),
+        Stand("gpu_clock_lock", (1500e6, 1200e6), asked=_locks),
+        Stand("amd_gpu_power_limit", (500, 400), tree=CARDS),
+        Stand("cpu_power_limit", (140, 120), tree=PACKAGES),
+        Stand("cpu_frequency", (2_500e6, 2_000e6), tree=policies()),
+        Stand("cpu_priority", (60, 30), tree=UNITS),
+        Stand("cpu_affinity", (3, 2), tree=SETS),
+    )
+}

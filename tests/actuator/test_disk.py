@@ -1,0 +1,125 @@
+"""A disk that takes nothing more, or is read-only: nothing new is done, everything is undone.
+
+The limit on a process's file size stands for a full disk: the kernel refuses each write to a file.
+"""
+
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from actuator.bench import Bench
+from actuator.stands import STANDS, Stand
+from fakes.child import in_a_child
+from wattgov_actuator.decision import Reason
+from wattgov_actuator.journal import Journal, JournalError
+
+STAND = STANDS["cpu_power_limit"]
+LIMIT = "sys/class/powercap/intel-rapl:0/constraint_1_power_limit_uw"
+
+
+class Attributes(Bench):
+    """A bench whose files below /sys are no files of the disk, as in life."""
+
+    def __init__(self, folder: Path, stand: Stand) -> None:
+        super().__init__(folder, stand.name, lambda: stand.open(folder))
+
+
+def fill_the_disk(folder: Path) -> None:
+    """Let no file grow, and the attributes of the machine be of a size that fits."""
+    longest = max(path.stat().st_size for path in (folder / "sys").rglob("*") if path.is_file())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (longest, resource.RLIM_INFINITY))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return the folder of one machine."""
+    STAND.plant(tmp_path)
+    return tmp_path
+
+
+def limit(folder: Path) -> str:
+    """Return what the first package is set to."""
+    return (folder / LIMIT).read_text().strip()
+
+
+def test_on_a_full_disk_nothing_new_is_written_and_the_old_is_put_back(folder: Path) -> None:
+    """The decision says so, the metrics will, and the knob is as it was before us."""
+
+    def work() -> None:
+        bench = Attributes(folder, STAND)
+        assert Reason.APPLIED == bench.act(140).reason
+        fill_the_disk(folder)
+        done = bench.act(120)
+        assert Reason.UNJOURNALLED == done.reason
+        assert "cannot be written" in bench.journal.trouble
+        assert bench.journal.failures
+        assert "140000000" == limit(folder)
+        (back,) = bench.writer.restore()
+        assert Reason.RESTORED == back.reason
+
+    assert 0 == in_a_child(work)
+    assert "165000123" == limit(folder)
+
+
+def test_after_a_crash_a_full_disk_does_not_keep_us_from_putting_back(folder: Path) -> None:
+    """The whole command, on a disk that takes nothing: the journal can be read, and that is all."""
+
+    def crash() -> None:
+        bench = Attributes(folder, STAND)
+        assert Reason.APPLIED == bench.act(140).reason
+        os._exit(0)
+
+    assert 0 == in_a_child(crash)
+    assert "140000000" == limit(folder)
+
+    command = ["restore", "--state-dir", str(folder / "state"), "--sysfs", str(folder / "sys")]
+    run = subprocess.run(
+        [sys.executable, "-m", "wattgov_actuator", *command],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        preexec_fn=lambda: fill_the_disk(folder),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "cpu_power_limit package-0: 140 watts -> 165 watts, put back" in run.stdout
+    assert "165000123" == limit(folder)
+
+
+def test_a_file_that_is_torn_under_us_stops_all_acting(folder: Path) -> None:
+    """Somebody has written over it: what we hold is put back from memory, nothing new is done."""
+    bench = Attributes(folder, STAND)
+    bench.act(140)
+    with sqlite3.connect(bench.journal.path) as db:
+        db.execute("DROP TABLE undo")
+    db.close()
+    done = bench.act(120)
+
+    assert (Reason.UNJOURNALLED, "140000000") == (done.reason, limit(folder))
+    assert "no such table: undo" in done.detail
+    bench.writer.restore()
+    assert "165000123" == limit(folder)
+    bench.close()
+
+
+def test_a_read_only_folder_is_told_at_the_start(folder: Path) -> None:
+    """Nothing is begun that could not be undone."""
+    journal = folder / "state"
+    journal.mkdir()
+    (journal / "journal.sqlite").touch(mode=0o400)
+
+    def work() -> None:
+        os.seteuid(65534)
+        try:
+            Journal(journal)
+        except JournalError:
+            os._exit(7)
+
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    assert 7 == in_a_child(work)

@@ -1,0 +1,164 @@
+"""The dead-man's switch: real processes on a fake CPU, hung, killed or well."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actuator.fakes import Clock, FakePrometheus
+from actuator.stands import STANDS
+from actuator.test_run import until
+from wattgov_actuator.guardian import Guardian
+from wattgov_actuator.lease import LeaseFile
+from wattgov_actuator.lock import Busy
+
+DEADLINE_SECONDS = 30
+PRIOR, FLOOR = "165000123", "100000000"
+LIMIT = "sys/class/powercap/intel-rapl:0/constraint_1_power_limit_uw"
+RULES = """
+version: 1
+groups:
+  - name: cpus
+    interval: 1s
+    protect: {freshness: fresh, hold: 0s}
+    rules:
+      - {action: trim, expr: quiet, knob: cpu_power_limit, step: -50W, min: 100W, cooldown: 0s}
+"""
+
+
+class Machine:
+    """A machine with one loop and one guardian on the same state folder."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder, self.url = folder, url
+        self.running: list[subprocess.Popen[bytes]] = []
+        STANDS["cpu_power_limit"].plant(folder)
+        (folder / "rules.yml").write_text(RULES)
+
+    def start(self, command: str, *options: str) -> "subprocess.Popen[bytes]":
+        """Start one of the commands."""
+        places = ["--state-dir", f"{self.folder}/state", "--sysfs", f"{self.folder}/sys"]
+        path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+        with (self.folder / f"{command}.log").open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "wattgov_actuator", command, *places, *options],
+                env={**os.environ, **path},
+                stderr=log,
+            )
+        self.running.append(process)
+        return process
+
+    def govern(self) -> "subprocess.Popen[bytes]":
+        """Start the loop, and wait until the CPU is held down."""
+        options = ["--prometheus", self.url, "--listen", "127.0.0.1:0", "--lease", "2"]
+        loop = self.start("run", "--rules", str(self.folder / "rules.yml"), "--enforce", *options)
+        until("the limit at its floor", lambda: self.limit() == FLOOR)
+        return loop
+
+    def limit(self) -> str:
+        """Return the limit of the first package."""
+        return (self.folder / LIMIT).read_text().strip()
+
+    def log(self, command: str) -> str:
+        """Return what one of the commands has said."""
+        path = self.folder / f"{command}.log"
+        return path.read_text() if path.exists() else ""
+
+
+@pytest.fixture
+def machine(tmp_path: Path, server: FakePrometheus) -> Iterator[Machine]:
+    """Return a machine whose first package is quiet."""
+    server.answers["quiet"] = [({"package": "0", "instance": "here"}, 5.0)]
+    server.answers["fresh"] = lambda: [({"instance": "here"}, time.time())]
+    made = Machine(tmp_path, server.url)
+    (tmp_path / "state").mkdir(mode=0o700)
+    yield made
+    for each in made.running:
+        each.kill()
+        each.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_loop_that_hangs_or_dies_is_undone_by_the_guardian(
+    machine: Machine, number: signal.Signals
+) -> None:
+    """Stopped, it is killed first: it must not go on one day where it was."""
+    guardian = machine.start("guardian")
+    loop = machine.govern()
+    loop.send_signal(number)
+    until("the prior limit", lambda: machine.limit() == PRIOR)
+
+    assert -signal.SIGKILL == loop.wait(DEADLINE_SECONDS)
+    until("the end of the lease", lambda: "event=lease_ended" in machine.log("guardian"))
+    assert not (machine.folder / "state" / "lease").exists()
+    guardian.send_signal(signal.SIGTERM)
+    assert 0 == guardian.wait(DEADLINE_SECONDS)
+
+
+def test_a_loop_that_lives_is_left_alone_for_longer_than_its_lease(machine: Machine) -> None:
+    """Its signs of life renew it; stopped as it should be, it ends its lease itself."""
+    machine.start("guardian")
+    loop = machine.govern()
+    lease = LeaseFile(machine.folder / "state", Path("/proc"))
+    first = lease.read()
+    assert first is not None
+    until("the first lease to be over", lambda: time.monotonic() > first.until + 0.5)
+
+    assert (None, FLOOR) == (loop.poll(), machine.limit())
+
+    loop.send_signal(signal.SIGTERM)
+
+    assert (0, PRIOR) == (loop.wait(DEADLINE_SECONDS), machine.limit())
+    assert lease.read() is None
+    assert "lease_passed" not in machine.log("guardian")
+
+
+def test_after_a_power_cut_the_former_boots_lease_has_passed(tmp_path: Path) -> None:
+    """Its clock says nothing any more, so the guardian puts back at once."""
+    lease = LeaseFile(tmp_path, Path("/proc"))
+    lease.renew(1e12)
+    lease.boot = "the next boot"
+    done: list[str] = []
+
+    def put_back() -> bool:
+        done.append("restored")
+        return False
+
+    guardian = Guardian(lease, Clock(), lambda: None, put_back)
+
+    assert guardian.look()
+    assert (["restored"], None) == (done, lease.read())
+
+
+def test_what_cannot_be_put_back_is_tried_again(tmp_path: Path) -> None:
+    """A device is away, or the holder cannot be ended: the lease stays passed until it can."""
+    lease = LeaseFile(tmp_path, Path("/proc"))
+    lease.renew(0.0)
+    left = [True, False]
+    held = [True, False, False]
+
+    def evict() -> int | None:
+        if held.pop(0):
+            raise Busy("stuck in a driver")
+        return None
+
+    guardian = Guardian(lease, Clock(), evict, lambda: left.pop(0))
+
+    assert [False, False, True, True] == [guardian.look() for _ in range(4)]
+    assert lease.read() is None
+
+
+def test_who_puts_back_by_hand_is_not_killed_for_it(machine: Machine) -> None:
+    """The lease of the dead has passed, but whoever holds the lock now has one of its own."""
+    loop = machine.govern()
+    loop.kill()
+    loop.wait()
+    restored = machine.start("restore")
+
+    assert (0, PRIOR) == (restored.wait(DEADLINE_SECONDS), machine.limit())
+    assert LeaseFile(machine.folder / "state", Path("/proc")).read() is None
