@@ -47,3 +47,9 @@ def prometheus() -> str:
 def alertmanager() -> str:
     """Path of Alertmanager, which Debian names prometheus-alertmanager."""
     return find("prometheus-alertmanager", "alertmanager", "prometheus-alertmanager")
+
+
+@pytest.fixture(scope="session")
+def victoria_metrics() -> str:
+    """Path of VictoriaMetrics, single node."""
+    return find("victoria-metrics", "victoria_metrics", "victoria-metrics")
