@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 (a script beside its table, no package)
 """Turn engines.yml, a row for each serving engine, into rules that give all of them one shape.
 
 A quantity is a group: count (one rule for each engine), name (whose app), choose (whose count).

@@ -189,19 +189,42 @@ def check(config_file: Path) -> None:
 
 @main.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-def assets(folder: Path) -> None:
-    """Write rules, alerts and dashboards into DIR.
+@click.option(
+    "--site",
+    "site_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="YAML: PUE, price, zone, budgets, and who is scraped. Without it: this machine alone.",
+)
+def assets(folder: Path, site_file: Path | None) -> None:
+    r"""Write into DIR what Prometheus, Alertmanager and Grafana need.
 
-    Nothing is written over: DIR is empty, or at least has none of the files.
+    Recording rules, alerts, dashboards and a scrape configuration, with your site's facts and
+    targets filled in, rule files for the actuator, and a README.txt that says where all of it goes.
+
+    \b
+      wattgov-exporter assets first                         a first look, on this machine
+      edit first/site.yml                                   your PUE, price, nodes, engines
+      wattgov-exporter assets mine --site first/site.yml    yours
+
+    Nothing is written over: a DIR that has one of the files is left as it is.
     """
-    from wattgov_exporter.assets import write  # noqa: PLC0415
+    from wattgov_exporter.assets.site import Place, load  # noqa: PLC0415  no templates, no YAML
+    from wattgov_exporter.assets.write import write  # noqa: PLC0415
+    from wattgov_exporter.mistakes import Invalid, mistakes_of  # noqa: PLC0415
 
     try:
-        written = write(folder)
+        place = load(site_file) if site_file else Place()
+        own = site_file.read_bytes() if site_file else None
+    except (Invalid, OSError) as error:
+        raise _bad_input(mistakes_of(site_file or Path(), error)) from error
+    try:
+        written = write(folder, place, own)
     except OSError as error:
-        raise click.ClickException(str(error)) from error
-    for path in written:
-        click.echo(path)
+        told = f"{error.filename}: {error.strerror}" if error.strerror else str(error)
+        raise click.ClickException(told) from error
+    click.echo(f"{len(written)} files written; {folder / 'README.txt'} says where they go:\n")
+    click.echo((folder / "README.txt").read_text(encoding="utf-8"), nl=False)
 
 
 def _replay(path: Path | None) -> "Replay | None":

@@ -1,29 +1,23 @@
 """One tick: ask every source, add the joules up, give them to apps, make a snapshot."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from wattgov_exporter import cards
+from wattgov_exporter import cards, choice
 from wattgov_exporter.apps.frequency import Weights
 from wattgov_exporter.apps.pods import Directory
 from wattgov_exporter.apps.workloads import Activity, Workloads
 from wattgov_exporter.books import Books
+from wattgov_exporter.choice import Chosen
 from wattgov_exporter.config import Config
-from wattgov_exporter.folding import Folding
+from wattgov_exporter.figures import Figures
+from wattgov_exporter.folding import other_series
 from wattgov_exporter.ledger import Ledger, Step, key_of
 from wattgov_exporter.poll import Answer, Poller
-from wattgov_exporter.reading import (
-    NOBODY_PID,
-    Component,
-    GpuState,
-    Meter,
-    Method,
-    Readings,
-)
-from wattgov_exporter.snapshot import Chosen, Idle, MeterState, Snapshot, SourceState
+from wattgov_exporter.reading import Component, GpuState, Meter, Readings
+from wattgov_exporter.snapshot import Idle, MeterState, Snapshot, SourceState
 from wattgov_exporter.sources import Machine, configured
 from wattgov_exporter.state import Totals
-from wattgov_exporter.uses import app_of, cpu_uses, gpu_memory, gpu_uses
+from wattgov_exporter.uses import cpu_uses, gpu_memory, gpu_uses
 
 WAIT_SHARE = 0.5
 """The part of an interval that a tick waits for its sources."""
@@ -34,9 +28,6 @@ STALE_INTERVALS = 3
 KUBERNETES = "kubernetes"
 HURRY_SECONDS = 3.0
 """A pod that has no name yet has the list read again so soon after the last."""
-
-ACTIVE_CPUS = 0.01
-"""An app that uses less than this part of one CPU is not counted as active."""
 
 
 class Collector:
@@ -64,14 +55,12 @@ class Collector:
             names=self._directory,
             weights=_weights(config, machine),
         )
-        self._folding = Folding({app.name for app in config.apps}, budget.apps)
+        self._figures = Figures(config)
         self._ledger = Ledger()
         self._books = Books(config.policy, config.idle_watts)
         self._good: dict[str, tuple[Readings, float, float]] = {}
         self._meters: dict[tuple[str, str, str], MeterState] = {}
         self._earlier: Mapping[tuple[str, ...], float] = {}
-        self._cpu_seconds: dict[str, float] = defaultdict(float)
-        self._last_active: dict[str, float] = {}
         self._gpu_busy: dict[str, float] = {}
         self._counted: dict[str, float] = {}
         self._looked = self._clock()
@@ -83,8 +72,7 @@ class Collector:
         """
         self._earlier = totals.meters
         self._books.restore(totals)
-        self._cpu_seconds.update({app: value for (app,), value in totals.cpu_seconds.items()})
-        self._folding.restore(self._cpu_seconds)
+        self._figures.restore({app: value for (app,), value in totals.cpu_seconds.items()})
 
     def totals(self) -> Totals:
         """Return every counter, for `restore` after a restart."""
@@ -95,7 +83,7 @@ class Collector:
                 (app, key.value, share): value
                 for (app, key, share), value in self._books.apps.items()
             },
-            cpu_seconds={(app,): value for app, value in self._cpu_seconds.items()},
+            cpu_seconds={(app,): value for app, value in self._figures.cpu_seconds.items()},
             own={("exporter",): self._books.own_joules},
         )
 
@@ -105,7 +93,7 @@ class Collector:
         budget = config.budget
         self._workloads.reconfigure(config.apps, config.apps_by, budget.label_length)
         self._workloads.weigh(_weights(config, self._machine))
-        self._folding.reconfigure({app.name for app in config.apps}, budget.apps)
+        self._figures.reconfigure(config)
         self._books.reconfigure(config.policy, config.idle_watts)
 
     def interval_of(self, source: str) -> float:
@@ -133,20 +121,21 @@ class Collector:
             for poller in self._pollers
         }
         self._count_anomalies(answers)
-        chosen = choose({name: answer.readings for name, answer in answers.items()})
+        chosen = choice.choose({name: answer.readings for name, answer in answers.items()})
         steps = list(self._steps(answers, chosen))
         fresh = self._fresh()
         # A component whose source is only late this once keeps its meter in what is shown.
-        shown = _shown(choose(fresh), chosen)
+        shown = choice.shown(choice.choose(fresh), chosen)
         gpus = tuple(cards.states(fresh))
         gpu_sources = {gpu.uuid: name for name, gpu in gpus}
         uses = cpu_uses(activity)
         uses |= gpu_uses(fresh, gpu_sources, activity.pid_apps, self._gpu_busy)
         idle = self._books.enter(steps, uses, activity.own_share)
-        self._follow_apps(activity, fresh.values())
-        self._folding.settle(self._looked, activity.processes, self._books.apps)
-        self._folding.fold(self._cpu_seconds)
-        self._folding.fold(self._last_active, max)
+        now = self._clock()
+        elapsed, self._looked = now - self._looked, now
+        self._figures.enter(activity, fresh.values(), elapsed, self._wall())
+        others = other_series(len(self._meters), len(gpus), len(answers))
+        self._figures.settle(now, activity, self._books.apps, others)
         return self._snapshot(answers, shown, idle, activity, fresh=fresh, gpus=gpus)
 
     def _learn_names(self) -> None:
@@ -184,7 +173,7 @@ class Collector:
                 key = key_of(step.meter)
                 entered.add(key)
                 component = step.meter.component
-                if component is None or _counts(chosen.get(component), step.meter):
+                if component is None or choice.counts(chosen.get(component), step.meter):
                     old = self._meters.get(key)
                     before = old.joules if old else self._earlier.get(key, 0.0)
                     # A peer that caches shows one value for a while: the power from before stands.
@@ -195,7 +184,9 @@ class Collector:
         def covered(meter: Meter) -> bool:
             """Tell whether another source counts while this meter is silent: no joule twice."""
             other = chosen.get(meter.component) if meter.component else None
-            return key_of(meter) not in entered and other is not None and _replaces(other, meter)
+            return (
+                key_of(meter) not in entered and other is not None and choice.replaces(other, meter)
+            )
 
         self._ledger.forget(covered)
 
@@ -210,20 +201,6 @@ class Collector:
                 fresh[poller.name] = readings
         return fresh
 
-    def _follow_apps(self, activity: Activity, fresh: Iterable[Readings]) -> None:
-        now = self._clock()
-        elapsed, self._looked = now - self._looked, now
-        active = {app for app, used in activity.cpu_seconds.items() if used > ACTIVE_CPUS * elapsed}
-        active |= {
-            app_of(use.pid, activity.pid_apps)
-            for readings in fresh
-            for use in readings.gpu_uses
-            if use.activity > 0 and use.pid != NOBODY_PID
-        }
-        for app, used in activity.cpu_seconds.items():
-            self._cpu_seconds[app] += used
-        self._last_active.update(dict.fromkeys(sorted(active), self._wall()))
-
     def _snapshot(
         self,
         answers: Mapping[str, Answer],
@@ -237,16 +214,11 @@ class Collector:
         gpu_sources = {gpu.uuid: name for name, gpu in gpus}
         seen = {key_of(energy.meter) for one in fresh.values() for energy in one.energies}
         memory = gpu_memory(fresh, gpu_sources, activity.pid_apps)
-        processes = dict(activity.processes)
-        resident = dict(activity.memory.resident)
-        self._folding.fold(memory)
-        self._folding.fold(resident)
-        self._folding.fold(processes)
         return Snapshot(
             meters=tuple(
                 state
                 for key, state in self._meters.items()
-                if key in seen and _published(state.meter, chosen)
+                if key in seen and choice.published(state.meter, chosen)
             ),
             gpus=tuple(gpu for _, gpu in gpus),
             gpu_sources=gpu_sources,
@@ -264,11 +236,8 @@ class Collector:
             node_joules=dict(self._books.node),
             idle=idle,
             app_joules=dict(self._books.apps),
-            app_cpu_seconds=dict(self._cpu_seconds),
-            app_processes=processes,
-            app_gpu_memory_bytes=dict(memory),
-            app_memory_bytes=resident,
-            app_last_active=dict(self._last_active),
+            apps=self._figures.shown(activity, memory),
+            series_dropped=self._figures.dropped,
             anomalies=dict(self._ledger.anomalies),
             own_joules=self._books.own_joules,
             meter_ratio=self._books.composition.ratio,
@@ -280,64 +249,3 @@ def _weights(config: Config, machine: Machine) -> Weights | None:
         return None
     clocks = config.cpu_weight == "clock"
     return Weights(machine.sysfs, machine.monotonic, clocks=clocks)
-
-
-def choose(said: Mapping[str, Readings | None]) -> dict[Component, Chosen]:
-    """Return for each component its meter: the first source, in order of preference, that reads.
-
-    GPUs have a meter each, so that two makers' cards are all metered and none of them twice.
-
-    An estimate of what another chosen meter covers is left out: its joules are counted there. A
-    platform's meter covers the memory, which is then in the rest.
-    """
-    chosen: dict[Component, Chosen] = {}
-    covered: set[Component] = set()
-    for name, readings in said.items():
-        for energy in readings.energies if readings else ():
-            meter = energy.meter
-            if meter.component is None:
-                continue
-            if chosen.setdefault(meter.component, Chosen(name, meter.method)).source == name:
-                covered |= meter.covers
-                covered |= {Component.DRAM} if meter.component is Component.PLATFORM else set()
-    if Component.GPU in chosen:
-        chosen[Component.GPU] = _of_cards(cards.meters(said))
-    return {
-        component: one
-        for component, one in chosen.items()
-        if not (component in covered and one.method is Method.ESTIMATED)
-    }
-
-
-def _of_cards(meters: tuple[Meter, ...]) -> Chosen:
-    return Chosen(meters[0].source, meters[0].method, meters)
-
-
-def _shown(
-    fresh: dict[Component, Chosen], chosen: Mapping[Component, Chosen]
-) -> dict[Component, Chosen]:
-    """Return what is shown: what counts now, and what a source that is late this once meters."""
-    shown = fresh | dict(chosen)
-    if Component.GPU in shown:
-        both = [one[Component.GPU].cards for one in (chosen, fresh) if Component.GPU in one]
-        shown[Component.GPU] = _of_cards(cards.together(both))
-    return shown
-
-
-def _published(meter: Meter, chosen: Mapping[Component, Chosen]) -> bool:
-    """Tell whether a meter is shown; one that another replaces would count twice in a sum."""
-    return meter.component is None or _counts(chosen.get(meter.component), meter)
-
-
-def _counts(chosen: Chosen | None, meter: Meter) -> bool:
-    return chosen is not None and chosen.counts(meter)
-
-
-def _replaces(chosen: Chosen, meter: Meter) -> bool:
-    """Tell whether another source's meter counts in place of this one."""
-    if meter.component is not Component.GPU:
-        return chosen.source != meter.source
-    card = cards.card_of(meter)
-    return any(
-        one.source != meter.source and card.is_same(cards.card_of(one)) for one in chosen.cards
-    )

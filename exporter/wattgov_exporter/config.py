@@ -25,6 +25,15 @@ class App:
 
 
 @dataclass(frozen=True, slots=True)
+class Budgets:
+    """What the whole site may use, by period: day or month; money is in the site's currency."""
+
+    energy_joules: Mapping[str, float] = field(default_factory=dict)
+    carbon_grams: Mapping[str, float] = field(default_factory=dict)
+    electricity_cost: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """Facts about the place that no sensor tells; None is published as no series."""
 
@@ -33,6 +42,15 @@ class Site:
     pue_ratio: float | None = None
     price_per_kilowatthour: float | None = None
     currency: str = "USD"
+    budgets: Budgets = field(default_factory=Budgets)
+
+
+@dataclass(frozen=True, slots=True)
+class Embodied:
+    """Making this machine: grams of CO2e, written off evenly over its lifetime."""
+
+    carbon_grams: float
+    lifetime_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +119,13 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many apps have series of their own, and how long an automatic name may be, in bytes."""
+    """How many apps have series of their own, and how long an automatic name may be, in bytes.
+
+    *series*: apps have fewer names where all series would otherwise be more; None is no limit.
+    """
 
     apps: int = 100
+    series: int | None = None
     label_length: int = 128
 
 
@@ -116,6 +138,7 @@ class Config:
     cpu_weight: str = "capacity"
     idle_watts: Mapping[str, float] = field(default_factory=dict)
     site: Site = field(default_factory=Site)
+    embodied: Embodied | None = None
     sources: Sources = field(default_factory=Sources)
     apps: tuple[App, ...] = ()
     apps_by: tuple[str, ...] = ()

@@ -14,7 +14,9 @@ from wattgov_exporter.config import (
     POLICIES,
     App,
     Budget,
+    Budgets,
     Config,
+    Embodied,
     Ipmi,
     Kubernetes,
     Redfish,
@@ -22,7 +24,7 @@ from wattgov_exporter.config import (
     Site,
     Sources,
 )
-from wattgov_exporter.fields import Field, Mistake, Reader
+from wattgov_exporter.fields import Field, Mistake, Parse, Reader
 from wattgov_exporter.mistakes import Invalid
 
 APP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}")
@@ -42,26 +44,28 @@ def load(path: Path, sources: Collection[str]) -> Config:
     return Config(**values)
 
 
-def _app_name(reader: Reader, node: yaml.Node) -> str:
+def app_name(reader: Reader, node: yaml.Node) -> str:
+    """Take the name of an app."""
     name = fields.text(reader, node)
     if not APP_NAME.fullmatch(name):
         raise Mistake(f"{name!r} cannot name an app: letters, digits, . _ : / -, no leading _")
     return name
 
 
-def _url(reader: Reader, node: yaml.Node) -> str:
-    url = fields.text(reader, node)
-    if not re.fullmatch(r"https?://[^/@\s]+(/[^@\s]*)?", url):
+def url(reader: Reader, node: yaml.Node) -> str:
+    """Take the URL of a server, without a login."""
+    found = fields.text(reader, node)
+    if not re.fullmatch(r"https?://[^/@\s]+(/[^@\s]*)?", found):
         # What was found is not repeated: it may hold a password.
         raise Mistake("expected a URL such as https://bmc.example, with no user or password in it")
-    return url.rstrip("/")
+    return found.rstrip("/")
 
 
 def _private_url(reader: Reader, node: yaml.Node) -> str:
-    url = _url(reader, node)
-    if endpoint.is_clear_text(url):
+    found = url(reader, node)
+    if endpoint.is_clear_text(found):
         raise Mistake("give an https:// URL: a token, and what pods hold, would go in clear text")
-    return url
+    return found
 
 
 def _kubernetes(reader: Reader, node: yaml.Node) -> Kubernetes | None:
@@ -108,7 +112,7 @@ _LOGIN: Mapping[str, Field] = {
     "password_file": ("password_file", fields.path),
 }
 _REDFISH: Mapping[str, Field] = {
-    "url": ("url", _url),
+    "url": ("url", url),
     **_LOGIN,
     "chassis": ("chassis", fields.text),
     "ca_file": ("ca_file", fields.path),
@@ -122,7 +126,7 @@ _IPMI: Mapping[str, Field] = {
     **_SLOW,
 }
 _SCRAPE: Mapping[str, Field] = {
-    "url": ("url", _url),
+    "url": ("url", url),
     "kind": ("kind", fields.choice(*KINDS)),
     **_SLOW,
 }
@@ -139,7 +143,28 @@ _OBJECTIVES: Mapping[str, Field] = {
     "joules_per_request": ("target_joules_per_request", fields.number(0, _MANY, "joules")),
     "p95_latency": ("target_p95_latency_seconds", fields.seconds(0, 86400)),
 }
-_SITE: Mapping[str, Field] = {
+CARBON = fields.quantity(
+    "grams of CO2e such as 250kg or 1.3t", {"g": 1.0, "kg": 1e3, "t": 1e6}, (0, 1e9), "kg"
+)
+LIFETIME = fields.quantity(
+    "a time such as 4y or 1500d", {"d": 86400.0, "y": 365.25 * 86400}, (0.01, 100), "y"
+)
+_ENERGY = fields.quantity(
+    "energy such as 500kWh or 2MWh", {"kWh": 3.6e6, "MWh": 3.6e9, "GWh": 3.6e12}, (0, 1e9), "kWh"
+)
+
+
+def _periods(parse: Parse) -> Parse:
+    each: Mapping[str, Field] = {period: (period, parse) for period in ("day", "month")}
+    return lambda reader, node: reader.mapping(node, each)
+
+
+_BUDGETS: Mapping[str, Field] = {
+    "energy": ("energy_joules", _periods(_ENERGY)),
+    "carbon": ("carbon_grams", _periods(CARBON)),
+    "cost": ("electricity_cost", _periods(fields.number(0, _MANY, "the site's currency"))),
+}
+SITE: Mapping[str, Field] = {
     "zone": ("zone", fields.text),
     "carbon_intensity": (
         "carbon_intensity_grams_per_kilowatthour",
@@ -148,13 +173,19 @@ _SITE: Mapping[str, Field] = {
     "pue": ("pue_ratio", fields.number(1, 10, "(a ratio)")),
     "price": ("price_per_kilowatthour", fields.number(-1000, 1000, "per kilowatt-hour")),
     "currency": ("currency", fields.text),
+    "budgets": ("budgets", fields.block(Budgets, _BUDGETS)),
+}
+_EMBODIED: Mapping[str, Field] = {
+    "carbon": ("carbon_grams", CARBON),
+    "lifetime": ("lifetime_seconds", LIFETIME),
 }
 _BUDGET: Mapping[str, Field] = {
     "apps": ("apps", fields.whole(1, 10_000, "(apps)")),
+    "series": ("series", fields.whole(500, 1_000_000, "(series)")),
     "label_length": ("label_length", fields.whole(32, 1024, "bytes")),
 }
 _APP: Mapping[str, Field] = {
-    "name": ("name", _app_name),
+    "name": ("name", app_name),
     "process": ("process", fields.text),
     "command": ("command", fields.regex),
     "cgroup": ("cgroup", fields.text),
@@ -179,7 +210,8 @@ def _tables(sources: Collection[str]) -> Mapping[str, Field]:
         "policy": ("policy", fields.choice(*POLICIES)),
         "cpu_weight": ("cpu_weight", fields.choice(*CPU_WEIGHTS)),
         "idle_watts": ("idle_watts", lambda reader, node: reader.mapping(node, idle)),
-        "site": ("site", fields.block(Site, _SITE)),
+        "site": ("site", fields.block(Site, SITE)),
+        "embodied": ("embodied", fields.block(Embodied, _EMBODIED, "carbon", "lifetime")),
         "sources": ("sources", fields.block(Sources, used)),
         "apps": ("apps", _apps),
         "apps_by": ("apps_by", fields.items(fields.choice(*APPS_BY), "kinds, such as [unit]")),

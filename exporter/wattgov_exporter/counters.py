@@ -37,12 +37,9 @@ def advance(
     counter: Counter, meter: Meter, joules: float, at: float
 ) -> tuple[Counter, float, Anomaly | None]:
     """Take one raw reading; return the next counter, the joules to add, and what was wrong."""
-    if not math.isfinite(joules):
-        return counter, 0.0, Anomaly.NAN
-    if joules < 0:
-        return counter, 0.0, Anomaly.NEGATIVE
-    if meter.range_joules is not None and joules > meter.range_joules:
-        return counter, 0.0, Anomaly.SENTINEL
+    wrong = impossible(meter, joules)
+    if wrong is not None:
+        return counter, 0.0, wrong
     now = Mark(joules, at)
     step = _step(counter.mark, now, meter)
     if step is not None:
@@ -53,6 +50,16 @@ def advance(
             return Counter(now), step, None
     kind = Anomaly.RESET if joules < counter.mark.joules else Anomaly.SPIKE
     return replace(counter, suspect=now), 0.0, kind
+
+
+def impossible(meter: Meter, joules: float) -> Anomaly | None:
+    """Return what is wrong with a value that no such counter shows, None if nothing."""
+    if not math.isfinite(joules):
+        return Anomaly.NAN
+    if joules < 0:
+        return Anomaly.NEGATIVE
+    beyond = meter.range_joules is not None and joules > meter.range_joules
+    return Anomaly.SENTINEL if beyond else None
 
 
 def _plausible(since: Mark, now: Mark, meter: Meter) -> float:

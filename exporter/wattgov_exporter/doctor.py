@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from wattgov_exporter.collect import choose
+from wattgov_exporter.choice import choose
 from wattgov_exporter.pace import too_slow
 from wattgov_exporter.poll import Answer, Poller
 from wattgov_exporter.reading import Clock, Energy, Reason, Source

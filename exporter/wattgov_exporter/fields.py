@@ -140,15 +140,26 @@ def whole(low: int, high: int, unit: str) -> Parse:
 
 def seconds(low: float, high: float) -> Parse:
     """Take a duration with its unit."""
+    return quantity("a duration such as 1s or 200ms", UNITS_SECONDS, (low, high), "s")
+
+
+def quantity(
+    expected: str, units: Mapping[str, float], bounds: tuple[float, float], shown: str
+) -> Parse:
+    """Take a number with one of *units*, which say how many of ours it is.
+
+    *bounds* are in the unit *shown*; *expected* ends the sentence about what is no quantity.
+    """
+    low, high = bounds
 
     def parse(reader: Reader, node: yaml.Node) -> float:
         found = text(reader, node)
-        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", found)
-        if not match:
-            raise Mistake(f"expected a duration such as 1s or 200ms, found {found!r}")
-        value = float(match[1]) * UNITS_SECONDS[match[2]]
-        if not low <= value <= high:
-            raise Mistake(f"{found} is outside {low:g}s to {high:g}s")
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]+)", found)
+        if not match or match[2] not in units:
+            raise Mistake(f"expected {expected}, found {found!r}")
+        value = float(match[1]) * units[match[2]]
+        if not low * units[shown] <= value <= high * units[shown]:
+            raise Mistake(f"{found} is outside {low:g}{shown} to {high:g}{shown}")
         return value
 
     return parse

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from wattgov_exporter.apps.workloads import OTHER
 from wattgov_exporter.attribution import UNATTRIBUTED
+from wattgov_exporter.config import Budget
 from wattgov_exporter.reading import Component
 
 Number = TypeVar("Number", int, float)
@@ -25,6 +26,30 @@ DEAD_SECONDS = 300.0
 
 WATCH_LOOKS = 30
 """So many looks an app is watched before it may take one of too few names."""
+
+
+APP_SERIES = 15
+"""An app has at most so many: the active and the idle share of four components, five figures of its
+own, two objectives."""
+
+
+def names_for(budget: Budget, other_series: int) -> int:
+    """Return how many apps may have series beside *other_series* that are no app's.
+
+    A whole page beyond a scraper's `sample_limit` is refused; some apps without a name are not.
+    """
+    if budget.series is None:
+        return budget.apps
+    nobodys = 2 * APP_SERIES  # `_other` and `_unattributed`
+    return max(min(budget.apps, (budget.series - other_series - nobodys) // APP_SERIES), 0)
+
+
+def other_series(meters: int, gpus: int, sources: int) -> int:
+    """Return how many series at most are no app's, so many meters, GPUs and sources given.
+
+    A card has 24, and in MIG mode five for each of seven instances.
+    """
+    return 100 + 2 * meters + 59 * gpus + 16 * sources
 
 
 @dataclass(slots=True)
@@ -39,12 +64,13 @@ class Folding:
     """Which apps are published; declared ones always are, beyond the limit too.
 
     At most max(*limit*, the declared ones) names are published, besides `_other` and
-    `_unattributed`.
+    `_unattributed`. *dropped* counts the series of apps that had to wait for a name.
     """
 
     def __init__(self, declared: Collection[str], limit: int) -> None:
         self._declared = frozenset(declared) | {OTHER, UNATTRIBUTED}
-        self._limit = limit
+        self.limit = limit
+        self.dropped = 0
         self._named: set[str] = set()
         self._watched: dict[str, _Watched] = {}
         self._seen: dict[str, float] = {}
@@ -57,7 +83,7 @@ class Folding:
         """Follow another configuration; who was declared before stays published until it dies."""
         before, self._declared = self._declared, frozenset(declared) | {OTHER, UNATTRIBUTED}
         self._named = (self._named | before) - self._declared
-        self._limit = limit
+        self.limit = limit
 
     def settle(
         self,
@@ -100,11 +126,13 @@ class Folding:
 
     def _publish(self, alive: set[str]) -> None:
         """Give the free names away."""
-        free = self._limit - (len(self._declared) - len((OTHER, UNATTRIBUTED))) - len(self._named)
+        free = self.limit - (len(self._declared) - len((OTHER, UNATTRIBUTED))) - len(self._named)
         waiting = alive - self._named
+        unknown = waiting - self._watched.keys()
         for app in waiting:
             self._watched.setdefault(app, _Watched()).looks += 1
         if len(waiting) > free:
+            self.dropped += APP_SERIES * len(unknown)
             ripe = [app for app in waiting if self._watched[app].looks > WATCH_LOOKS]
             ripe.sort(key=lambda app: (-self._watched[app].joules, app))
             waiting = set(ripe[: max(free, 0)])

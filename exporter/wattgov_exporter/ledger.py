@@ -4,7 +4,7 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from wattgov_exporter.counters import Counter, Mark, advance
+from wattgov_exporter.counters import Counter, Mark, advance, impossible
 from wattgov_exporter.reading import Anomaly, Energy, Meter
 
 Key = tuple[str, str, str]
@@ -32,16 +32,21 @@ class Ledger:
         self.anomalies: Tally[tuple[str, str]] = Tally()
 
     def enter(self, energy: Energy) -> Step:
-        """Take one reading; the first of a meter only sets where it starts."""
+        """Take one reading; the first of a meter that can be only sets where it starts."""
         meter = energy.meter
         key = key_of(meter)
-        start = Counter(Mark(energy.joules, energy.at))
-        _, old = self._counters.get(key, (meter, start))
-        new, joules, anomaly = advance(old, meter, energy.joules, energy.at)
+        _, old = self._counters.get(key, (meter, None))
+        if old is None:
+            anomaly = impossible(meter, energy.joules)
+            new, joules, seconds = Counter(Mark(energy.joules, energy.at)), 0.0, 0.0
+        else:
+            new, joules, anomaly = advance(old, meter, energy.joules, energy.at)
+            seconds = new.mark.at - old.mark.at
         if anomaly is not None:
             self.anomalies[meter.source, anomaly.value] += 1
-        self._counters[key] = meter, new
-        return Step(meter, joules, new.mark.at - old.mark.at)
+        if old is not None or anomaly is None:
+            self._counters[key] = meter, new
+        return Step(meter, joules, seconds)
 
     def leave_out(self, source: str, anomalies: Iterable[Anomaly]) -> None:
         """Count values that a source itself has left out."""

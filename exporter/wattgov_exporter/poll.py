@@ -36,6 +36,7 @@ class Poller:
         self._done = threading.Event()
         self._answer: Answer | None = None
         self._reading = False
+        self._closed = False
 
     def start(self) -> None:
         """Start the thread."""
@@ -80,10 +81,15 @@ class Poller:
         )
 
     def close(self) -> None:
-        """Let the source go, if it holds something (a BMC's session) and is not stuck in a read."""
+        """Let the source go, if it holds something (a BMC's session) and is not stuck in a read.
+
+        Its thread ends, at once or after that read.
+        """
         close = getattr(self._source, "close", None)
         if close is not None and not self._reading:
             close()
+        self._closed = True
+        self._asked.set()
 
     def _begin(self) -> None:
         self._reading = True
@@ -94,6 +100,8 @@ class Poller:
         while True:
             self._asked.wait()
             self._asked.clear()
+            if self._closed:
+                return
             self._answer = read(self._source, self._clock)
             self._done.set()
 

@@ -146,7 +146,7 @@ def by_app(field: str) -> Callable[[View], Iterator[Row]]:
     """Return rows of a figure that is kept by app."""
 
     def rows(view: View) -> Iterator[Row]:
-        for app, value in getattr(view.snapshot, field).items():
+        for app, value in getattr(view.snapshot.apps, field).items():
             yield (app,), value
 
     return rows
@@ -172,6 +172,27 @@ def site(field: str, *labels: str) -> Callable[[View], Iterator[Row]]:
         value = getattr(view.config.site, field)
         if value is not None:
             yield tuple(getattr(view.config.site, label, label) for label in labels), value
+
+    return rows
+
+
+def budgets(field: str, *labels: str) -> Callable[[View], Iterator[Row]]:
+    """Return rows of a budget by period; a label more is a field of the site."""
+
+    def rows(view: View) -> Iterator[Row]:
+        more = tuple(getattr(view.config.site, label) for label in labels)
+        for period, value in getattr(view.config.site.budgets, field).items():
+            yield (period, *more), value
+
+    return rows
+
+
+def embodied(field: str) -> Callable[[View], Iterator[Row]]:
+    """Return the row of what making this machine took, where it is configured."""
+
+    def rows(view: View) -> Iterator[Row]:
+        if view.config.embodied is not None:
+            yield (), getattr(view.config.embodied, field)
 
     return rows
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from wattgov_exporter.choice import Chosen
 from wattgov_exporter.reading import Component, GpuState, Meter, Method, Reason
 
 
@@ -26,35 +27,22 @@ class SourceState:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """Which source is a component's meter, and how it knows.
-
-    GPUs are chosen one by one: *cards* are their meters, and *source* the first one's.
-    """
-
-    source: str
-    method: Method
-    cards: tuple[Meter, ...] = ()
-
-    def counts(self, meter: Meter) -> bool:
-        """Tell whether a meter of the component is a chosen one."""
-        if not self.cards:
-            return self.source == meter.source
-        return (meter.source, meter.zone) in {(one.source, one.zone) for one in self.cards}
-
-    @property
-    def sources(self) -> list[tuple[str, Method]]:
-        """Every source of it, with how it knows."""
-        of_cards = [(one.source, one.method) for one in self.cards]
-        return list(dict.fromkeys(of_cards or [(self.source, self.method)]))
-
-
-@dataclass(frozen=True, slots=True)
 class Idle:
     """A component's idle power and where the figure comes from."""
 
     watts: float
     basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppFigures:
+    """By app: CPU seconds and Unix time of the last activity since the start, the rest now."""
+
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    last_active: dict[str, float] = field(default_factory=dict)
+    processes: dict[str, int] = field(default_factory=dict)
+    memory_bytes: dict[str, float] = field(default_factory=dict)
+    gpu_memory_bytes: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +57,8 @@ class Snapshot:
     node_joules: dict[Component, float] = field(default_factory=dict)
     idle: dict[Component, Idle] = field(default_factory=dict)
     app_joules: dict[tuple[str, Component, str], float] = field(default_factory=dict)
-    app_cpu_seconds: dict[str, float] = field(default_factory=dict)
-    app_processes: dict[str, int] = field(default_factory=dict)
-    app_gpu_memory_bytes: dict[str, float] = field(default_factory=dict)
-    app_memory_bytes: dict[str, float] = field(default_factory=dict)
-    app_last_active: dict[str, float] = field(default_factory=dict)
+    apps: AppFigures = field(default_factory=AppFigures)
+    series_dropped: int = 0
     anomalies: dict[tuple[str, str], int] = field(default_factory=dict)
     own_joules: float = 0.0
     meter_ratio: float | None = None

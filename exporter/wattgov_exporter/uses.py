@@ -1,5 +1,6 @@
 """How each device was used while it took its energy, and by whom."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 
@@ -46,11 +47,18 @@ def gpu_uses(
     ]
     uses = {}
     for gpu, readings in shown:
-        busy = (gpu.utilization_percent or 0.0) / 100
+        busy = _share(gpu.utilization_percent)
         mean = (busy + busy_before.get(gpu.uuid, busy)) / 2
         busy_before[gpu.uuid] = busy
         uses[gpu.uuid] = _gpu_use(gpu, mean, readings, pid_apps)
     return uses
+
+
+def _share(percent: float | None) -> float:
+    """Return per cent as 0..1, whatever a driver says; NaN is nothing, as is no figure at all."""
+    if percent is None or math.isnan(percent):
+        return 0.0
+    return min(max(percent / 100, 0.0), 1.0)
 
 
 def gpu_memory(

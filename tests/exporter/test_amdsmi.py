@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from plant import plant
+from wattgov_exporter import cards
 from wattgov_exporter.reading import Energy, Method, NoMeter, Reason
 from wattgov_exporter.sources.amdsmi import Amdsmi, load
+from wattgov_exporter.sources.hwmon import Hwmon
 
 NOT_SUPPORTED, NO_PERM, NOT_FOUND, DRIVER_NOT_LOADED = 2, 10, 31, 34
 NA = "N/A"
@@ -36,6 +39,7 @@ class Card:
     lost: int | None = None
     temperatures: Mapping[int, int] = field(default_factory=dict)
     processes: Sequence[Mapping[str, Any]] = ()
+    pci: str | None = None
 
 
 class Temperature(IntEnum):
@@ -79,6 +83,13 @@ class Smi:
     def amdsmi_get_gpu_device_uuid(self, handle: object) -> str:
         """Return a uuid."""
         return card(handle).uuid
+
+    def amdsmi_get_gpu_device_bdf(self, handle: object) -> str:
+        """Return a PCI address, which one card does not tell."""
+        told = card(handle).pci
+        if told is None:
+            raise LibraryError(NOT_SUPPORTED)
+        return told
 
     def amdsmi_get_gpu_asic_info(self, handle: object) -> Mapping[str, Any]:
         """Return a name."""
@@ -228,6 +239,39 @@ def test_a_first_poll_of_nothing() -> None:
 
     assert 0.0 == bench.energies(seconds=1)["a"].joules
     assert 200.0 == bench.energies(seconds=1)["a"].joules
+
+
+CHIPS = """
+sys/class/hwmon/hwmon0/name = amdgpu
+sys/class/hwmon/hwmon0/power1_average = 150000000
+sys/class/hwmon/hwmon0/power1_cap = 300000000
+sys/class/hwmon/hwmon0/device/uevent = PCI_SLOT_NAME=0000:03:00.0
+sys/class/hwmon/hwmon1/name = amdgpu
+sys/class/hwmon/hwmon1/power1_average = 90000000
+sys/class/hwmon/hwmon1/power1_cap = 300000000
+sys/class/hwmon/hwmon1/device/uevent = PCI_SLOT_NAME=0000:C3:00.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("pci", "counted"),
+    [
+        # The library shows one card of two: hwmon meters the other one, and not the first again.
+        ("0000:c3:00.0", [("amdsmi", "a"), ("hwmon", "0000:03:00.0")]),
+        # Which of the two it is cannot be told: hwmon's might be the same card.
+        (None, [("amdsmi", "a")]),
+        (NA, [("amdsmi", "a")]),
+    ],
+)
+def test_beside_hwmon_a_card_counts_once(
+    tmp_path: Path, pci: str | None, counted: list[tuple[str, str]]
+) -> None:
+    """Its PCI address tells which of hwmon's cards it is, in joules and in gauges."""
+    hwmon = Hwmon(plant(CHIPS, tmp_path) / "sys", lambda: 1.0)
+    said = {"amdsmi": Bench(Card("a", pci=pci)).source.read(), "hwmon": hwmon.read()}
+
+    assert counted == [(one.source, one.zone) for one in cards.meters(said)]
+    assert counted == [(name, gpu.uuid) for name, gpu in cards.states(said)]
 
 
 def test_users_of_a_card() -> None:

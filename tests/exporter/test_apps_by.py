@@ -51,9 +51,9 @@ def test_units_are_apps(tmp_path: Path) -> None:
     node.step(1.0)
 
     names = {"chat", "a.service", "b.service"}
-    assert names | {OTHER} == node.snapshot.app_cpu_seconds.keys()
-    assert names == node.snapshot.app_last_active.keys()
-    assert dict.fromkeys(names, 1) | {OTHER: 0} == node.snapshot.app_processes
+    assert names | {OTHER} == node.snapshot.apps.cpu_seconds.keys()
+    assert names == node.snapshot.apps.last_active.keys()
+    assert dict.fromkeys(names, 1) | {OTHER: 0} == node.snapshot.apps.processes
     assert node.closed()
 
 
@@ -64,9 +64,9 @@ def test_a_budget_too_small(tmp_path: Path) -> None:
     for _ in range(3):
         node.step(DEAD_SECONDS)
 
-        assert {"chat", OTHER} == node.snapshot.app_cpu_seconds.keys()
-        assert {"chat": 1, OTHER: 2} == node.snapshot.app_processes
-        assert {"chat", OTHER} == node.snapshot.app_last_active.keys()
+        assert {"chat", OTHER} == node.snapshot.apps.cpu_seconds.keys()
+        assert {"chat": 1, OTHER: 2} == node.snapshot.apps.processes
+        assert {"chat", OTHER} == node.snapshot.apps.last_active.keys()
         assert node.closed()
 
-    assert 6 * DEAD_SECONDS == node.snapshot.app_cpu_seconds[OTHER]
+    assert 6 * DEAD_SECONDS == node.snapshot.apps.cpu_seconds[OTHER]

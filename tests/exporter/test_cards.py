@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from plant import load, plant, process
 from testbed.nvml import VirtualGpus
 from wattgov_exporter.cards import Card
-from wattgov_exporter.collect import Collector, choose
+from wattgov_exporter.choice import choose
+from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import App, Config
 from wattgov_exporter.reading import Component, Energy, Meter, Method, Readings
 from wattgov_exporter.snapshot import Snapshot

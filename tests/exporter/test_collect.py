@@ -102,7 +102,7 @@ def test_the_books_close_over_many_ticks(bench: Bench) -> None:
 
     active = sum(v for (_, _, share), v in snapshot.app_joules.items() if share == "active")
     chat = snapshot.app_joules["chat", Component.CPU, "active"]
-    cpu = snapshot.app_cpu_seconds["chat"] / bench.busy
+    cpu = snapshot.apps.cpu_seconds["chat"] / bench.busy
     assert 0.8 * cpu < chat / active < 1.2 * cpu
     assert snapshot.own_joules > 0
 
@@ -158,10 +158,10 @@ def test_a_sources_series_end_but_its_age_stays(bench: Bench) -> None:
 
 def test_who_was_active(bench: Bench) -> None:
     """An app at rest keeps the time at which it last worked."""
-    worked = bench.second().app_last_active["chat"]
+    worked = bench.second().apps.last_active["chat"]
 
-    assert worked == bench.second(chat=0.0).app_last_active["chat"]
-    assert worked < bench.second().app_last_active["chat"]
+    assert worked == bench.second(chat=0.0).apps.last_active["chat"]
+    assert worked < bench.second().apps.last_active["chat"]
 
 
 def test_totals_go_on_after_a_restart(bench: Bench) -> None:
@@ -181,6 +181,6 @@ def test_totals_go_on_after_a_restart(bench: Bench) -> None:
     )
     for component, joules in after.node_joules.items():
         assert math.isclose(joules, component_sum(after, component), rel_tol=1e-12)
-    assert after.app_cpu_seconds["chat"] == pytest.approx(before.app_cpu_seconds["chat"] + 0.5)
+    assert after.apps.cpu_seconds["chat"] == pytest.approx(before.apps.cpu_seconds["chat"] + 0.5)
     old = {one.meter: one.joules for one in before.meters}
     assert all(one.joules >= old[one.meter] for one in after.meters if one.meter in old)

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from wattgov_exporter.config import Budget, Config, Kubernetes, Redfish, Scrape
+from wattgov_exporter.config import (
+    Budget,
+    Budgets,
+    Config,
+    Embodied,
+    Kubernetes,
+    Redfish,
+    Scrape,
+)
 from wattgov_exporter.configfile import load
 from wattgov_exporter.mistakes import Invalid
 
@@ -71,12 +79,37 @@ def test_who_names_the_pods(tmp_path: Path, url: str) -> None:
 def test_automatic_names(tmp_path: Path) -> None:
     """What no app claims may be named by what it runs in, up to a number of names."""
     file = tmp_path / "exporter.yml"
-    file.write_text("version: 1\napps_by: [pod, unit]\nbudget: {apps: 20, label_length: 64}\n")
+    file.write_text(
+        "version: 1\napps_by: [pod, unit]\nbudget: {apps: 20, series: 900, label_length: 64}\n"
+    )
 
     config = load(file, NAMES)
 
     assert ("pod", "unit") == config.apps_by
-    assert Budget(apps=20, label_length=64) == config.budget
+    assert Budget(apps=20, series=900, label_length=64) == config.budget
+
+
+def test_budgets_and_what_making_the_machine_took(tmp_path: Path) -> None:
+    """Energy is joules inside, carbon grams, a lifetime seconds; money stays money."""
+    file = tmp_path / "exporter.yml"
+    file.write_text(
+        "version: 1\n"
+        "site:\n"
+        "  budgets:\n"
+        "    energy: {day: 480kWh, month: 14.4MWh}\n"
+        "    carbon: {month: 0.9t}\n"
+        "    cost: {day: 120}\n"
+        "embodied: {carbon: 1300kg, lifetime: 4y}\n"
+    )
+
+    config = load(file, NAMES)
+
+    assert config.site.budgets == Budgets(
+        energy_joules={"day": 1.728e9, "month": 5.184e10},
+        carbon_grams={"month": 9e5},
+        electricity_cost={"day": 120.0},
+    )
+    assert Embodied(1.3e6, 126230400.0) == config.embodied
 
 
 def test_the_shortest_file(tmp_path: Path) -> None:
@@ -127,8 +160,17 @@ BAD = {
     "'token'; did you mean 'token_file'?",
     "version: 1\ncpu_weight: ghz\n": "2:13: cpu_weight: expected none or capacity or clock, found "
     "'ghz'",
+    "version: 1\nsite: {budgets: {energy: {day: 500}}}\n": "2:32: day: expected energy such as "
+    "500kWh or 2MWh, found '500'",
+    "version: 1\nsite: {budgets: {carbon: {month: 5kWh}}}\n": "2:34: month: expected grams of CO2e "
+    "such as 250kg or 1.3t, found '5kWh'",
+    "version: 1\nsite: {budgets: {energy: {week: 5kWh}}}\n": "2:27: unknown key 'week'; known: "
+    "day, month",
+    "version: 1\nembodied: {carbon: 1t}\n": "2:11: key 'lifetime' is missing",
+    "version: 1\nembodied: {carbon: 1t, lifetime: 4h}\n": "2:34: lifetime: expected a time such as "
+    "4y or 1500d, found '4h'",
     "- a\n": "1:1: expected a mapping with version, interval, policy, cpu_weight, idle_watts, "
-    "site, sources, apps, apps_by, budget, state_file",
+    "site, embodied, sources, apps, apps_by, budget, state_file",
 }
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from plant import load, plant
-from wattgov_exporter.collect import Collector, choose
+from wattgov_exporter.choice import Chosen, choose
+from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import Config, Sources
 from wattgov_exporter.reading import (
     Component,
@@ -16,7 +17,6 @@ from wattgov_exporter.reading import (
     Readings,
     Reason,
 )
-from wattgov_exporter.snapshot import Chosen
 from wattgov_exporter.sources import Machine
 from wattgov_exporter.sources.dram_model import DramModel
 

@@ -1,15 +1,27 @@
 """Few names, exact sums: folding moves joules and never loses, invents or takes back any."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plant import MACHINES
 from wattgov_exporter.apps.workloads import OTHER
 from wattgov_exporter.attribution import UNATTRIBUTED
-from wattgov_exporter.folding import DEAD_SECONDS, WATCH_LOOKS, Folding
+from wattgov_exporter.config import Budget
+from wattgov_exporter.folding import (
+    APP_SERIES,
+    DEAD_SECONDS,
+    WATCH_LOOKS,
+    Folding,
+    names_for,
+    other_series,
+)
 from wattgov_exporter.reading import Component
 
 DECLARED = ("chat", "web")
@@ -167,3 +179,38 @@ def test_other_figures_are_folded_in_their_own_way() -> None:
 
     assert {"chat": 1, OTHER: 9} == processes
     assert {"chat": 1.0, OTHER: 9.0} == active
+
+
+def test_a_budget_of_series() -> None:
+    """Fewer apps have names where all series would otherwise be more; none without room."""
+    assert 100 == names_for(Budget(apps=100), other_series=5000)
+    assert 20 == names_for(Budget(apps=100, series=500), other_series=170)
+    assert 100 == names_for(Budget(apps=100, series=5000), other_series=170)
+    assert 0 == names_for(Budget(apps=100, series=500), other_series=5000)
+
+
+@pytest.mark.parametrize("page", sorted(MACHINES.glob("*.metrics")), ids=lambda page: page.stem)
+def test_series_that_are_no_apps(page: Path) -> None:
+    """What recorded machines show stays within the bounds that the budget counts with."""
+    rows = [line for line in page.read_text().splitlines() if not line.startswith("#")]
+    gpus = {row.split('uuid="')[1].split('"')[0] for row in rows if 'uuid="' in row}
+    meters = [row for row in rows if "_energy_joules_total{" in row and "app=" not in row]
+    sources = {row.split('source="')[1].split('"')[0] for row in rows if 'source="' in row}
+    apps = Counter(row.split('app="')[1].split('"')[0] for row in rows if 'app="' in row)
+
+    assert sum("app=" not in row for row in rows) <= other_series(
+        len(meters), len(gpus), len(sources)
+    )
+    assert max(apps.values()) <= APP_SERIES
+
+
+def test_apps_without_a_name_are_counted() -> None:
+    """Once for each app that had to wait, by the series that it would have had."""
+    node = Node(Folding((), limit=1))
+    for _ in range(3):
+        node.step({"a": 1}, {"a": 1.0})
+    assert 0 == node.folding.dropped
+    for _ in range(3):
+        node.step(dict.fromkeys("abc", 1), dict.fromkeys("abc", 1.0))
+
+    assert 2 * APP_SERIES == node.folding.dropped

@@ -92,10 +92,10 @@ def test_reload_keeps_the_totals(stage: Stage) -> None:
     """
     assert [[]] == stage.play([None, TWO, None])
 
-    seconds = [snapshot.app_cpu_seconds for snapshot, _, _ in stage.published]
+    seconds = [snapshot.apps.cpu_seconds for snapshot, _, _ in stage.published]
     assert [0.0, 1.0, 1.0, 1.0] == [one["one"] for one in seconds]
     assert [None, None, 1.0, 2.0] == [one.get("two") for one in seconds]
-    assert [1, 1] == [one.app_processes["two"] for one, _, _ in stage.published[2:]]
+    assert [1, 1] == [one.apps.processes["two"] for one, _, _ in stage.published[2:]]
     last, config, reloads = stage.published[-1]
     assert ("full", 2.0) == (config.policy, config.interval_seconds)
     assert hashlib.sha256(TWO.encode()).hexdigest() == reloads.sha256
@@ -118,7 +118,7 @@ def test_a_bad_file_changes_nothing(stage: Stage) -> None:
     ] == stage.log
     before, after = stage.published[1], stage.published[-1]
     assert before[1] is after[1]
-    assert 3.0 == after[0].app_cpu_seconds["one"]
+    assert 3.0 == after[0].apps.cpu_seconds["one"]
     assert (True, False) == (before[2].successful, after[2].successful)
     assert (before[2].sha256, before[2].success_at) == (after[2].sha256, after[2].success_at)
 

@@ -183,12 +183,12 @@ def test_from_the_kubelet_to_the_snapshot(node: Node) -> None:
     """A pod's processes are an app with its name, and the source is up like any other."""
     node.tick()
     until(lambda: node.reason() is Reason.OK, "the list of pods")
-    before = node.tick().app_cpu_seconds.get("shop/web-0", 0.0)
+    before = node.tick().apps.cpu_seconds.get("shop/web-0", 0.0)
 
     after = node.tick()
 
-    assert 1.0 == pytest.approx(after.app_cpu_seconds["shop/web-0"] - before)
-    assert f"pod/{UID}" not in after.app_cpu_seconds
+    assert 1.0 == pytest.approx(after.apps.cpu_seconds["shop/web-0"] - before)
+    assert f"pod/{UID}" not in after.apps.cpu_seconds
 
 
 def test_a_new_pod_is_asked_for_soon(node: Node) -> None:
@@ -203,7 +203,7 @@ def test_a_new_pod_is_asked_for_soon(node: Node) -> None:
     assert asked == len(node.kubelet.requests)
 
     node.tick(HURRY_SECONDS)
-    until(lambda: "kube-system/etcd" in node.tick(0.01).app_processes, "the new pod")
+    until(lambda: "kube-system/etcd" in node.tick(0.01).apps.processes, "the new pod")
 
     assert asked + 1 == len(node.kubelet.requests)
 
@@ -214,7 +214,7 @@ def test_a_kubelet_that_hangs_delays_no_tick(node: Node) -> None:
 
     ticks = [node.tick() for _ in range(3)]
 
-    assert 1.0 == pytest.approx(ticks[2].app_cpu_seconds[OTHER] - ticks[1].app_cpu_seconds[OTHER])
+    assert 1.0 == pytest.approx(ticks[2].apps.cpu_seconds[OTHER] - ticks[1].apps.cpu_seconds[OTHER])
     assert Reason.TIMEOUT is node.reason()
 
 
@@ -223,10 +223,10 @@ def test_a_kubelet_that_refuses(node: Node) -> None:
     node.kubelet.allowed = False
     node.tick()
     until(lambda: node.reason() is Reason.PERMISSION, "the refusal")
-    waited = node.tick().app_cpu_seconds[OTHER]
+    waited = node.tick().apps.cpu_seconds[OTHER]
 
     node.tick(PATIENCE_SECONDS)
     last = node.tick()
 
-    assert waited <= last.app_cpu_seconds[OTHER]
-    assert last.app_cpu_seconds[f"pod/{UID}"] >= 1.0
+    assert waited <= last.apps.cpu_seconds[OTHER]
+    assert last.apps.cpu_seconds[f"pod/{UID}"] >= 1.0

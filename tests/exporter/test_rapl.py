@@ -74,3 +74,16 @@ def test_one_bad_zone_keeps_the_others(tmp_path: Path) -> None:
     }
 
     assert {"0"} == packages
+
+
+def test_a_zone_of_a_package_without_a_name(tmp_path: Path) -> None:
+    """Memory of which socket cannot be told: it waits, so that it is no other meter meanwhile."""
+    source = rapl(machine("xeon-2-sockets", tmp_path))
+    name = tmp_path / "sys/class/powercap/intel-rapl:1/name"
+    name.unlink()
+
+    zones = [(one.meter.package, one.meter.zone) for one in source.read().energies]
+
+    assert {("0", "package"), ("0", "core"), ("0", "dram"), ("", "psys")} == set(zones)
+    name.write_text("package-1\n")
+    assert 6 == len(source.read().energies)

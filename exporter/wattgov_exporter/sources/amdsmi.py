@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from typing import Any, Protocol, cast
 
+from wattgov_exporter.cards import ADDRESS
 from wattgov_exporter.integral import Integral
 from wattgov_exporter.reading import (
     Clock,
@@ -63,6 +64,9 @@ class Binding(Protocol):
 
     def amdsmi_get_gpu_device_uuid(self, handle: object) -> str:
         """Return the die's uuid."""
+
+    def amdsmi_get_gpu_device_bdf(self, handle: object) -> str:
+        """Return the die's PCI address, `0000:c3:00.0`."""
 
     def amdsmi_get_gpu_asic_info(self, handle: object) -> Mapping[str, Any]:
         """Return `market_name` and more."""
@@ -198,6 +202,7 @@ class Amdsmi:
             zone=state.uuid,
             method=method,
             max_watts=dict(state.limits_watts).get("max") or MAX_WATTS,
+            pci=state.pci,
         )
         return [Energy(meter, joules, now)]
 
@@ -213,12 +218,19 @@ def _state(smi: Binding, gpu: str, uuid: str, handle: object) -> GpuState:
         gpu=gpu,
         uuid=uuid,
         name=str(asic.get("market_name", "AMD GPU")),
+        pci=_address(smi, handle),
         power_watts=watts or None,
         temperature_celsius=_temperature(smi, handle),
         utilization_percent=_number(activity.get("gfx_activity")),
         memory_used_bytes=_number(memory.get("vram_used"), 2.0**20),
         limits_watts=_limits(smi, handle),
     )
+
+
+def _address(smi: Binding, handle: object) -> str:
+    """Return the PCI address, by which hwmon knows the same card; empty where it is not told."""
+    told = str(_ask(smi.amdsmi_get_gpu_device_bdf, handle))
+    return told if ADDRESS.fullmatch(told) else ""
 
 
 def _limits(smi: Binding, handle: object) -> tuple[tuple[str, float], ...]:

@@ -85,6 +85,8 @@ class Rapl:
                 continue
             parent = folder.name.rsplit(":", 1)[0]
             owner = label if parent == "intel-rapl" else _text(self._root / parent / "name")
+            if not owner:
+                continue  # two sockets' memory would be one meter; it is caught up when it is told
             zone, _, number = label.partition("-")
             package = number or owner.partition("-")[2]
             stated = [_watts(path) for path in folder.glob("constraint_*_power_*uw")]

@@ -1,0 +1,1 @@
+"""What Prometheus, Alertmanager, Grafana and the actuator read, made for a site."""
