@@ -50,6 +50,28 @@ def rules(generated: Mapping[Path, str]) -> str:
     return text
 
 
+def alerts() -> str:
+    """Return docs/alerts.md from the alert rule files."""
+    text = (
+        f"# Alerts\n\n{NOTE}\n"
+        "What each means and what to do is in the [runbook](../alerting/runbook.md), where they\n"
+        "go in [alerting/alertmanager.yml](../alerting/alertmanager.yml). Debian's vmalert (1.79)\n"
+        "does not know `keep_firing_for`: delete those lines for it; alerts then end sooner.\n"
+    )
+    for path in sorted((ROOT / "alerting" / "rules").glob("*.yml")):
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            text += f"\n## {group['name']} ({path.name})\n"
+            for rule in group["rules"]:
+                name, held = rule["alert"], rule.get("keep_firing_for")
+                text += (
+                    f"\n### {name} ({rule['labels']['severity']})\n\n"
+                    f"For {rule['for']}{f', and {held} longer' if held else ''}. "
+                    f"[Runbook](../alerting/runbook.md#{name.lower()})\n\n"
+                    f"```promql\n{rule['expr'].strip()}\n```\n"
+                )
+    return text
+
+
 def reasons() -> str:
     """Return docs/reasons.md from the actuator's closed list."""
     sections = "".join(f"\n## {reason.value}\n\n{MEANING[reason]}\n" for reason in MEANING)
@@ -66,6 +88,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     serving = _module(ROOT / "rules" / "engines.py").files()
     yield from serving.items()
     yield ROOT / "docs" / "rules.md", rules(serving)
+    yield ROOT / "docs" / "alerts.md", alerts()
     yield ROOT / "docs" / "reasons.md", reasons()
     yield from _module(ROOT / "grafana" / "build.py").dashboards().items()
 

@@ -45,7 +45,7 @@ MARKS = {
     "alerts": (
         "Alerts",
         "dark-red",
-        'ALERTS{alertstate="firing"}',
+        'ALERTS{alertstate="firing",severity!="none"}',
         "{{alertname}}",
     ),
 }

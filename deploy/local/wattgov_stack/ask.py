@@ -25,7 +25,7 @@ QUERIES: Mapping[str, str] = {
     "grams": "3600 * cluster:carbon_grams:rate5m",
     "cost": "3600 * cluster:electricity_cost:rate5m",
     "unbooked": "max(instance_component:energy_unbooked_joules:ratio)",
-    "alerts": 'ALERTS{alertstate="firing"}',
+    "alerts": 'ALERTS{alertstate="firing",severity!="none"}',
 }
 """What the live table shows; names are those of docs/metrics.md and rules/recording/.
 
