@@ -13,10 +13,10 @@ from wattgov_stack.layout import LOOPBACK
 from wattgov_stack.processes import Command
 
 SOCKET = """\
-modules = intel_rapl_common 1 0 - Live 0
-powercap/intel-rapl:0/name = package-0
-powercap/intel-rapl:0/energy_uj = 5000000
-powercap/intel-rapl:0/max_energy_range_uj = 262143328850
+proc/modules = intel_rapl_common 1 0 - Live 0
+sys/class/powercap/intel-rapl:0/name = package-0
+sys/class/powercap/intel-rapl:0/energy_uj = 5000000
+sys/class/powercap/intel-rapl:0/max_energy_range_uj = 262143328850
 """
 
 

@@ -1,6 +1,6 @@
 /*
  * For peers whose paths are fixed: what they open below /sys/class/powercap, and /proc/modules, is
- * in the folder $PLANTED instead. Built as a library and preloaded; glibc's names of these calls.
+ * below the folder $PLANTED instead. Built as a library and preloaded.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -19,12 +19,9 @@ static const char *planted(const char *path, char *buffer)
 
 	if (!folder || !path)
 		return path;
-	if (!strcmp(path, "/proc/modules"))
-		snprintf(buffer, LONGEST, "%s/modules", folder);
-	else if (!strncmp(path, POWERCAP, strlen(POWERCAP)))
-		snprintf(buffer, LONGEST, "%s/powercap%s", folder, path + strlen(POWERCAP));
-	else
+	if (strcmp(path, "/proc/modules") && strncmp(path, POWERCAP, strlen(POWERCAP)))
 		return path;
+	snprintf(buffer, LONGEST, "%s%s", folder, path);
 	return buffer;
 }
 

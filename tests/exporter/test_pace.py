@@ -51,10 +51,11 @@ def test_the_sentence() -> None:
 
 
 def small(root: Path) -> Path:
-    """Plant a machine whose counters wrap within seconds."""
+    """Plant a machine whose counters wrap within seconds; psys has more to count, and room."""
     machine("xeon-2-sockets", root)
     for file in root.glob("sys/class/powercap/*/max_energy_range_uj"):
-        file.write_text("5000000000\n")
+        whole = file.with_name("name").read_text().startswith("psys")
+        file.write_text("50000000000\n" if whole else "5000000000\n")
     return root
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from plant import machine, plant
+from wattgov_exporter.counters import Counter, Mark, advance
 from wattgov_exporter.reading import Component, NoMeter, Reason
 from wattgov_exporter.sources.rapl import Rapl
 
@@ -39,6 +40,21 @@ def test_range_and_plausible_power(tmp_path: Path) -> None:
     assert first.meter.range_joules == 262143.32885
     assert first.meter.max_watts == 500.0
     assert first.at == 7.0
+
+
+def test_a_node_may_draw_more_than_a_package(tmp_path: Path) -> None:
+    """Of psys, 2 kW for most of a minute are no fault."""
+    (psys,) = [
+        one
+        for one in rapl(machine("xeon-2-sockets", tmp_path)).read().energies
+        if one.meter.zone == "psys"
+    ]
+    start = Counter(Mark(psys.joules, psys.at))
+
+    _, joules, anomaly = advance(start, psys.meter, psys.joules + 80_000.0, psys.at + 40.0)
+
+    assert anomaly is None
+    assert 80_000.0 == pytest.approx(joules)
 
 
 def test_absent(tmp_path: Path) -> None:

@@ -33,6 +33,9 @@ MAX_WATTS = 500.0
 The stated limit is the long-term one, and short bursts go to several times a laptop's.
 """
 
+NODE_WATTS = 5_000.0
+"""The same for psys, which holds several packages, and cards with them."""
+
 
 class Rapl:
     """All powercap zones of the `intel-rapl` control type, which AMD's driver uses too."""
@@ -90,6 +93,7 @@ class Rapl:
             zone, _, number = label.partition("-")
             package = number or owner.partition("-")[2]
             stated = [_watts(path) for path in folder.glob("constraint_*_power_*uw")]
+            least = NODE_WATTS if zone == "psys" else MAX_WATTS
             range_microjoules = _text(folder / "max_energy_range_uj")
             yield (
                 folder,
@@ -99,7 +103,7 @@ class Rapl:
                     package=package,
                     zone=zone,
                     method=Method.MEASURED,
-                    max_watts=max([MAX_WATTS, *(2 * watts for watts in stated)]),
+                    max_watts=max([least, *(2 * watts for watts in stated)]),
                     range_joules=int(range_microjoules) / 1e6
                     if range_microjoules.isdigit()
                     else None,
