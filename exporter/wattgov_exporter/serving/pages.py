@@ -24,6 +24,9 @@ FRESH_INTERVALS = 3
 FRESH_SECONDS = 10.0
 """A page older than both is no longer shown: a stopped meter must not look like a node at rest."""
 
+MOST_FORMATS = 32
+"""So many ways of asking are remembered; a client who makes up more gains and costs nothing."""
+
 _FORMATS: Mapping[str, Callable[[CollectorRegistry], bytes]] = {
     CONTENT_TYPE_PLAIN_0_0_4: generate_latest,
     OPENMETRICS: partial(
@@ -50,6 +53,7 @@ class Pages:
         self._view: View | None = None
         self._at = 0.0
         self._rendered: dict[tuple[str, bool], Page] = {}
+        self._formats: dict[tuple[str, str], tuple[str, bool]] = {}
 
     def publish(self, view: View) -> None:
         """Show a new tick from now on."""
@@ -75,13 +79,22 @@ class Pages:
 
         While there is none, or only a stale one, wait *patience* seconds for it; then None.
         """
-        key = content_type(accept), wants_gzip(accept_encoding)
         with self._changed:
+            key = self._format(accept, accept_encoding)
             if not self._changed.wait_for(lambda: self.fresh, patience) or self._view is None:
                 return None
             if key not in self._rendered:
                 self._rendered[key] = self._render(self._view, *key)
             return self._rendered[key]
+
+    def _format(self, accept: str, accept_encoding: str) -> tuple[str, bool]:
+        """Return what the scraper asks for; he says it in the same words each time."""
+        asked = accept, accept_encoding
+        if asked not in self._formats:
+            if len(self._formats) == MOST_FORMATS:
+                self._formats.clear()
+            self._formats[asked] = content_type(accept), wants_gzip(accept_encoding)
+        return self._formats[asked]
 
     def _render(self, view: View, kind: str, packed: bool) -> Page:
         plain = self._rendered.get((kind, False))
