@@ -1,0 +1,29 @@
+"""Where a meter's counter starts."""
+
+import math
+
+import pytest
+
+from wattgov_exporter.ledger import Ledger
+from wattgov_exporter.reading import Component, Energy, Meter, Method
+
+PACKAGE = Meter(
+    "rapl", Component.CPU, "0", "package", Method.MEASURED, 500.0, range_joules=65532.610987
+)
+
+
+@pytest.mark.parametrize(
+    ("first", "kind"), [(-1.0, "negative"), (18446744073709.55, "sentinel"), (math.nan, "nan")]
+)
+def test_a_first_reading_that_cannot_be_is_no_start(first: float, kind: str) -> None:
+    """The next one is: what it shows is not added, and nothing after it is lost."""
+    ledger = Ledger()
+
+    steps = [
+        ledger.enter(Energy(PACKAGE, joules, at))
+        for at, joules in enumerate([first, 300.0, 400.0, 500.0])
+    ]
+
+    assert [0.0, 0.0, 100.0, 100.0] == [step.joules for step in steps]
+    assert [0.0, 0.0, 1.0, 1.0] == [step.seconds for step in steps]
+    assert {("rapl", kind): 1} == ledger.anomalies
