@@ -2,20 +2,19 @@
 
 import logging
 import os
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NoReturn
 
 import click
 
-from wattgov_actuator.decision import Decision, Reason
+from wattgov_actuator.decision import Reason
+from wattgov_actuator.exits import BAD_INPUT, FAILED, fail, signalled, told
 from wattgov_actuator.flags import (
     PATH,
     Address,
@@ -27,28 +26,28 @@ from wattgov_actuator.flags import (
 )
 from wattgov_actuator.guardian import Guardian
 from wattgov_actuator.hands import Hands
-from wattgov_actuator.journal import Journal, JournalError
+from wattgov_actuator.holding import LEASE_SECONDS, holding
 from wattgov_actuator.knobs import KNOBS, open_knob
 from wattgov_actuator.laws import LAWS
 from wattgov_actuator.lease import LeaseFile
-from wattgov_actuator.lock import Busy, evict, locked
+from wattgov_actuator.lock import evict
 from wattgov_actuator.logfmt import Formatter, line
 from wattgov_actuator.loop import Loop, put_back
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
+from wattgov_actuator.orders import asked_to_reload
+from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.plan import table
-from wattgov_actuator.reading import Moment, amount
+from wattgov_actuator.reading import Moment
 from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
+from wattgov_actuator.stopping import pause, restore, resume
 from wattgov_actuator.strict import Invalid
+from wattgov_actuator.telling import explain, journal
 from wattgov_actuator.tick import Facts, Memory, tick
-from wattgov_actuator.writer import Writer
 
 LOG = logging.getLogger(__name__)
-BAD_INPUT, FAILED = 2, 1
 EVICT_SECONDS = 10.0
-LEASE_SECONDS = 60.0
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def now() -> Moment:
@@ -58,8 +57,14 @@ def now() -> Moment:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="wattgov", prog_name="wattgov-actuator")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Turn power knobs by rules over Prometheus metrics, and never leave one turned."""
+    context.obj = context.obj or now
+
+
+for command in (journal, explain, pause, resume, restore):
+    main.add_command(command)
 
 
 @main.command()
@@ -100,7 +105,14 @@ def run(
 
     A dry run, unless --enforce is given or every rule file says `enforce: true`. What an earlier
     run left changed is put back first, before anything else.
+
+    SIGHUP, or POST to /-/reload from this host, reads the rules again; with a mistake the old ones
+    stay in force. SIGTERM and SIGINT end it.
+
+    Exit status: 0 when everything is put back, 1 when something is not or it could not start, 2 for
+    a mistake in the rules.
     """
+    from wattgov_actuator.answers import Answers  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.exposition import Exposition  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.service import Service  # noqa: PLC0415 (--help stays light)
@@ -111,10 +123,10 @@ def run(
     if ruleset is None:
         click.echo(mistakes, err=True)
         if (state_dir / "journal.sqlite").exists():  # a crash need not wait for good rules
-            with _told(), _holding(state_dir, machine) as (_, writer):
+            with told(), holding(state_dir, machine, now) as (_, writer):
                 put_back(writer)
         sys.exit(BAD_INPUT)
-    with _told(), _holding(state_dir, machine) as (journal, writer):
+    with told(), holding(state_dir, machine, now) as (book, writer):
         lease = LeaseFile(state_dir, procfs)
 
         def alive() -> None:
@@ -123,31 +135,36 @@ def run(
 
         alive()
         put_back(writer)
-        if (row := journal.broken()) is not None:
-            LOG.warning(line("journal_changed_by_others", file=journal.path, first_row=row))
+        if (row := book.broken()) is not None:
+            LOG.warning(line("journal_changed_by_others", file=book.path, first_row=row))
         with closing(Prometheus(prometheus)) as source:
             loop = Loop(
                 ruleset,
                 ask=source.ask,
                 writer=writer,
-                journal=journal,
+                journal=book,
                 now=now,
                 enforcing=enforce or ruleset.enforce,
                 alive=alive,
                 beat_seconds=min(lease_seconds / 4, 5.0),
+                paused=PauseFile(state_dir).read,
+                load=lambda: load((*rules, *more), LAWS, KNOBS),
+                armed=enforce,
             )
+            orders = SimpleQueue[object]()
             registry = Exposition(lambda: loop.snapshot, lambda: now().unix).registry()
+            answers = Answers(lambda: loop.snapshot, registry, partial(asked_to_reload, orders))
             try:
-                service = Service(*listen, lambda: loop.snapshot, registry)
+                service = Service(*listen, answers)
             except OSError as error:
                 where = f"{listen.host}:{listen.port}"
-                _fail(f"cannot listen on {where}: {error.strerror}; give another --listen", FAILED)
+                fail(f"cannot listen on {where}: {error.strerror}; give another --listen", FAILED)
             with service:
                 mode = "enforcing" if loop.snapshot.enforcing else "dry run"
                 LOG.info(line("started", mode=mode, listen=service.address, prometheus=source.url))
-                with _signalled() as stop:
+                with signalled(orders):
                     notify(READY)
-                    status = loop.run(stop)
+                    status = loop.run(orders)
                     notify(GOING)
         if not loop.snapshot.open_undos:
             lease.end()
@@ -164,7 +181,7 @@ def check(files: tuple[Path, ...]) -> None:
     """
     mistakes, ruleset = _loaded(files)
     if ruleset is None:
-        _fail(mistakes, BAD_INPUT)
+        fail(mistakes, BAD_INPUT)
     names = ", ".join(rule.action for group in ruleset.groups for rule in group.rules)
     mode = "enforcing" if ruleset.enforce else "dry run unless --enforce"
     click.echo(f"OK: {names}; {mode}")
@@ -173,60 +190,41 @@ def check(files: tuple[Path, ...]) -> None:
 @main.command()
 @rule_options
 @prometheus_option
+@state_option
 @machine_options
 def plan(
-    *, rules: tuple[Path, ...], more: tuple[Path, ...], prometheus: str, sysfs: Path, procfs: Path
+    *,
+    rules: tuple[Path, ...],
+    more: tuple[Path, ...],
+    prometheus: str,
+    state_dir: Path,
+    sysfs: Path,
+    procfs: Path,
 ) -> None:
     """Show what would change now, and why not.
 
-    Nothing is written, and a Prometheus that does not answer is one of the reasons.
+    Nothing is written, and a Prometheus that does not answer is one of the reasons, as is a pause.
+
+    Exit status: 0, 2 for a mistake in the rules.
     """
     from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
 
     mistakes, ruleset = _loaded((*rules, *more))
     if ruleset is None:
-        _fail(mistakes, BAD_INPUT)
+        fail(mistakes, BAD_INPUT)
     began = now()
     expressions = dict.fromkeys(each for group in ruleset.groups for each in group.expressions())
     knobs = Hands(partial(open_knob, machine=Machine(sysfs, procfs)))
     with closing(Prometheus(prometheus)) as source, closing(knobs) as hands:
         answers = source.ask(expressions)
         readings, notes = hands.look(ruleset.knobs, began.steady)
-    facts = Facts(answers, readings, began.steady, notes)
+    brake = PauseFile(state_dir).read(began.unix)
+    facts = Facts(answers, readings, began.steady, notes, brake)
     decisions = tick(ruleset, Memory(), facts, now()).decisions
-    would = Reason.WOULD_APPLY
+    would = Reason.DISARMED if brake is not None and brake.restore else Reason.WOULD_APPLY
+    if brake is not None:
+        click.echo(f"Paused {brake}\n")
     click.echo(table([replace(each, reason=would) if each.acts else each for each in decisions]))
-
-
-@main.command()
-@state_option
-@click.option(
-    "--leave-conflicts",
-    is_flag=True,
-    help="Let no rule act on what somebody else has changed: for scripts, not for people.",
-)
-@machine_options
-def restore(*, state_dir: Path, leave_conflicts: bool, sysfs: Path, procfs: Path) -> None:
-    """Put back everything that was changed.
-
-    The journal says what; Prometheus is not asked. What somebody else has changed since is left
-    as it is, and rules may act on it again.
-    """
-    if not (state_dir / "journal.sqlite").exists():
-        click.echo(f"Nothing to put back: there is no journal in {state_dir}")
-        return
-    left = False
-    with _told(), _holding(state_dir, Machine(sysfs, procfs)) as (_, writer):
-        decisions = writer.restore(give_up_conflicts=not leave_conflicts)
-    for each in decisions:
-        left |= each.reason not in {Reason.RESTORED, Reason.CONFLICT}
-        click.echo(f"{each.knob} {each.target}: {_words(each)}")
-    if not decisions:
-        click.echo("Nothing to put back")
-    if not left:
-        with suppress(OSError):  # the guardian ends it, too
-            LeaseFile(state_dir, procfs).end()
-    sys.exit(FAILED if left else 0)
 
 
 @main.command()
@@ -242,14 +240,14 @@ def guardian(*, state_dir: Path, sysfs: Path, procfs: Path) -> None:
     machine = Machine(sysfs, procfs)
 
     def restored() -> bool:
-        with _holding(state_dir, machine) as (_, writer):
+        with holding(state_dir, machine, now) as (_, writer):
             return put_back(writer)
 
-    with _told():
+    with told():
         lease = LeaseFile(state_dir, procfs)
         watch = Guardian(lease, now, partial(evict, state_dir, procfs, EVICT_SECONDS), restored)
         LOG.info(line("started", mode="guardian", state=state_dir))
-        with _signalled() as stop:
+        with signalled(SimpleQueue[object]()) as stop:
             watch.run(stop)
 
 
@@ -259,62 +257,6 @@ def _loaded(paths: Sequence[Path]) -> tuple[str, RuleSet | None]:
         return "", load(paths, LAWS, KNOBS)
     except Invalid as error:
         return str(error), None
-
-
-@contextmanager
-def _holding(folder: Path, machine: Machine) -> Iterator[tuple[Journal, Writer]]:
-    """Hold the state folder, its journal and the knobs.
-
-    The lease says that somebody is at it: no guardian ends who has just begun.
-    """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    knobs = Hands(partial(open_knob, machine=machine))
-    with locked(folder):
-        with suppress(OSError):  # a full disk must not keep anybody from putting back
-            LeaseFile(folder, machine.procfs).renew(now().steady + LEASE_SECONDS)
-        with closing(Journal(folder)) as journal, closing(knobs) as hands:
-            yield journal, Writer(journal, hands, now)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn what a user can mend into a sentence and an exit status."""
-    try:
-        yield
-    except (Busy, JournalError) as error:
-        _fail(str(error), FAILED)
-    except OSError as error:
-        _fail(f"{error.filename or 'the state folder'}: {error.strerror}", FAILED)
-
-
-@contextmanager
-def _signalled() -> Iterator["SimpleQueue[str]"]:
-    """Turn the signals that end a daemon into words in a queue."""
-    stop = SimpleQueue[str]()
-    before = {
-        number: signal.signal(number, lambda number, _: stop.put(signal.Signals(number).name))
-        for number in STOPPING
-    }
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(status)
-
-
-def _words(decision: Decision) -> str:
-    if decision.reason is not Reason.RESTORED:
-        return f"{decision.reason}: {decision.detail}"
-    values = (decision.prior, decision.current)
-    prior, current = (amount(each or 0.0, decision.unit) for each in values)
-    if decision.current == decision.prior:
-        return f"is at its prior {prior} already"
-    return f"{current} -> {prior}, put back"
 
 
 def _log_to_stderr() -> None:

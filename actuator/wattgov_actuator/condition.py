@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import isfinite
 
-from wattgov_actuator.reading import Answer, Labels, Moment, Sample, Target, uuid_of
+from wattgov_actuator.naming import NO_SERIES, Named, Series, named, ordered
+from wattgov_actuator.reading import Answer, Moment, Sample, Target, uuid_of
 
 AHEAD_SECONDS = 5.0  # two clocks kept by NTP differ by less
-DEVICES = ("gpu", "package")  # labels that name a device of a machine by a number
 
 
 class State(StrEnum):
@@ -34,7 +34,21 @@ class Judged:
     @property
     def unknown(self) -> bool:
         """Neither true nor false."""
-        return self.state in {State.STALE, State.NO_DATA}
+        return self.state is State.STALE or self.state is State.NO_DATA
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What holds for many targets of one tick, found once for all that have the same labels."""
+
+    named: dict[str, Named] = field(default_factory=dict)  # by expression
+    wide: dict[tuple[str, str, str | None], Series] = field(default_factory=dict)
+    ages: dict[tuple[str, float, str | None], Judged] = field(default_factory=dict)
+    silences: dict[tuple[str, str, float, str | None], Judged] = field(default_factory=dict)
+
+    def apart(self) -> "Known":
+        """Return what holds for a target whose age is its own."""
+        return Known(self.named, self.wide)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,41 +61,58 @@ class View:
     freshness: str  # the expression that tells when raw samples were taken
     max_age_seconds: float
     now: Moment
+    known: Known = field(default_factory=Known, compare=False)  # shared by all of these labels
 
     @property
     def exporters(self) -> AbstractSet[str]:
         """The instances that tell when they last read their devices."""
         return self.answers[self.freshness].instances
 
+    def named(self, expr: str) -> Named:
+        """Return the series of an expression by what they name."""
+        found = self.known.named.get(expr)
+        if found is None:
+            found = self.known.named[expr] = named(self.answers[expr], self.target.labels)
+        return found
 
-def names_device(labels: Labels) -> bool:
-    """Tell whether a series names a device at all."""
-    return uuid_of(labels) is not None or any(each in labels for each in DEVICES)
+    def wide(self, expr: str, instance: str | None, *, engines: bool) -> Series:
+        """Return the series that name no device and may be of *instance*; None: of any.
+
+        With *engines*, those of an instance that is no exporter's too.
+        """
+        key = (expr, self.freshness if engines else "", instance)
+        found = self.known.wide.get(key)
+        if found is None:
+            found = self._of(self.named(expr).wide, instance, engines=engines)
+            self.known.wide[key] = found
+        return found
+
+    def about(self, expr: str, instance: str | None, *, engines: bool = False) -> Series:
+        """Return the series that name the target or no device, and may be of *instance*."""
+        naming = self._of(self.named(expr).of(self.target), instance, engines=engines)
+        wide = self.wide(expr, instance, engines=engines)
+        if naming and wide:
+            return ordered(naming + wide)
+        return naming or wide
+
+    def _of(self, found: Series, instance: str | None, *, engines: bool) -> Series:
+        if instance is None or not found:
+            return found
+        others = self.exporters if engines else None
+        return tuple([each for each in found if _may_be(each, instance, others)])
 
 
-def names(labels: Labels, target: Target) -> bool:
-    """Tell whether a series names *target*: by uuid, else by all the labels they share."""
-    uuid = uuid_of(labels)
-    if uuid is not None:
-        return uuid == target.labels.get("uuid")
-    shared = [key for key in target.labels if key in labels]
-    return bool(shared) and all(labels[key] == target.labels[key] for key in shared)
+def _may_be(sample: Sample, instance: str, exporters: AbstractSet[str] | None) -> bool:
+    """Tell whether a series may be of *instance*; an engine's may, where *exporters* are given."""
+    whose = sample.labels.get("instance", instance)
+    return whose == instance or (exporters is not None and whose not in exporters)
 
 
-def concerns(labels: Labels, target: Target, instance: str | None) -> bool:
-    """Tell whether a series is about *target*: what both name must agree, naming less is wider.
-
-    Unknown *instance* agrees with any.
-    """
-    shares = names_device(labels) or any(key in labels for key in target.labels)
-    if shares and not names(labels, target):
-        return False
-    return instance is None or labels.get("instance", instance) == instance
-
-
-def matching(answer: Answer, target: Target) -> tuple[Sample, ...]:
-    """Return the series of *answer* that name *target*, in an order of their own."""
-    return _ordered(sample for sample in answer.about(target) if names(sample.labels, target))
+def viewed(view: View) -> View:
+    """Return *view* with what it shares, unless the age of its target is the target's own."""
+    if not view.named(view.freshness).of(view.target):
+        return view
+    return replace(view, known=view.known.apart())
 
 
 def age(view: View, instance: str | None) -> Judged:
@@ -90,26 +121,34 @@ def age(view: View, instance: str | None) -> Judged:
     Not by the time of the query's samples: recording rules stamp anew, and VictoriaMetrics stamps
     a value of 30 s ago with now. The oldest source that may be behind the target decides.
     """
+    key = (view.freshness, view.max_age_seconds, instance)
+    found = view.known.ages.get(key)
+    if found is None:
+        found = view.known.ages[key] = _age(view, instance)
+    return found
+
+
+def _age(view: View, instance: str | None) -> Judged:
     answer, now = view.answers[view.freshness], view.now.unix
     if answer.failure is not None:
-        return Judged(State.NO_DATA, f"freshness is unknown: {answer.detail}")
-    about_it = (
-        each for each in answer.about(view.target) if concerns(each.labels, view.target, instance)
-    )
-    times = [sample.value for sample in about_it]
+        why = f"freshness is unknown: {answer.detail}"
+        return Judged(State.NO_DATA, why, None, None, instance)
+    times = [sample.value for sample in view.about(view.freshness, instance)]
     whose = f" of {instance}" if instance else ""
     if not times:
-        return Judged(State.NO_DATA, f"no exporter{whose} tells when it last read this device")
+        why = f"no exporter{whose} tells when it last read this device"
+        return Judged(State.NO_DATA, why, None, None, instance)
     if not all(map(isfinite, times)):
-        return Judged(State.NO_DATA, f"an exporter{whose} tells no time for its last reading")
+        why = f"an exporter{whose} tells no time for its last reading"
+        return Judged(State.NO_DATA, why, None, None, instance)
     oldest, newest, limit = min(times), max(times), view.max_age_seconds
     if newest > now + AHEAD_SECONDS:
         why = f"the exporter's clock{whose} is {newest - now:.0f} s ahead of ours"
-        return Judged(State.STALE, why, None, oldest)
+        return Judged(State.STALE, why, None, oldest, instance)
     if now - oldest > limit:
         why = f"the last reading{whose} is {now - oldest:.0f} s old, allowed are {limit:g} s"
-        return Judged(State.STALE, why, None, oldest)
-    return Judged(State.TRUE, f"read {max(now - oldest, 0):.0f} s ago", None, oldest)
+        return Judged(State.STALE, why, None, oldest, instance)
+    return Judged(State.TRUE, f"read {max(now - oldest, 0):.0f} s ago", None, oldest, instance)
 
 
 def judge(expr: str, view: View) -> Judged:
@@ -117,16 +156,18 @@ def judge(expr: str, view: View) -> Judged:
     answer = view.answers[expr]
     if answer.failure is not None:
         return Judged(State.NO_DATA, answer.detail)
-    found = matching(answer, view.target)
-    instances = _instances(found)
-    if len(instances) > 1 and not all(uuid_of(sample.labels) for sample in found):
-        several = " and ".join(sorted(instances))
-        why = f"{several} each have such a device; let the expression keep the uuid label"
-        return Judged(State.NO_DATA, why)
-    judged = _judge(found, view, instances or {view.seen})
-    if judged.state is State.FALSE and answer.samples:
-        return replace(judged, why=f"none of the {len(answer.samples)} series names it")
-    return judged
+    series = view.named(expr)
+    found = series.of(view.target)
+    if not found:
+        return _silence(series.absent, view)
+    if len(found) > 1:
+        instances = _instances(found)
+        if len(instances) > 1 and not all(uuid_of(sample.labels) for sample in found):
+            several = " and ".join(sorted(instances))
+            why = f"{several} each have such a device; let the expression keep the uuid label"
+            return Judged(State.NO_DATA, why)
+        return _judge(found, view, instances or {view.seen})
+    return _value(found, age(view, found[0].labels.get("instance", view.seen)))
 
 
 def measure(expr: str, view: View) -> Judged:
@@ -134,11 +175,11 @@ def measure(expr: str, view: View) -> Judged:
     answer = view.answers[expr]
     if answer.failure is not None:
         return Judged(State.NO_DATA, answer.detail)
-    found = matching(answer, view.target) or about(answer, view)
+    found = view.named(expr).of(view.target) or view.about(expr, view.seen, engines=True)
     if len(found) > 1:
         why = f"{len(found)} series are about it; aggregate them to one"
         return Judged(State.NO_DATA, why)
-    return _judge(found, view, _instances(found) & view.exporters or {view.seen})
+    return _guarded(found, view)
 
 
 def judge_thermal(expr: str, view: View) -> Judged:
@@ -146,16 +187,19 @@ def judge_thermal(expr: str, view: View) -> Judged:
     answer = view.answers[expr]
     if answer.failure is not None:
         return Judged(State.NO_DATA, answer.detail)
-    found = about(answer, view)
-    return _judge(found, view, _instances(found) & view.exporters or {view.seen})
+    return _guarded(view.about(expr, view.seen, engines=True), view)
 
 
 def judge_sla(expr: str, view: View) -> Judged:
-    """Judge a breach; its age is not asked, since a breach can only loosen."""
+    """Judge a breach; its age is not asked, since a breach can only loosen.
+
+    A series' instance counts only when it is an exporter's: the latency of an engine carries the
+    engine's own instance, and a guard must rather stop too much than look away.
+    """
     answer = view.answers[expr]
     if answer.failure is not None:
         return Judged(State.NO_DATA, answer.detail)
-    found = about(answer, view)
+    found = view.about(expr, view.seen, engines=True)
     for sample in found:
         if isfinite(sample.value):
             whose = sample.labels.get("app", "")
@@ -165,46 +209,50 @@ def judge_sla(expr: str, view: View) -> Judged:
     return Judged(State.FALSE, "no series")
 
 
-def about(answer: Answer, view: View) -> tuple[Sample, ...]:
-    """Return the series of a guard that concern the target, in an order of their own.
-
-    A series' instance counts only when it is an exporter's: the latency of an engine carries the
-    engine's own instance, and a guard must rather stop too much than look away.
-    """
-
-    def is_about(sample: Sample) -> bool:
-        ours = view.seen if sample.labels.get("instance") in view.exporters else None
-        return concerns(sample.labels, view.target, ours)
-
-    return _ordered(filter(is_about, answer.about(view.target)))
-
-
 def learned(judged: Judged, view: View) -> str | None:
     """Return whose series name the target, once an exporter's have."""
-    return judged.instance if judged.instance in view.exporters else view.seen
+    whose = judged.instance
+    return whose if whose != view.seen and whose in view.exporters else view.seen
 
 
-def _judge(found: tuple[Sample, ...], view: View, instances: AbstractSet[str | None]) -> Judged:
-    ages = [(age(view, each), each) for each in sorted(instances, key=str)]
-    worst, instance = min(ages, key=lambda each: (not each[0].unknown, each[0].sampled or 0.0))
+def _silence(why: str, view: View) -> Judged:
+    """Judge an expression that has no series for the target: false, if its exporter is heard."""
+    key = (why, view.freshness, view.max_age_seconds, view.seen)
+    found = view.known.silences.get(key)
+    if found is None:
+        found = view.known.silences[key] = _silent(why, age(view, view.seen))
+    return found
+
+
+def _silent(why: str, worst: Judged) -> Judged:
     if worst.unknown:
-        return worst if instance is None else replace(worst, instance=instance)
+        return worst
+    return Judged(State.FALSE, why, None, worst.sampled, worst.instance)
+
+
+def _guarded(found: Series, view: View) -> Judged:
+    """Judge series of which some may be of engines, which read no devices."""
     if not found:
-        why = "the expression returns no series for it"
-        return Judged(State.FALSE, why, None, worst.sampled, instance)
+        return _silence(NO_SERIES, view)
+    return _judge(found, view, _instances(found) & view.exporters or {view.seen})
+
+
+def _judge(found: Series, view: View, instances: AbstractSet[str | None]) -> Judged:
+    ages = [age(view, each) for each in sorted(instances, key=str)]
+    return _value(found, min(ages, key=lambda each: (not each.unknown, each.sampled or 0.0)))
+
+
+def _value(found: Series, worst: Judged) -> Judged:
+    """Judge series by their value, and by the age of what is behind them."""
+    if worst.unknown:
+        return worst
     for sample in found:
         if not isfinite(sample.value):
-            return Judged(State.NO_DATA, f"the value is {sample.value}", None, None, instance)
+            why = f"the value is {sample.value}"
+            return Judged(State.NO_DATA, why, None, None, worst.instance)
     value = found[0].value
     why = f"the value is {value:g}, {worst.why}"
-    return Judged(State.TRUE, why, value, worst.sampled, instance)
-
-
-def _ordered(found: Iterable[Sample]) -> tuple[Sample, ...]:
-    found = tuple(found)
-    if len(found) < 2:  # noqa: PLR2004 (one is in order)
-        return found
-    return tuple(sorted(found, key=lambda each: (sorted(each.labels.items()), str(each.value))))
+    return Judged(State.TRUE, why, value, worst.sampled, worst.instance)
 
 
 def _instances(found: Iterable[Sample]) -> set[str]:

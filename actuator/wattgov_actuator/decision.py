@@ -1,10 +1,11 @@
 """The vocabulary of deciding: a reason for everything that is done or left, and the decision."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from wattgov_actuator.condition import Judged
+from wattgov_actuator.pause import Pause
 from wattgov_actuator.reading import Moment, Reading
 from wattgov_actuator.rules import Group, Rule
 
@@ -29,6 +30,8 @@ class Reason(StrEnum):
     COOLDOWN = "cooldown"
     RATE_LIMITED = "rate_limited"
     INACTIVE = "inactive"
+    PAUSED = "paused"
+    DISARMED = "disarmed"
     CONFLICT = "conflict"
     REFUSED = "refused"
     UNSUPPORTED = "unsupported"
@@ -59,6 +62,10 @@ MEANING = {
     Reason.RATE_LIMITED: "The knob was changed as often lately as `rate` allows: nothing is "
     "tightened.",
     Reason.INACTIVE: "It is outside the `active` windows of the rule, which claims nothing then.",
+    Reason.PAUSED: "Somebody paused it: rules tighten nothing until `resume`; loosening, restoring "
+    "and thermal protection go on.",
+    Reason.DISARMED: "Somebody used `pause --restore`: everything was put back, and nothing is "
+    "done until `resume`.",
     Reason.CONFLICT: "Somebody else changed the value after us; it is left alone.",
     Reason.REFUSED: "The driver said no, or said yes and did not do it.",
     Reason.UNSUPPORTED: "This device has no such knob.",
@@ -74,6 +81,18 @@ class Input:
     name: str
     value: float | None
     sampled: float | None  # unix seconds of the oldest raw sample behind it
+    state: str = ""  # true, false, stale or no_data; empty where it was not judged
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What one guard made of a wish."""
+
+    guard: str
+    reason: Reason
+    detail: str
+    before: float | None  # what was wanted when the wish came to it
+    after: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +112,8 @@ class Decision:
     wanted: float | None = None
     inputs: tuple[Input, ...] = ()
     acts: bool = False  # the knob is to be written: to prior, when reason is RESTORED
+    guards: tuple[Checked, ...] = ()  # those that had something to say, in their order
+    read_back: float | None = None  # what the knob said after the write
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +152,7 @@ class Scene:
     watch: Watch
     hot: str  # why any group's thermal claim holds this target
     turns: tuple[float, ...] = ()  # steady seconds of our changes to this target, the latest last
+    pause: Pause | None = None  # a person's
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +164,7 @@ class Wish:
     wanted: float | None  # what to show, also when a guard stops it
     reason: Reason
     detail: str
+    guards: tuple[Checked, ...] = ()  # what has become of it on the way
 
     def tightens(self, scene: Scene) -> bool:
         """Tell whether the wish is a claim that is new, or goes further than the one held.
@@ -157,12 +180,20 @@ class Wish:
 
     def stopped(self, scene: Scene, reason: Reason, detail: str) -> "Wish":
         """Leave everything as it is, for a reason; what was wished stays to be seen."""
-        return replace(self, claim=scene.held.claim, lift=None, reason=reason, detail=detail)
+        return Wish(scene.held.claim, None, self.wanted, reason, detail, self.guards)
 
     def released(self, scene: Scene, reason: Reason, detail: str) -> "Wish":
         """Give up the claim; without one to give up, the reason is *reason*."""
         reason = reason if scene.held.claim is None else Reason.RESTORED
-        return Wish(None, None, scene.reading.base, reason, detail)
+        return Wish(None, None, scene.reading.base, reason, detail, self.guards)
+
+    def checked(self, guard: str, before: "Wish") -> "Wish":
+        """Note that *guard* made this of *before*, if there is anything to be told."""
+        if (self.reason, self.detail, self.wanted) == (before.reason, before.detail, before.wanted):
+            return self
+        note = Checked(guard, self.reason, self.detail, before.wanted, self.wanted)
+        notes = (*before.guards, note)
+        return Wish(self.claim, self.lift, self.wanted, self.reason, self.detail, notes)
 
 
 Guard = Callable[[Scene, Wish], Wish]

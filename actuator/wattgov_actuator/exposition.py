@@ -41,6 +41,7 @@ class Exposition(Collector):
         refused = {(): now.journal_failures}
         yield _counter("journal_failures", "Writes the journal did not take.", (), refused)
         yield _gauge("enforcing", "1 when knobs are written, 0 in a dry run.", now.enforcing)
+        yield from _orders(now)
         if now.last_success is not None:
             last = now.last_success
             yield _gauge(
@@ -60,6 +61,36 @@ class Exposition(Collector):
         yield _gauge("tick_seconds", "Duration of the last tick.", now.tick_seconds)
         ticks = {("ok",): now.ticks, ("failed",): now.tick_failures}
         yield _counter("ticks", "Ticks by result.", ("result",), ticks)
+
+
+def _orders(now: Snapshot) -> Iterator[Metric]:
+    """Return what people asked for: a pause, and rules that were read again."""
+    paused = GaugeMetricFamily(
+        f"{PREFIX}paused",
+        "1 while a person has paused what tightens, or all of it.",
+        labels=("mode",),
+    )
+    restored = now.pause is not None and now.pause.restore
+    paused.add_metric(("tighten",), float(now.pause is not None))
+    paused.add_metric(("all",), float(restored))
+    yield paused
+    if now.reloads is None:
+        return
+    reloads = now.reloads
+    yield _gauge(
+        "config_last_reload_successful",
+        "Whether the last loading of the rules went well; if not, those before are in force.",
+        not reloads.mistakes,
+    )
+    yield _gauge(
+        "config_last_reload_success_timestamp_seconds",
+        "When rules were last loaded well.",
+        reloads.success_at,
+    )
+    text = "The rules in force: the first 12 digits of their SHA-256; two nodes can be compared."
+    digest = GaugeMetricFamily(f"{PREFIX}config_hash", text, labels=("sha256",))
+    digest.add_metric((reloads.sha256[:12],), 1.0)
+    yield digest
 
 
 def _knobs(now: Snapshot) -> Iterator[Metric]:

@@ -8,6 +8,10 @@ from urllib.parse import urlsplit
 
 import click
 
+from wattgov_actuator.reading import Moment
+from wattgov_actuator.strict import QUANTITY, UNITS
+from wattgov_actuator.when import moment_of
+
 LAST_PORT = 65535
 PATH = click.Path(path_type=Path)
 
@@ -80,3 +84,44 @@ state_option = click.option(
     default=state_dir,
     help="Folder of the journal. [default: $STATE_DIRECTORY or ~/.local/state/wattgov]",
 )
+
+
+def pass_clock(command: Command) -> Command:
+    """Give a command the clock, which only the command line may read."""
+    return click.pass_obj(command)
+
+
+def span(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    """Return a length of time in seconds, such as that of 30m."""
+    seconds = None if value is None else _seconds(value)
+    if value is not None and not seconds:
+        raise click.BadParameter(f"'{value}' is no length of time, such as 30m, 2h or 1d")
+    return seconds
+
+
+def moment(context: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    """Return unix seconds: of a moment, or of so long ago."""
+    if value is None:
+        return None
+    ago, clock = _seconds(value), context.find_root().obj
+    found = moment_of(value) if ago is None else _unix(clock) - ago
+    if found is None:
+        raise click.BadParameter(
+            f"'{value}' is no moment, such as 2026-01-31T06:30, and no length of time, such as 2h"
+        )
+    return found
+
+
+def since_option(name: str, text: str) -> Callable[[Command], Command]:
+    """Return an option that takes a moment."""
+    return click.option(name, metavar="WHEN", callback=moment, help=text)
+
+
+def _seconds(text: str) -> float | None:
+    match = QUANTITY.fullmatch(text)
+    unit, size = UNITS.get(match[2], ("", 0.0)) if match else ("", 0.0)
+    return float(match[1]) * size if match and unit == "seconds" and float(match[1]) >= 0 else None
+
+
+def _unix(clock: Callable[[], Moment]) -> float:
+    return clock().unix

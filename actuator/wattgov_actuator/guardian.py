@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from queue import Empty
 
 from wattgov_actuator.journal import JournalError
 from wattgov_actuator.lease import LeaseFile
 from wattgov_actuator.lock import Busy
 from wattgov_actuator.logfmt import line
+from wattgov_actuator.orders import Orders
 from wattgov_actuator.reading import Moment
 
 LOG = logging.getLogger(__name__)
@@ -27,12 +28,12 @@ class Guardian:
         """Take what ends the lock's holder, and what restores and tells if something is left."""
         self._lease, self._now, self._evict, self._put_back = lease, now, evict, put_back
 
-    def run(self, stop: "SimpleQueue[str]") -> None:
+    def run(self, stop: Orders) -> None:
         """Look until something is put into *stop*."""
         wait = 0.0
         while True:
             try:
-                word = stop.get(timeout=wait)
+                word = stop.get(True, wait)
             except Empty:
                 wait = LOOK_SECONDS if self.look() else RETRY_SECONDS
                 continue

@@ -137,7 +137,7 @@ class Journal:
                     " VALUES (?, ?, ?, ?, ?, ?, 'open', ?) RETURNING *",
                     (*place, decision.unit, current.value, current.text, value, at),
                 ).fetchone()
-                undo = _undo(row)
+                undo = undo_of(row)
         self._live[place] = undo
         return undo
 
@@ -181,14 +181,8 @@ class Journal:
 
     def broken(self) -> int | None:
         """Return the id of the first decision that does not fit its chain, None when all do."""
-        previous = None
         with self._told("read"):
-            for row in self._db.execute("SELECT * FROM decision ORDER BY id"):
-                follows = previous is None or row["previous"] == previous
-                if not follows or _hash(row["previous"], row["row"]) != row["hash"]:
-                    return int(row["id"])
-                previous = row["hash"]
-        return None
+            return first_broken(self._db)
 
     def _append(self, db: sqlite3.Connection, decision: Decision) -> None:
         row = json.dumps(asdict(decision), sort_keys=True)
@@ -271,7 +265,7 @@ class Journal:
         if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise JournalError(f"{self.path} is damaged: {found}")
         for row in db.execute("SELECT * FROM undo WHERE state != 'closed'"):
-            undo = _undo(row)
+            undo = undo_of(row)
             self._live[undo.knob, undo.target] = undo
 
     @contextmanager
@@ -299,7 +293,22 @@ class Journal:
             raise JournalError(f"the journal {self.path} cannot be {verb}: {error}") from error
 
 
-def _undo(row: sqlite3.Row) -> Undo:
+def first_broken(db: sqlite3.Connection) -> int | None:
+    """Return the id of the first decision that does not fit the chain of hashes, None if all do.
+
+    The oldest ones are dropped in time, so one that is missing at either end does not show.
+    """
+    previous = None
+    for row in db.execute("SELECT * FROM decision ORDER BY id"):
+        follows = previous is None or row["previous"] == previous
+        if not follows or _hash(row["previous"], row["row"]) != row["hash"]:
+            return int(row["id"])
+        previous = row["hash"]
+    return None
+
+
+def undo_of(row: sqlite3.Row) -> Undo:
+    """Return the undo that one row holds."""
     fields = dict(row)
     for name in ("prior", "written", "intended"):  # RETURNING gives 700.0 back as 700
         fields[name] = None if fields[name] is None else float(fields[name])

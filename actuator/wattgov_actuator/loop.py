@@ -4,14 +4,18 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from queue import Empty, SimpleQueue
+from queue import Empty
 
 from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.journal import Journal, JournalError, State
 from wattgov_actuator.logfmt import line
+from wattgov_actuator.orders import RELOAD_ON, Orders, Reload
+from wattgov_actuator.pause import Pause
 from wattgov_actuator.reading import Answer, Moment
+from wattgov_actuator.reload import carried, unchanged
 from wattgov_actuator.rules import RuleSet
-from wattgov_actuator.snapshot import Snapshot
+from wattgov_actuator.snapshot import Reloads, Snapshot
+from wattgov_actuator.strict import Invalid
 from wattgov_actuator.tick import Facts, Memory, due, tick
 from wattgov_actuator.writer import Writer
 
@@ -21,6 +25,11 @@ Ask = Callable[[Iterable[str]], Mapping[str, Answer]]
 
 def _nobody() -> None:
     """Tell nobody."""
+
+
+def _never(_: float) -> Pause | None:
+    """Find no pause."""
+    return None
 
 
 class Loop:
@@ -37,8 +46,16 @@ class Loop:
         enforcing: bool,
         alive: Callable[[], None] = _nobody,
         beat_seconds: float = 5.0,
+        paused: Callable[[float], Pause | None] = _never,
+        load: Callable[[], RuleSet] | None = None,
+        armed: bool = False,
     ) -> None:
-        """Take what works; *alive* is called between any two steps, and each *beat_seconds*."""
+        """Take what works; *alive* is called between any two steps, and each *beat_seconds*.
+
+        *paused* tells at unix seconds what a person wants; *load* reads the rules again, or raises
+        Invalid; *armed* enforces whatever they say.
+        """
+        self._paused, self._load, self._armed = paused, load, armed
         self._alive, self._beat_seconds = alive, beat_seconds
         self._rules, self._ask, self._writer, self._journal = rules, ask, writer, journal
         self._now = now
@@ -47,17 +64,18 @@ class Loop:
         self._failures: Counter[str] = Counter()
         self._latest: dict[str, dict[tuple[str, str], Decision]] = {}  # group; rule, target
         self._noted: dict[tuple[str, str], tuple[Reason, float | None]] = {}  # by rule, target
-        self.snapshot = Snapshot(enforcing)
+        loaded = Reloads(now().unix, rules.sha256)
+        self.snapshot = Snapshot(enforcing, reloads=loaded)
 
-    def run(self, stop: "SimpleQueue[str]") -> int:
-        """Tick until something is put into *stop*; restore; return an exit status.
+    def run(self, orders: Orders) -> int:
+        """Tick until a signal other than SIGHUP is ordered; restore; return an exit status.
 
         A queue and not an Event, because a signal handler fills it: Event.set takes a lock that
         the interrupted wait may hold, and SimpleQueue.put was made to be interrupted.
         """
         status = 0
         try:
-            self._until(stop)
+            self._until(orders)
         except Exception:
             LOG.exception(line("tick_failed"))
             failures = self.snapshot.tick_failures + 1
@@ -71,6 +89,7 @@ class Loop:
     def step(self) -> None:
         """Do one tick."""
         began, knobs = self._now(), self._rules.knobs
+        pause = self._looked(began.unix)
         groups = due(self._rules, self._memory, began.steady)
         expressions = dict.fromkeys(expr for group in groups for expr in group.expressions())
         answers = self._ask(expressions)
@@ -79,7 +98,10 @@ class Loop:
         self._alive()
         moment = self._now()
         outcome = tick(
-            self._rules, self._memory, Facts(answers, readings, began.steady, notes), moment
+            self._rules,
+            self._memory,
+            Facts(answers, readings, began.steady, notes, pause),
+            moment,
         )
         self._memory = outcome.memory
         decisions = tuple(self._carried_out(each) for each in outcome.decisions)
@@ -107,37 +129,102 @@ class Loop:
             last_success=moment.unix if answered else before.last_success,
             query_failures=dict(self._failures),
             rule_targets={**before.rule_targets, **outcome.rule_targets},
+            pause=pause,
+            reloads=before.reloads,
         )
 
-    def _until(self, stop: "SimpleQueue[str]") -> None:
-        interval = self._rules.interval_seconds
+    def reload(self) -> tuple[str, ...]:
+        """Read the rules again; with mistakes, which are returned, the old ones stay in force."""
+        if self._load is None:
+            return ("these rules were not read from files",)
+        try:
+            rules = self._load()
+        except Invalid as error:
+            mistakes = tuple(map(str, error.mistakes))
+            for each in mistakes:
+                LOG.error(line("rules_not_reloaded", mistake=each))  # noqa: TRY400 (one line each)
+            known = self.snapshot.reloads or Reloads(self._now().unix, self._rules.sha256)
+            self.snapshot = replace(self.snapshot, reloads=replace(known, mistakes=mistakes))
+            return mistakes
+        before, self._rules = self._rules, rules
+        kept, enforcing = unchanged(before, rules), self._armed or rules.enforce
+        groups = {group.name for group in rules.groups} | {""}
+        self._memory = carried(self._memory, before, rules)
+        self._noted = {place: word for place, word in self._noted.items() if place[0] in kept}
+        self._latest = {name: rows for name, rows in self._latest.items() if name in groups}
+        if self.snapshot.enforcing and not enforcing:
+            self._put_all_back()
+        shown = self.snapshot.rule_targets.items()
+        self.snapshot = replace(
+            self.snapshot,
+            enforcing=enforcing,
+            rule_targets={rule: count for rule, count in shown if rule in kept},
+            reloads=Reloads(self._now().unix, rules.sha256),
+        )
+        mode = "enforcing" if enforcing else "dry run"
+        LOG.info(line("rules_reloaded", mode=mode, sha256=rules.sha256[:12] or None))
+        return ()
+
+    def _looked(self, unix: float) -> Pause | None:
+        """Return what a person has paused; the kill switch is obeyed before anybody is asked."""
+        pause, before = self._paused(unix), self.snapshot.pause
+        if pause != before:
+            LOG.warning(line("resumed" if pause is None else "paused", detail=pause))
+            self.snapshot = replace(self.snapshot, pause=pause)
+        if pause is not None and pause.restore:
+            self._put_all_back()
+        return pause
+
+    def _put_all_back(self) -> None:
+        """Restore what is ours, and forget every claim."""
+        if _open(self._journal):
+            put_back(self._writer)
+        self._memory = replace(self._memory, held={})
+
+    def _until(self, orders: Orders) -> None:
         due_at = self._now().steady
         while True:
             self.step()
-            now = self._now().steady
-            due_at = max(due_at + interval, now)  # a slow tick is not made up for
-            if self._stopped(stop, due_at):
+            # A slow tick is not made up for.
+            due_at = max(due_at + self._rules.interval_seconds, self._now().steady)
+            if self._stopped(orders, due_at):
                 return
+            due_at = min(due_at, self._now().steady)
 
-    def _stopped(self, stop: "SimpleQueue[str]", due_at: float) -> bool:
-        """Wait for the next tick with signs of life; return whether to stop instead."""
+    def _stopped(self, orders: Orders, due_at: float) -> bool:
+        """Wait for the next tick with signs of life; return whether to stop instead.
+
+        New rules, and a new pause, are a reason not to wait any longer.
+        """
         while True:
             self._alive()
-            left = due_at - self._now().steady
+            now = self._now()
+            left = due_at - now.steady
+            if left > 0 and self._paused(now.unix) != self.snapshot.pause:
+                return False
             try:
-                word = stop.get(timeout=max(min(left, self._beat_seconds), 0.0))
+                order = orders.get(True, max(min(left, self._beat_seconds), 0.0))
             except Empty:
                 if left <= self._beat_seconds:
                     return False
                 continue
-            LOG.info(line("stopping", on=word))
-            return True
+            if order != RELOAD_ON and not isinstance(order, Reload):
+                LOG.info(line("stopping", on=order))
+                return True
+            mistakes = self.reload()
+            if isinstance(order, Reload):
+                order.answer.put(mistakes)
+            if not mistakes:
+                return False
 
     def _carried_out(self, decision: Decision) -> Decision:
         """Act, or say what an enforcing run would do; putting back is done in any case."""
         if not decision.acts:
             return decision
         self._alive()
+        pause = self._paused(self._now().unix)  # it may be new, and this is the last moment
+        if decision.reason is not Reason.RESTORED and pause is not None and pause.restore:
+            return replace(decision, reason=Reason.DISARMED, detail=f"disarmed {pause}", acts=False)
         if self.snapshot.enforcing or decision.reason is Reason.RESTORED:
             return self._writer.act(decision)
         return replace(decision, reason=Reason.WOULD_APPLY)

@@ -1,5 +1,6 @@
 """Rule files to rules; every mistake of every file at once."""
 
+import hashlib
 import os
 import re
 import stat
@@ -7,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from wattgov_actuator.include import included
 from wattgov_actuator.rules import (
     FRESHNESS,
     STRATEGIES,
@@ -24,6 +26,7 @@ from wattgov_actuator.rules import (
     Strategy,
     Thermal,
 )
+from wattgov_actuator.selection import Patterns, Selection, patterns
 from wattgov_actuator.strict import Fields, Invalid, Mistake, Quantity, compose
 from wattgov_actuator.windows import Windows, spans, zone
 
@@ -43,22 +46,28 @@ class _File:
         self.name, self.laws, self.kinds, self.taken = name, laws, kinds, taken
         self.mistakes: list[Mistake] = []
 
-    def parse(self, text: str) -> tuple[tuple[Group, ...], bool]:
-        """Return the groups, and whether the file asks to enforce."""
+    def parse(self, text: str, *, enforce: bool) -> tuple[tuple[Group, ...], bool, list[Path]]:
+        """Return the groups, whether the file asks to enforce, and the files that it includes.
+
+        *enforce* is what it asks for without saying so: the same as the one that includes it.
+        """
         fields = Fields(compose(text, self.name), self.name, self.mistakes, "the rule file")
         fields.word("version", ["1"])
         strategy = STRATEGIES[fields.word("strategy", list(STRATEGIES), "balanced")]
-        enforce = fields.flag("enforce", default=False)
-        groups = tuple(self._group(each, strategy) for each in fields.blocks("groups", "a group"))
+        enforce = fields.flag("enforce", default=enforce)
+        more = included(fields, Path(self.name).parent)
+        blocks = fields.blocks("groups", "a group") if _has_groups(fields) else []
+        groups = tuple(self._group(each, strategy) for each in blocks)
         fields.end()
-        return groups, enforce
+        return groups, enforce, more
 
     def _group(self, fields: Fields, strategy: Strategy) -> Group:
         name = self._unique(fields, "name", "group")
         interval = fields.seconds("interval", 15.0, at_least=FASTEST_SECONDS)
         block = fields.block("protect")
         protect = Protect() if block is None else self._protect(block)
-        rules = [self._rule(each, strategy) for each in fields.blocks("rules", "a rule")]
+        ours = _targets(fields)
+        rules = [self._rule(each, strategy, ours) for each in fields.blocks("rules", "a rule")]
         fields.end()
         return Group(name, interval, protect, tuple(rule for rule in rules if rule is not None))
 
@@ -89,7 +98,7 @@ class _File:
         fields.end()
         return thermal
 
-    def _rule(self, fields: Fields, strategy: Strategy) -> Rule | None:
+    def _rule(self, fields: Fields, strategy: Strategy, ours: tuple[Selection, ...]) -> Rule | None:
         action = self._unique(fields, "action", "rule")
         searched = fields.peek("minimise", "expr") or ""
         expr = fields.text("expr", searched) if "minimise" in fields else fields.text("expr")
@@ -110,7 +119,7 @@ class _File:
         if bounds is not None:
             deadband = _size(fields, "deadband", accepts, knob)
             slew = _size(fields, "slew", accepts, knob)
-        active, rate = _active(fields), _rate(fields)
+        active, rate, targets = _active(fields), _rate(fields), (*ours, *_targets(fields))
         rank = RANKS[fields.word("class", list(RANKS))] if "class" in fields else None
         fields.skip("class")
         fields.end()
@@ -130,6 +139,7 @@ class _File:
             deadband=deadband,
             slew=slew,
             rate=rate,
+            targets=targets,
         )
 
     def _law(
@@ -157,6 +167,12 @@ class _File:
             fields.say(key, f"there is another {what} called '{name}'; the name is its label")
         self.taken.add(f"{what} {name}")
         return name
+
+
+def _has_groups(fields: Fields) -> bool:
+    """Tell whether groups are to be read; a file may do without when it includes others."""
+    fields.skip("groups")
+    return "groups" in fields or "include" not in fields
 
 
 def _bounds(fields: Fields, knob: str, kind: Kind, strategy: Strategy) -> Bounds:
@@ -203,6 +219,29 @@ def _active(fields: Fields) -> Windows | None:
     return None if where is None else Windows(found, where)
 
 
+def _targets(fields: Fields) -> tuple[Selection, ...]:
+    """Read which targets are meant; nothing is all of them."""
+    block = fields.block("targets")
+    if block is None:
+        return ()
+    found: dict[str, Patterns] = {"only": (), "except": ()}
+    for key in found:
+        labels = block.block(key)
+        if labels is None:
+            continue
+        written = labels.texts()
+        try:
+            found[key] = patterns(written)
+        except ValueError as error:
+            block.say(key, f"{key}: {error}")
+        if not written and not labels.strange():
+            block.say(key, f"{key} names no label; write it as {key}: {{gpu: '0|1'}}")
+    if not block.strange() and "only" not in block and "except" not in block:
+        block.say(None, "targets says nothing; give only or except")
+    block.end()
+    return (Selection(found["only"], found["except"]),)
+
+
 def _rate(fields: Fields) -> Rate | None:
     """Read how often a rule may tighten a knob."""
     block = fields.block("rate")
@@ -219,19 +258,34 @@ def load(paths: Sequence[Path], laws: Mapping[str, LawForm], kinds: Mapping[str,
     """Return the rules of all files together; raises Invalid with every mistake found."""
     groups: list[Group] = []
     enforce, taken, mistakes = [], set[str](), list[Mistake]()
-    for path in paths:
+    digest = hashlib.sha256()
+    waiting, known = [(path, False) for path in paths], set(map(_real, paths))
+    while waiting:
+        path, inherited = waiting.pop(0)
         file = _File(str(path), laws, kinds, taken)
         try:
-            found, wants = file.parse(_read(path))
+            text = _read(path)
+            digest.update(text.encode())
+            found, wants, more = file.parse(text, enforce=inherited)
         except Invalid as error:
             mistakes += error.mistakes
             continue
         mistakes += file.mistakes
         groups += found
         enforce.append(wants)
+        new = [each for each in more if _real(each) not in known]
+        known.update(map(_real, new))
+        waiting[:0] = [(each, wants) for each in new]
     if mistakes:
         raise Invalid(mistakes)
-    return RuleSet(tuple(groups), bool(enforce) and all(enforce))
+    if not groups:
+        first = str(paths[0])
+        raise Invalid([Mistake(first, 1, 1, "there is no group in it, nor in what it includes")])
+    return RuleSet(tuple(groups), bool(enforce) and all(enforce), digest.hexdigest())
+
+
+def _real(path: Path) -> str:
+    return os.path.realpath(path)  # Path.resolve raises on a loop of links
 
 
 def _read(path: Path) -> str:

@@ -1,11 +1,12 @@
 """What a rule file may say, as values; `rulefile` reads it from YAML."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
-from wattgov_actuator.reading import Moment, Reading
+from wattgov_actuator.reading import Labels, Moment, Reading
+from wattgov_actuator.selection import Selection
 from wattgov_actuator.strict import Fields, Quantity
 from wattgov_actuator.windows import Windows
 
@@ -79,7 +80,7 @@ class Look:
     slack: float = 0.0  # differences smaller than this are not written
     interval_seconds: float = 15.0
     asked: Mapping[str, Measure] = field(default_factory=dict)  # by the law's own expressions
-    peers: tuple[Peer, ...] = ()  # for a law that shares, in the order of their names
+    shared: object = None  # what the law's own `share` made of all its devices at this tick
     memory: object = None  # what the law returned to be remembered
 
 
@@ -96,7 +97,7 @@ class Traits(NamedTuple):
     """What a law needs of the tick, beside its wish."""
 
     measures: bool = False  # the value itself: no series is unknown then, not false
-    shares: bool = False  # the peers
+    rests: bool = False  # wants nothing, and remembers nothing, while false and without a claim
     keeps: bool = False  # `keep` means something to it
     paced: bool = False  # it keeps its own pace: no cooldown unless the rule gives one
     rank: Rank = Rank.COST
@@ -113,6 +114,14 @@ class Law(Protocol):
 
     def wish(self, look: Look) -> Want:
         """Return what to ask for."""
+
+
+@runtime_checkable
+class Sharing(Protocol):
+    """A law whose devices share something, such as watts."""
+
+    def share(self, peers: Sequence[Peer]) -> object:
+        """Return what each look of this tick gets to see; asked once, not once a device."""
 
 
 class Alone:
@@ -202,6 +211,11 @@ class Rule:
     deadband: Quantity | None = None  # smaller changes are not worth a write
     slew: Quantity | None = None  # the most that one tick tightens
     rate: Rate | None = None
+    targets: tuple[Selection, ...] = ()  # of the group, and its own; none: all targets
+
+    def takes(self, labels: Labels) -> bool:
+        """Tell whether the rule is about a target with these labels."""
+        return all(each.takes(labels) for each in self.targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +246,7 @@ class RuleSet:
 
     groups: tuple[Group, ...]
     enforce: bool = False  # every file says so
+    sha256: str = ""  # of the files, so that two machines can be compared
 
     @property
     def interval_seconds(self) -> float:

@@ -1,63 +1,29 @@
-"""The HTTP service: metrics, health, and the latest decisions as JSON. It only reads."""
+"""The HTTP listener. Nobody but a program on this host can change anything by it."""
 
-import json
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
-from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6
 from socketserver import TCPServer
 from threading import Thread
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
-
-from wattgov_actuator.decision import MEANING
+from wattgov_actuator.answers import Question, Reply
 from wattgov_actuator.logfmt import line
-from wattgov_actuator.snapshot import Snapshot
 
 LOG = logging.getLogger(__name__)
 IDLE_SECONDS = 30.0  # a connection that asks nothing is closed
-TEXT = "text/plain; charset=utf-8"
-JSON = "application/json; charset=utf-8"
-INDEX = "/metrics\n/api/v1/decisions\n/-/healthy\n/-/ready\n"
-
-
-class Reply(NamedTuple):
-    """One answer."""
-
-    status: HTTPStatus
-    kind: str
-    body: bytes
-
-
-READY = Reply(HTTPStatus.OK, TEXT, b"ready\n")
-NOT_READY = Reply(HTTPStatus.SERVICE_UNAVAILABLE, TEXT, b"before the first tick\n")
-
-
-def decisions(now: Snapshot) -> bytes:
-    """Return the latest decision of every rule and target as JSON."""
-    rows = [{**asdict(each), "meaning": MEANING[each.reason]} for each in now.decisions]
-    return json.dumps({"enforcing": now.enforcing, "decisions": rows}, indent=1).encode()
+Answer = Callable[[Question], Reply]
 
 
 class Service:
     """The listener; answers in its own threads from the moment it is entered."""
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        snapshot: Callable[[], Snapshot],
-        registry: CollectorRegistry,
-    ) -> None:
+    def __init__(self, host: str, port: int, answer: Answer) -> None:
         """Bind; OSError when the address is taken or not ours."""
-        self._snapshot, self._registry = snapshot, registry
-        self._server = _Server((host, port), self.reply)
+        self._server = _Server((host, port), answer)
         bound = self._server.server_port
         self.address = f"[{host}]:{bound}" if ":" in host else f"{host}:{bound}"
 
@@ -76,29 +42,13 @@ class Service:
         self._server.shutdown()
         self._server.server_close()
 
-    def reply(self, path: str, accept: str) -> Reply:
-        """Return the answer to one GET."""
-        if path == "/metrics":
-            encode, kind = choose_encoder(accept)
-            return Reply(HTTPStatus.OK, kind, encode(self._registry))
-        now = self._snapshot()
-        pages = {
-            "/": Reply(HTTPStatus.OK, TEXT, INDEX.encode()),
-            "/-/healthy": Reply(HTTPStatus.OK, TEXT, b"healthy\n"),
-            "/-/ready": READY if now.ticks else NOT_READY,
-        }
-        if path == "/api/v1/decisions":
-            return Reply(HTTPStatus.OK, JSON, decisions(now))
-        missing = f"no such page; there are:\n{INDEX}".encode()
-        return pages.get(path) or Reply(HTTPStatus.NOT_FOUND, TEXT, missing)
-
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], reply: Callable[[str, str], Reply]) -> None:
+    def __init__(self, address: tuple[str, int], answer: Answer) -> None:
         self.address_family = AF_INET6 if ":" in address[0] else AF_INET
-        self.reply = reply
+        self.answer = answer
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
@@ -126,16 +76,24 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer without the body."""
         self._answer(with_body=False)
 
+    def do_POST(self) -> None:
+        """Answer; a body is not read, so nothing can come after it."""
+        self.close_connection = True
+        self._answer(with_body=True)
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name upstream)
         """Keep quiet: a scrape is no event."""
 
     def _answer(self, *, with_body: bool) -> None:
-        path = self.path.partition("?")[0]
-        reply = self.server.reply(path, self.headers.get("Accept", ""))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        question = Question(self.command, self.path, headers, str(self.client_address[0]))
+        reply = self.server.answer(question)
+        more = "".join(f"{name}: {value}\r\n" for name, value in reply.headers)
+        more += "Connection: close\r\n" if self.close_connection else ""
         head = (
             f"HTTP/1.1 {reply.status.value} {reply.status.phrase}\r\n"
             f"Content-Type: {reply.kind}\r\n"
-            f"Content-Length: {len(reply.body)}\r\n\r\n"
+            f"Content-Length: {len(reply.body)}\r\n{more}\r\n"
         )
         # In one write: two, with Nagle and a delayed acknowledgement, cost 40 ms a scrape.
         self.wfile.write(head.encode() + (reply.body if with_body else b""))

@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wattgov_actuator.decision import Decision
+from wattgov_actuator.pause import Pause
 from wattgov_actuator.reading import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Reloads:
+    """The last time the rules were read."""
+
+    success_at: float  # unix seconds of the last time they were good
+    sha256: str  # of the files in force
+    mistakes: tuple[str, ...] = ()  # why the ones before are in force
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +35,5 @@ class Snapshot:
     last_success: float | None = None  # unix seconds of the last query that was answered
     query_failures: Mapping[str, int] = field(default_factory=dict)  # by failure
     rule_targets: Mapping[str, int] = field(default_factory=dict)  # by rule
+    pause: Pause | None = None
+    reloads: Reloads | None = None

@@ -208,6 +208,25 @@ class Fields:
             return default if isinstance(default, float) else 0.0
         return float(match[1]) * (UNITS[match[2]][1] if match[2] else 1.0)
 
+    def texts(self) -> dict[str, str]:
+        """Return the text at every key, whatever the keys are."""
+        return {key: self.text(key) for key in self._values}
+
+    def listed(self, key: str) -> list[str]:
+        """Return the texts of the list at *key*, or its one text; none when the file has none."""
+        self._known[key] = None
+        if key not in self._values:
+            return []
+        node = self._values[key][1]
+        nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        found = []
+        for each in nodes:
+            if isinstance(each, yaml.ScalarNode) and each.value.strip():
+                found.append(str(each.value))
+            else:
+                self._note(each, f"{key} takes texts, found {_kind(each)}")
+        return found
+
     def seconds(self, key: str, default: float, at_least: float = 0.0) -> float:
         """Return the duration at *key* in seconds."""
         found = self.quantity(key, ("seconds",), key, Quantity(default, "seconds"))

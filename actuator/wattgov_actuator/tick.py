@@ -6,25 +6,28 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from wattgov_actuator.arbitration import Heat, Settled, Verdict, settle
+from wattgov_actuator import ruling
+from wattgov_actuator.arbitration import Heat, Idle, Settled, Verdict, seen_by, settle
 from wattgov_actuator.condition import (
-    Judged,
+    Known,
     State,
     View,
-    judge,
     learned,
-    matching,
     measure,
-    names_device,
+    viewed,
 )
-from wattgov_actuator.decision import Decision, Held, Input, Reason, Scene, Watch, Wish
-from wattgov_actuator.guards import guarded
+from wattgov_actuator.decision import Decision, Held, Input, Reason, Scene, Watch
 from wattgov_actuator.guards.bounds import reach
+from wattgov_actuator.naming import names_device
+from wattgov_actuator.pause import Pause
 from wattgov_actuator.reading import Answer, Moment, Reading, Target
-from wattgov_actuator.rules import Group, Look, Measure, Peer, Rule, RuleSet
+from wattgov_actuator.rules import Group, Peer, Rank, Rule, RuleSet, Sharing
 from wattgov_actuator.watching import watch
 
+NOTHING, QUIET = Held(), Watch()  # what is remembered where nothing is
 PUNCTUAL = 0.9  # of an interval: a group is not skipped because the timer was a little early
+KEEPING_TIME = 0.5  # of the shortest interval, which is the loop's own: after a late tick the next
+# one comes early, and skipping it would cost a breach a whole interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class Facts:
     readings: tuple[Reading, ...]
     asked_at: float  # steady seconds, before the first question
     notes: Mapping[str, str] = field(default_factory=dict)  # by knob: why targets are missing
+    pause: Pause | None = None  # a person's
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,9 @@ def due(rules: RuleSet, memory: Memory, steady: float) -> tuple[Group, ...]:
     """Return the groups whose turn it is at *steady* seconds."""
 
     def is_due(group: Group) -> bool:
-        last = memory.asked.get(group.name)
-        return last is None or steady - last >= PUNCTUAL * group.interval_seconds
+        last, interval = memory.asked.get(group.name), group.interval_seconds
+        part = KEEPING_TIME if interval <= rules.interval_seconds else PUNCTUAL
+        return last is None or steady - last >= part * interval
 
     return tuple(filter(is_due, rules.groups))
 
@@ -77,13 +82,39 @@ class _Turn:
     memory: Memory
     facts: Facts
     now: Moment
-    peers: Mapping[str, tuple[Peer, ...]] = field(default_factory=dict)  # by rule that shares
+    known: dict[tuple[str, ...], Known] = field(default_factory=dict)  # by labels of targets
 
     def view(self, group: Group, target: Target, seen: str | None) -> View:
         """Return what the conditions of *group* at *target* are judged on."""
         protect, answers = group.protect, self.facts.answers
-        age = protect.max_age_seconds
-        return View(target, seen, answers, protect.freshness, age, self.now)
+        age, labels = protect.max_age_seconds, tuple(target.labels)
+        known = self.known.get(labels)
+        if known is None:
+            known = self.known[labels] = Known()
+        view = View(target, seen, answers, protect.freshness, age, self.now, known)
+        return viewed(view)
+
+
+@dataclass(frozen=True, slots=True)
+class _Post:
+    """One rule on one knob, with what is the same for all targets."""
+
+    group: Group
+    rule: Rule
+    asked: bool
+    rests: bool  # where it is false and claims nothing, law and guards need not be asked
+    idle: dict[str | None, Idle] = field(default_factory=dict)  # by instance
+    shared: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Roster:
+    """The rules of one knob, in their order."""
+
+    posts: tuple[_Post, ...]
+    groups: Mapping[str, _Post]  # one post of each
+    ranks: Mapping[str, Rank]
+    choosy: bool  # some rule is not about every target
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +132,21 @@ def tick(rules: RuleSet, memory: Memory, facts: Facts, now: Moment) -> Outcome:
     """Return what to do now and what to remember."""
     ordered = sorted(facts.readings, key=lambda each: (each.target.knob, each.target.name))
     turn = _Turn(rules, due(rules, memory, facts.asked_at), memory, facts, now)
-    turn = replace(turn, peers=_peers(turn, ordered))
-    places = [_place(turn, reading) for reading in ordered]
+    by_knob = {
+        knob: [each for each in ordered if each.target.knob == knob]
+        for knob in {each.target.knob for each in ordered}
+    }
+    rosters = {knob: _roster(turn, knob, readings) for knob, readings in by_knob.items()}
+    places = [
+        _place(turn, _meant(rosters[each.target.knob], each.target), each) for each in ordered
+    ]
     decisions = [decision for place in places for decision in place.settled.decisions]
     named: dict[str, int] = {}
     for group in turn.asked:
         for rule in group.rules:
-            targets = [each.target for each in ordered if each.target.knob == rule.knob]
-            answer = facts.answers[rule.expr]
-            named[rule.action] = sum(bool(matching(answer, target)) for target in targets)
-            if not targets:
+            readings = _of(rule, by_knob.get(rule.knob, []))
+            named[rule.action] = _named(turn, group, rule, readings)
+            if not readings:
                 decisions.append(_absent(rule, group, facts, now))
     settled = {place.key: place.settled.wanted for place in places}
     return Outcome(
@@ -127,145 +163,118 @@ def tick(rules: RuleSet, memory: Memory, facts: Facts, now: Moment) -> Outcome:
     )
 
 
-def _place(turn: _Turn, reading: Reading) -> _Place:
-    target, memory = reading.target, turn.memory
-    key, seen = (target.knob, target.name), memory.seen.get((target.knob, target.name))
-    rules = [(g, rule) for g in turn.rules.groups for rule in g.rules if rule.knob == target.knob]
-    groups = {group.name: group for group, _ in rules}
-    before = {name: memory.watches.get((name, *key), Watch()) for name in groups}
-    after = dict(before)
-    for name in (group.name for group in turn.asked if group.name in groups):
-        after[name] = watch(groups[name], before[name], turn.view(groups[name], target, seen))
-    hot = next((each.hot for each in after.values() if each.hot), "")
-    verdicts: list[Verdict] = []
-    held: dict[tuple[str, str], Held] = {}
-    for group, rule in rules:
-        place = (rule.action, target.name)
-        held[place] = _grounded(memory.held.get(place, Held()), reading)
-        if group in turn.asked:
-            view = turn.view(group, target, seen)
-            judged = _judged(rule, view, held[place], turn.now)
-            seen = learned(judged, view)
-            held[place] = _remembered(held[place], judged, turn.now)
-            watched, turns = after[group.name], memory.turns.get(key, ())
-            scene = Scene(turn.now, group, rule, reading, judged, held[place], watched, hot, turns)
-            wish, law = _wish(scene, view, turn.peers.get(rule.action, ()))
-            if law is not held[place].law:
-                held[place] = replace(held[place], law=law)
-            verdicts.append(Verdict(scene, wish))
-    asked = {verdict.rule.action for verdict in verdicts}
-    resting = {rule: each.claim for (rule, _), each in held.items() if rule not in asked}
-    heats = [Heat(group, after[name].hot, before[name].hot) for name, group in groups.items()]
-    heats = [each for each in heats if each.hot or each.was_hot]
-    ranks = {rule.action: rule.rank for _, rule in rules}
-    settled = settle(reading, verdicts, heats, resting=resting, ranks=ranks, now=turn.now)
-    held = {place: _claiming(each, settled.claims.get(place[0])) for place, each in held.items()}
-    return _Place(key, seen, settled, held, {(name, *key): w for name, w in after.items()})
-
-
-def _claiming(held: Held, claim: float | None) -> Held:
-    return held if held.claim == claim else replace(held, claim=claim)
-
-
-def _grounded(held: Held, reading: Reading) -> Held:
-    """Return what is left of a claim: it lives as long as the undo it rests on.
-
-    A claim below the value in force never took hold, since the write failed.
-    """
-    if held.claim is None or reading.current is None:
-        return held
-    if reading.prior is None:
-        return replace(held, claim=None)
-    return _claiming(held, max(held.claim, reading.current))
-
-
-def _judged(rule: Rule, view: View, held: Held, now: Moment) -> Judged:
-    """Judge a rule's condition; a law that needs the value does not know without one."""
-    if rule.law.traits.measures:
-        judged = measure(rule.expr, view)
-        missing = judged.state is State.FALSE
-        return replace(judged, state=State.NO_DATA) if missing else judged
-    judged = judge(rule.expr, view)
-    if judged.state is not State.FALSE or held.claim is None or held.true_at is None:
-        return judged
-    ago = now.steady - held.true_at
-    if ago >= rule.keep_seconds:
-        return judged
-    why = f"false for {ago:.0f} s; kept for {rule.keep_seconds:g} s"
-    return replace(judged, state=State.TRUE, why=why)
-
-
-def _remembered(held: Held, judged: Judged, now: Moment) -> Held:
-    """Note since when a condition is true, or unknown."""
-    true = held.true_since if held.true_since is not None else now.steady
-    unknown = held.unknown_since if held.unknown_since is not None else now.steady
-    truly = judged.state is State.TRUE and judged.value is not None
-    return Held(
-        claim=held.claim,
-        true_since=true if judged.state is State.TRUE else None,
-        unknown_since=unknown if judged.unknown else None,
-        true_at=now.steady if truly else held.true_at,
-        law=held.law,
-    )
-
-
-def _wish(scene: Scene, view: View, peers: tuple[Peer, ...]) -> tuple[Wish, object]:
-    """Return what the rule's law asks for, after the guards, and what it wants to remember."""
-    reading, judged, held = scene.reading, scene.judged, scene.held
-    if reading.current is None:
-        trouble = reading.trouble
-        fault = Reason.LOST if trouble is None else Reason(trouble.fault)
-        detail = "it cannot be read" if trouble is None else trouble.detail
-        return Wish(held.claim, None, None, fault, detail), held.law
-    wish = Wish(held.claim, None, reading.current, Reason.UNCHANGED, judged.why)
-    active = scene.rule.active
-    if active is not None and not active.holds(scene.now.unix):
-        return guarded(scene, wish), None
-    law = held.law
-    if not judged.unknown:
-        want = scene.rule.law.wish(_look(scene, view, peers))
-        wanted = want.claim if want.lift is None else want.lift
-        detail = f"{want.detail}; {judged.why}" if want.detail else judged.why
-        wish = Wish(want.claim, want.lift, wanted, Reason.UNCHANGED, detail)
-        law = want.memory
-    return guarded(scene, wish), law
-
-
-def _look(scene: Scene, view: View, peers: tuple[Peer, ...]) -> Look:
-    """Return what the law may look at."""
-    rule, reading = scene.rule, scene.reading
-    low, high = reach(reading, rule.bounds)
-    asked = {expr: _measured(measure(expr, view)) for expr in rule.law.asks}
-    return Look(
-        reading=reading,
-        claim=scene.held.claim,
-        true=scene.judged.state is State.TRUE,
-        value=scene.judged.value,
-        low=low,
-        high=high,
-        slack=0.0 if rule.deadband is None else rule.deadband.of(reading.target.high),
-        now=scene.now,
-        interval_seconds=scene.group.interval_seconds,
-        asked=asked,
-        peers=peers,
-        memory=scene.held.law,
-    )
-
-
-def _measured(judged: Judged) -> Measure:
-    return Measure(not judged.unknown, judged.value, judged.why)
-
-
-def _peers(turn: _Turn, readings: list[Reading]) -> Mapping[str, tuple[Peer, ...]]:
-    """Return, for each rule whose law shares, the devices that share."""
-    return {
-        rule.action: tuple(
-            _peer(rule, group, each, turn) for each in readings if each.target.knob == rule.knob
-        )
-        for group in turn.asked
+def _roster(turn: _Turn, knob: str, readings: list[Reading]) -> _Roster:
+    asked = {group.name for group in turn.asked}
+    posts = tuple(
+        _post(turn, group, rule, readings)
+        if group.name in asked
+        else _Post(group, rule, asked=False, rests=False)
+        for group in turn.rules.groups
         for rule in group.rules
-        if rule.law.traits.shares
+        if rule.knob == knob
+    )
+    return _rostered(posts)
+
+
+def _rostered(posts: tuple[_Post, ...]) -> _Roster:
+    groups = {post.group.name: post for post in posts}
+    ranks = {post.rule.action: post.rule.rank for post in posts}
+    return _Roster(posts, groups, ranks, any(post.rule.targets for post in posts))
+
+
+def _meant(roster: _Roster, target: Target) -> _Roster:
+    """Return the rules that are about *target*."""
+    if not roster.choosy:
+        return roster
+    return _rostered(tuple(post for post in roster.posts if post.rule.takes(target.labels)))
+
+
+def _of(rule: Rule, readings: list[Reading]) -> list[Reading]:
+    """Return the targets that *rule* is about."""
+    return (
+        [each for each in readings if rule.takes(each.target.labels)] if rule.targets else readings
+    )
+
+
+def _post(turn: _Turn, group: Group, rule: Rule, readings: list[Reading]) -> _Post:
+    law, active = rule.law, rule.active
+    rests = law.traits.rests and (active is None or active.holds(turn.now.unix))
+    if not isinstance(law, Sharing):
+        return _Post(group, rule, asked=True, rests=rests)
+    shared = law.share(tuple(_peer(rule, group, each, turn) for each in _of(rule, readings)))
+    return _Post(group, rule, asked=True, rests=rests, shared=shared)
+
+
+def _place(turn: _Turn, roster: _Roster, reading: Reading) -> _Place:
+    target, memory = reading.target, turn.memory
+    key, name = (target.knob, target.name), target.name
+    seen, turns = memory.seen.get(key), memory.turns.get(key, ())
+    groups = roster.groups
+    before = {group: memory.watches.get((group, *key), QUIET) for group in groups}
+    views = {
+        group: turn.view(post.group, target, seen) for group, post in groups.items() if post.asked
     }
+    after = {
+        group: watch(post.group, before[group], views[group]) if post.asked else before[group]
+        for group, post in groups.items()
+    }
+    hot = next((each.hot for each in after.values() if each.hot), "")
+    settled = reading.current is not None and not reading.conflict
+    judgements: list[Verdict | Idle] = []
+    resting: dict[str, float | None] = {}
+    kept: dict[tuple[str, str], Held] = {}
+    for post in roster.posts:
+        group, rule = post.group, post.rule
+        held = memory.held.get((rule.action, name), NOTHING)
+        if held.claim is not None:
+            held = ruling.grounded(held, reading)
+        if not post.asked:
+            kept[rule.action, name], resting[rule.action] = held, held.claim
+            continue
+        view = views[group.name]
+        if view.seen != seen:
+            view = views[group.name] = turn.view(group, target, seen)
+        judged = ruling.judged(rule, view, held, turn.now)
+        if judged.instance != seen:
+            seen = learned(judged, view)
+        if post.rests and settled and held.claim is None and judged.state is State.FALSE:
+            idle = post.idle.get(seen)
+            if idle is None or idle.judged is not judged:
+                idle = post.idle[seen] = Idle(group, rule, judged, (seen_by(rule, judged),))
+            judgements.append(idle)
+            continue
+        held = ruling.remembered(held, judged, turn.now)
+        scene = Scene(
+            *(turn.now, group, rule, reading, judged, held),
+            *(after[group.name], hot, turns, turn.facts.pause),
+        )
+        wish, law = ruling.wished(scene, view, post.shared)
+        kept[rule.action, name] = held if law is held.law else replace(held, law=law)
+        judgements.append(Verdict(scene, wish))
+    heats = [Heat(groups[each].group, after[each].hot, before[each].hot) for each in groups]
+    heats = [each for each in heats if each.hot or each.was_hot]
+    outcome = settle(reading, judgements, heats, resting=resting, ranks=roster.ranks, now=turn.now)
+    held_after = {
+        place: ruling.claiming(each, outcome.claims.get(place[0])) for place, each in kept.items()
+    }
+    return _Place(
+        key,
+        seen,
+        outcome,
+        {place: each for place, each in held_after.items() if each != NOTHING},
+        {(group, *key): each for group, each in after.items() if each is not QUIET},
+    )
+
+
+def _named(turn: _Turn, group: Group, rule: Rule, readings: list[Reading]) -> int:
+    """Return how many targets the rule's series name."""
+    alike: dict[tuple[str, ...], list[Target]] = {}
+    for each in readings:
+        alike.setdefault(tuple(each.target.labels), []).append(each.target)
+    return sum(
+        turn.view(group, targets[0], None).named(rule.expr).count(targets)
+        for targets in alike.values()
+    )
 
 
 def _peer(rule: Rule, group: Group, reading: Reading, turn: _Turn) -> Peer:
@@ -304,7 +313,11 @@ def _absent(rule: Rule, group: Group, facts: Facts, now: Moment) -> Decision:
     answer, note = facts.answers[rule.expr], facts.notes.get(rule.knob, "")
     elsewhere = sum(names_device(sample.labels) for sample in answer.samples)
     reason, detail = Reason.NO_TARGET, note or f"this machine has nothing for {rule.knob}"
-    if elsewhere:
+    here = [each.target for each in facts.readings if each.target.knob == rule.knob]
+    if here:
+        known = ", ".join(sorted({label for target in here for label in target.labels}))
+        detail = f"none of the {len(here)} here is among its targets; they are known by {known}"
+    if elsewhere and not here:
         reason = Reason.NOT_LOCAL
         detail = f"all {elsewhere} series name devices of other machines; {detail}"
     return Decision(

@@ -45,4 +45,6 @@ def _sla(settings: Sla, before: Watch, view: View) -> Watch:
     if judged.unknown:
         since = now if before.sla_unknown_since is None else before.sla_unknown_since
         return replace(before, breach="", sla_unknown=judged.why, sla_unknown_since=since)
+    if not (before.breach or before.sla_unknown) and before.sla_unknown_since is None:
+        return before
     return replace(before, breach="", sla_unknown="", sla_unknown_since=None)

@@ -118,6 +118,7 @@ class Writer:
             after = self._hands.read(target, (found.value if unmoved else value,))
         except KnobError as error:  # the undo stays open: what is in force is not known
             return self._failed(decision, error)
+        decision = replace(decision, read_back=after.value)
         if refusal is None and target.same(after.value, value):
             self._done(target)
             detail = decision.detail + _enforced(after, value, target)
@@ -149,6 +150,7 @@ class Writer:
             after = self._hands.read(target, (undo.prior if refusal is None else current,)).value
         except KnobError as error:
             return self._failed(decision, error)
+        decision = replace(decision, read_back=after)
         if target.same(after, undo.prior):
             self._done(target)
             self._end(undo, State.CLOSED, decision)

@@ -11,6 +11,7 @@ from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.hands import Hands
 from wattgov_actuator.journal import Journal
 from wattgov_actuator.loop import Loop
+from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.reading import Answer, QueryFailure
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.writer import Writer
@@ -33,6 +34,8 @@ class Stage:
         self.asked: list[tuple[str, ...]] = []
         self.journal = Journal(self.folder)
         self.writer = Writer(self.journal, Hands({"gpu_power_limit": knob}.__getitem__), self.clock)
+        self.brake = PauseFile(self.folder)
+        self.rules = rules  # what a reload finds
         self.loop = Loop(
             rules,
             ask=self.ask,
@@ -40,6 +43,9 @@ class Stage:
             journal=self.journal,
             now=self.clock,
             enforcing=enforcing,
+            paused=self.brake.read,
+            load=lambda: self.rules,
+            armed=enforcing,
         )
 
     def ask(self, expressions: Iterable[str]) -> Mapping[str, Answer]:

@@ -21,7 +21,7 @@ DECISION = Decision(
     at=1000.0,
     current=300.0,
     wanted=280.0,
-    inputs=(Input("quiet", 5.0, 999.0),),
+    inputs=(Input("quiet", 5.0, 999.0, "true"),),
 )
 PLACE = ("gpu_power_limit", "GPU-a")
 
@@ -82,7 +82,9 @@ def test_a_decision_keeps_its_inputs_and_their_times(tmp_path: Path) -> None:
     journal.record((DECISION,))
     (row,) = journal.decisions()
 
-    assert [{"name": "quiet", "value": 5.0, "sampled": 999.0}] == row["inputs"]
+    seen = {"name": "quiet", "value": 5.0, "sampled": 999.0, "state": "true"}
+
+    assert [seen] == row["inputs"]
     assert ("applied", 300.0, 280.0) == (row["reason"], row["current"], row["wanted"])
     journal.close()
 

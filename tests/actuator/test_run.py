@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -104,7 +105,7 @@ def lowered(gpus: VirtualGpus) -> None:
     until("the first card at 500 W", lambda: gpus.card(0).limit_watts == 500)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_puts_back_and_ends_well(
     start: Start, gpus: VirtualGpus, number: signal.Signals
 ) -> None:
@@ -234,3 +235,105 @@ def test_a_lost_card_keeps_its_undo_and_restore_ends_it(
 
     assert restored.stdout.endswith(": 500 watts -> 700 watts, put back\n")
     assert 700 == gpus.card(0).limit_watts
+
+
+def told(folder: Path, gpus: VirtualGpus, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command beside the actuator, and return what it said."""
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(
+        [sys.executable, "-m", "wattgov_actuator", *words, "--state-dir", str(folder / "state")],
+        env={**os.environ, **gpus.environment(), **path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE_SECONDS,
+    )
+
+
+def test_sighup_reads_the_rules_again(start: Start, gpus: VirtualGpus, tmp_path: Path) -> None:
+    """Bad ones change nothing and are told; with good ones a rule that is gone lets go."""
+    actuator = start("--enforce").ready()
+    lowered(gpus)
+    rules = tmp_path / "rules.yml"
+    rules.write_text(RULES.replace("step", "stp"))
+    actuator.process.send_signal(signal.SIGHUP)
+    until("the mistake", lambda: "unknown key 'stp'" in actuator.log.read_text())
+
+    assert 500 == gpus.card(0).limit_watts
+
+    rules.write_text(RULES.replace("trim", "other").replace("quiet", "never"))
+    actuator.process.send_signal(signal.SIGHUP)
+    until("700 W again", lambda: gpus.card(0).limit_watts == 700)
+
+    assert actuator.process.poll() is None
+    assert 0 == actuator.end(signal.SIGTERM)
+
+
+def test_a_post_reads_the_rules_again(start: Start, gpus: VirtualGpus, tmp_path: Path) -> None:
+    """And answers with every mistake."""
+    actuator = start("--enforce").ready()
+    lowered(gpus)
+    (tmp_path / "rules.yml").write_text(RULES.replace("step", "stp"))
+    with pytest.raises(HTTPError) as refusal:
+        urlopen(Request(f"{actuator.url}/-/reload", method="POST"), timeout=10)
+
+    assert (500, True) == (refusal.value.code, b"unknown key 'stp'" in refusal.value.read())
+
+    refusal.value.close()
+    (tmp_path / "rules.yml").write_text(RULES)
+    with urlopen(Request(f"{actuator.url}/-/reload", method="POST"), timeout=10) as answer:
+        assert b"reloaded\n" == answer.read()
+    assert 500 == gpus.card(0).limit_watts
+
+
+def test_the_kill_switch_beside_a_running_actuator(
+    start: Start, gpus: VirtualGpus, tmp_path: Path
+) -> None:
+    """It returns when everything is back, and the actuator goes on without acting."""
+    actuator = start("--enforce").ready()
+    lowered(gpus)
+    result = told(tmp_path, gpus, "pause", "--restore", "--why", "fire")
+
+    assert (0, 700) == (result.returncode, gpus.card(0).limit_watts)
+    assert "The running actuator holds nothing any more" in result.stdout
+    until("it is disarmed", lambda: "disarmed" in actuator.reasons())
+    assert "disarmed" in told(tmp_path, gpus, "journal").stdout
+
+    told(tmp_path, gpus, "resume")
+    lowered(gpus)
+
+
+def test_the_kill_switch_after_a_crash(start: Start, gpus: VirtualGpus, tmp_path: Path) -> None:
+    """Nobody runs: it puts back itself, and `explain` says so."""
+    actuator = start("--enforce").ready()
+    lowered(gpus)
+    actuator.end(signal.SIGKILL)
+    result = told(tmp_path, gpus, "pause", "--restore")
+
+    assert (0, 700) == (result.returncode, gpus.card(0).limit_watts)
+    assert "500 watts -> 700 watts, put back" in result.stdout
+    assert "500 W -> 700 W" in told(tmp_path, gpus, "explain", "--last").stdout
+
+
+def test_the_journal_can_be_followed(start: Start, gpus: VirtualGpus, tmp_path: Path) -> None:
+    """What comes is shown as it comes, and a signal ends it well."""
+    start("--enforce").ready()
+    lowered(gpus)
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with (tmp_path / "followed").open("w") as out:
+        follower = subprocess.Popen(
+            [
+                *(sys.executable, "-u", "-m", "wattgov_actuator", "journal", "--follow", "--json"),
+                *("--state-dir", str(tmp_path / "state")),
+            ],
+            env={**os.environ, **path},
+            stdout=out,
+        )
+    shown = tmp_path / "followed"
+    until("what was before", lambda: "applied" in shown.read_text())
+    told(tmp_path, gpus, "pause", "--restore")
+    until("what came after", lambda: "restored" in shown.read_text())
+    follower.send_signal(signal.SIGINT)
+
+    assert 0 == follower.wait(DEADLINE_SECONDS)
+    assert all(json.loads(line)["knob"] for line in shown.read_text().splitlines())

@@ -10,11 +10,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from actuator.builders import NOW, reading
+from wattgov_actuator.answers import Answers, Question
 from wattgov_actuator.decision import Decision, Input, Reason
 from wattgov_actuator.exposition import Exposition
+from wattgov_actuator.pause import Pause
 from wattgov_actuator.reading import QueryFailure
 from wattgov_actuator.service import Service
-from wattgov_actuator.snapshot import Snapshot
+from wattgov_actuator.snapshot import Reloads, Snapshot
 
 DECISION = Decision(
     group="gpus",
@@ -27,7 +29,7 @@ DECISION = Decision(
     at=NOW.unix,
     current=300.0,
     wanted=280.0,
-    inputs=(Input("quiet", 5.0, NOW.unix - 3),),
+    inputs=(Input("quiet", 5.0, NOW.unix - 3, "true"),),
 )
 AT_WORK = Snapshot(
     enforcing=True,
@@ -43,6 +45,8 @@ AT_WORK = Snapshot(
     last_success=NOW.unix - 7,
     query_failures={"timeout": 4},
     rule_targets={"trim": 1},
+    pause=Pause(NOW.unix - 60, by="ann", why="a trial"),
+    reloads=Reloads(NOW.unix - 90, "0123456789abcdef", ("rules.yml:1:1: no",)),
 )
 
 
@@ -51,14 +55,16 @@ class Shown:
 
     def __init__(self) -> None:
         self.snapshot = Snapshot(enforcing=False)
+        self.mistakes: tuple[str, ...] | None = ()  # what a reload finds
         registry: CollectorRegistry = Exposition(lambda: self.snapshot, lambda: NOW.unix).registry()
-        self.service = Service("127.0.0.1", 0, lambda: self.snapshot, registry)
+        self.answers = Answers(lambda: self.snapshot, registry, lambda: self.mistakes)
+        self.service = Service("127.0.0.1", 0, self.answers)
         host, port = self.service.address.rsplit(":", 1)
         self.client = http.client.HTTPConnection(host, int(port), timeout=10)
 
-    def ask(self, path: str, method: str = "GET") -> tuple[int, str]:
+    def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
         """Return status and body, over one connection that is kept."""
-        self.client.request(method, path)
+        self.client.request(method, path, headers=headers)
         response = self.client.getresponse()
         return response.status, response.read().decode()
 
@@ -94,7 +100,8 @@ def test_decisions_say_what_and_why(shown: Shown) -> None:
     )
     assert "the SLA is breached: 0.9 chat" == row["detail"]
     assert row["meaning"].startswith("The SLA is breached")
-    assert [{"name": "quiet", "value": 5.0, "sampled": NOW.unix - 3}] == row["inputs"]
+    seen = {"name": "quiet", "value": 5.0, "sampled": NOW.unix - 3, "state": "true"}
+    assert [seen] == row["inputs"]
 
 
 def test_metrics_are_what_the_contract_says(shown: Shown) -> None:
@@ -122,6 +129,11 @@ def test_metrics_are_what_the_contract_says(shown: Shown) -> None:
         ("journal_usable",): 0,
         ("journal_failures_total",): 2,
         ("enforcing",): 1,
+        ("paused", "tighten"): 1,
+        ("paused", "all"): 0,
+        ("config_last_reload_successful",): 0,
+        ("config_last_reload_success_timestamp_seconds",): NOW.unix - 90,
+        ("config_hash", "0123456789ab"): 1,
         ("last_query_success_timestamp_seconds",): NOW.unix - 7,
         ("query_age_seconds",): 7,
         **failures,
@@ -151,9 +163,62 @@ def test_one_connection_serves_many_scrapes(shown: Shown) -> None:
     assert socket is shown.client.sock
 
 
-def test_what_changes_state_does_not_exist(shown: Shown) -> None:
-    """It only reads."""
-    assert 501 == shown.ask("/api/v1/restore", "POST")[0]
+def test_the_status_says_who_paused_it_and_which_rules_are_in_force(shown: Shown) -> None:
+    """With why the newest rules are not."""
+    assert json.loads(shown.ask("/api/v1/status")[1])["paused"] is None
+
+    shown.snapshot = AT_WORK
+    status = json.loads(shown.ask("/api/v1/status")[1])
+
+    assert ("ann", "a trial", None) == tuple(status["paused"][k] for k in ("by", "why", "until"))
+    assert ["rules.yml:1:1: no"] == status["rules"]["mistakes"]
+    assert (True, 1) == (status["enforcing"], status["open_undos"])
+
+
+def test_only_the_reload_takes_a_post(shown: Shown) -> None:
+    """Everything else only reads."""
+    assert 405 == shown.ask("/api/v1/decisions", "POST")[0]
+    assert 404 == shown.ask("/api/v1/restore", "POST")[0]
+    assert (405, "only POST\n") == shown.ask("/-/reload")
+
+
+def test_a_reload_answers_with_what_came_of_it(shown: Shown) -> None:
+    """Good rules, bad rules, and a loop that does not come to it."""
+    assert (200, "reloaded\n") == shown.ask("/-/reload", "POST")
+
+    shown.mistakes = ("rules.yml:3:5: unknown key",)
+
+    assert (500, "rules.yml:3:5: unknown key\nthe old rules stay in force\n") == shown.ask(
+        "/-/reload", "POST"
+    )
+
+    shown.mistakes = None
+
+    assert 504 == shown.ask("/-/reload", "POST")[0]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "https://evil.example"}, {"X-Forwarded-For": "192.0.2.7"}, {"Via": "1.1 p"}],
+)
+def test_a_web_page_or_a_proxy_here_reloads_nothing(shown: Shown, headers: dict[str, str]) -> None:
+    """The connection comes from this host; the wish does not."""
+    assert 403 == shown.ask("/-/reload", "POST", **headers)[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("::1", 200),
+        ("::ffff:127.0.0.1", 200),
+        ("192.0.2.7", 403),
+        ("fe80::1%eth0", 403),
+    ],
+)
+def test_only_this_host_reloads(shown: Shown, host: str, status: int) -> None:
+    """Whatever address the service is bound to."""
+    assert status == shown.answers(Question("POST", "/-/reload", {}, host)).status
 
 
 def test_a_client_that_speaks_nonsense_harms_nobody(shown: Shown) -> None:
@@ -171,4 +236,4 @@ def test_a_taken_port_is_an_error_at_once(shown: Shown) -> None:
     """Nothing else was started by then."""
     port = int(shown.service.address.rsplit(":", 1)[1])
     with pytest.raises(OSError, match="Address already in use"):
-        Service("127.0.0.1", port, lambda: AT_WORK, CollectorRegistry())
+        Service("127.0.0.1", port, shown.answers)

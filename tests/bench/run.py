@@ -1,9 +1,10 @@
-"""`make bench`: what the meter costs, how well it counts, and how well the governor searches."""
+"""`make bench`: what the meter costs, how well it counts, how well and fast the governor acts."""
 
 from rich.console import Console
 
 import accuracy
 import cost
+import decide
 import forecast
 import rules
 import search
@@ -15,3 +16,4 @@ if __name__ == "__main__":
     rules.show(console)
     forecast.show(console)
     search.show(console)
+    decide.show(console)

@@ -8,6 +8,7 @@ from wattgov_actuator.guards import (
     cooldown,
     deadband,
     freshness,
+    pause,
     rate,
     refusal,
     sla,
@@ -18,6 +19,7 @@ from wattgov_actuator.guards import (
 
 GUARDS: dict[str, Guard] = {
     "conflict": conflict.guard,
+    "pause": pause.guard,
     "active": active.guard,
     "freshness": freshness.guard,
     "waiting": waiting.guard,
@@ -34,6 +36,7 @@ GUARDS: dict[str, Guard] = {
 
 def guarded(scene: Scene, wish: Wish) -> Wish:
     """Pass *wish* through every guard."""
-    for guard in GUARDS.values():
-        wish = guard(scene, wish)
+    for name, guard in GUARDS.items():
+        after = guard(scene, wish)
+        wish = wish if after is wish else after.checked(name, wish)
     return wish

@@ -45,12 +45,10 @@ def _claim(scene: Scene, wish: Wish, claim: float, base: float) -> Wish:
     limited = max(min(claim, ceiling(target, scene.rule.bounds)), low)
     nothing_to_gain = limited >= current or target.same(limited, current)
     if limited > claim and nothing_to_gain:
-        detail = f"at its floor of {low:g} {target.unit}"
-        return replace(wish.stopped(scene, Reason.CLAMPED, detail), wanted=limited)
+        return _clamped(scene, wish, limited, f"at its floor of {low:g} {target.unit}")
     stuck = target.both_ways and limited < claim and target.same(limited, current)
     if stuck and scene.held.claim is not None:
-        detail = f"at its highest, {limited:g} {target.unit}"
-        return replace(wish.stopped(scene, Reason.CLAMPED, detail), wanted=limited)
+        return _clamped(scene, wish, limited, f"at its highest, {limited:g} {target.unit}")
     if (limited >= base and not target.both_ways) or target.same(limited, base):
         return wish.released(scene, Reason.UNCHANGED, f"{base:g} {target.unit} is as tight already")
     if limited == claim:
@@ -59,14 +57,18 @@ def _claim(scene: Scene, wish: Wish, claim: float, base: float) -> Wish:
     return replace(wish, claim=limited, wanted=limited, detail=detail)
 
 
+def _clamped(scene: Scene, wish: Wish, limited: float, detail: str) -> Wish:
+    """Stop at a bound; what is shown is the bound."""
+    return Wish(scene.held.claim, None, limited, Reason.CLAMPED, detail, wish.guards)
+
+
 def _lift(scene: Scene, wish: Wish, lift: float, base: float) -> Wish:
     """Limit a lift; one with nothing to lift stays, so that no other rule tightens meanwhile."""
     target, current = scene.reading.target, scene.reading.current or 0.0
     top = min(ceiling(target, scene.rule.bounds), base)
-    wish = replace(wish, lift=min(lift, top), wanted=min(lift, top))
+    lift, wanted, reason, detail = min(lift, top), min(lift, top), wish.reason, wish.detail
     if scene.reading.prior is None:
-        return replace(wish, wanted=current, detail=f"{wish.detail}; nothing is held back")
-    if top <= current or target.same(top, current):
-        detail = f"at its highest, {top:g} {target.unit}"
-        return replace(wish, reason=Reason.CLAMPED, detail=detail)
-    return wish
+        wanted, detail = current, f"{detail}; nothing is held back"
+    elif top <= current or target.same(top, current):
+        reason, detail = Reason.CLAMPED, f"at its highest, {top:g} {target.unit}"
+    return Wish(wish.claim, lift, wanted, reason, detail, wish.guards)

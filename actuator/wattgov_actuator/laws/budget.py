@@ -8,7 +8,7 @@ are free already, so that the sum stays within the budget whichever of the write
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -38,21 +38,34 @@ class Budget(Alone):
     """Claim this device's share of *whole*."""
 
     whole: Quantity
-    traits: ClassVar[Traits] = Traits(measures=True, shares=True, paced=True, rank=Rank.BUDGET)
+    traits: ClassVar[Traits] = Traits(measures=True, paced=True, rank=Rank.BUDGET)
 
-    def wish(self, look: Look) -> Want:
-        """Return the share, and how the budget stands."""
+    def share(self, peers: Sequence[Peer]) -> "Shared":
+        """Return what each device gets, and how the budget stands."""
         watts = self.whole.value
-        given = grants(watts, look.peers)
-        names = [peer.name for peer in look.peers]
-        if look.reading.target.name not in names:
-            return Want(look.claim)
-        floors = sum(peer.low for peer in look.peers)
+        given = grants(watts, peers)
+        floors = sum(peer.low for peer in peers)
         detail = f"{sum(given):.0f} of {watts:g} W are given to {len(given)} devices"
         if floors > watts:
             detail = f"the floors of {len(given)} devices alone take {floors:.0f} of {watts:g} W"
-        place = names.index(look.reading.target.name)
-        return Want(_whole(given[place], look.peers[place], look), detail=detail)
+        parts = zip(peers, given, strict=True)
+        return Shared({peer.name: (peer, granted) for peer, granted in parts}, detail)
+
+    def wish(self, look: Look) -> Want:
+        """Claim the device's part."""
+        shared, name = look.shared, look.reading.target.name
+        if not isinstance(shared, Shared) or name not in shared.parts:
+            return Want(look.claim)
+        peer, granted = shared.parts[name]
+        return Want(_whole(granted, peer, look), detail=shared.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Who gets what."""
+
+    parts: Mapping[str, tuple[Peer, float]]  # by name of the device: watts
+    detail: str
 
 
 def shares(watts: float, peers: Sequence[Peer]) -> list[float]:

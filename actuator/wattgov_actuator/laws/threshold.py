@@ -19,7 +19,7 @@ class Step(Alone):
     """Move the value in force by an amount at each tick that the guards let through."""
 
     amount: Quantity
-    traits: ClassVar[Traits] = Traits()
+    traits: ClassVar[Traits] = Traits(rests=True)
 
     def wish(self, look: Look) -> Want:
         """Tighten by claiming a lower value; loosen by lifting what others claim."""
@@ -35,7 +35,7 @@ class Set(Alone):
     """Claim one value for as long as the condition is true."""
 
     value: Quantity
-    traits: ClassVar[Traits] = Traits(keeps=True)
+    traits: ClassVar[Traits] = Traits(keeps=True, rests=True)
 
     def wish(self, look: Look) -> Want:
         """Claim the value, or nothing."""
@@ -47,7 +47,7 @@ class Scale(Alone):
     """Claim a part of the value from before us for as long as the condition is true."""
 
     part: Quantity
-    traits: ClassVar[Traits] = Traits(keeps=True)
+    traits: ClassVar[Traits] = Traits(keeps=True, rests=True)
 
     def wish(self, look: Look) -> Want:
         """Claim the part, or nothing; claims of others do not count as a whole to take it of."""

@@ -38,7 +38,8 @@ def test_a_card_at_its_cap_counts_as_starved() -> None:
 def test_floors_come_before_the_budget() -> None:
     """And the decision says so."""
     peers = (peer("GPU-a", 390), peer("b", 390))
-    want = Budget(watts(150)).wish(look(reading(400), peers=peers))
+    law = Budget(watts(150))
+    want = law.wish(look(reading(400), shared=law.share(peers)))
 
     assert 100 == want.claim
     assert "the floors of 2 devices alone take 200 of 150 W" == want.detail
@@ -92,7 +93,8 @@ def test_the_sum_is_never_above_the_budget(peers: list[Peer], budget: float) -> 
 def test_what_a_knob_cannot_tell_apart_does_not_add_up(current: float, budget: float) -> None:
     """Claims are whole watts, and a share that is smaller by less than one is a watt smaller."""
     peers = tuple(peer(name, 390, current) for name in ("GPU-a", "b"))
-    claim = Budget(watts(budget)).wish(look(reading(current, prior=400), peers=peers)).claim
+    law = Budget(watts(budget))
+    claim = law.wish(look(reading(current, prior=400), shared=law.share(peers))).claim
     after = current if claim is None or abs(claim - current) < 1 else claim
 
     assert 2 * after <= max(budget, 200) + 1e-6 or after == current <= budget / 2

@@ -1,0 +1,34 @@
+"""The state folder of one actuator, held while somebody works with it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from wattgov_actuator.hands import Hands
+from wattgov_actuator.journal import Journal
+from wattgov_actuator.knobs import open_knob
+from wattgov_actuator.lease import LeaseFile
+from wattgov_actuator.lock import locked
+from wattgov_actuator.machine import Machine
+from wattgov_actuator.reading import Moment
+from wattgov_actuator.writer import Writer
+
+LEASE_SECONDS = 60.0
+
+
+@contextmanager
+def holding(
+    folder: Path, machine: Machine, now: Callable[[], Moment]
+) -> Iterator[tuple[Journal, Writer]]:
+    """Hold the state folder, its journal and the knobs; raises Busy, JournalError and OSError.
+
+    The lease says that somebody is at it: no guardian ends who has just begun.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    knobs = Hands(partial(open_knob, machine=machine))
+    with locked(folder):
+        with suppress(OSError):  # a full disk must not keep anybody from putting back
+            LeaseFile(folder, machine.procfs).renew(now().steady + LEASE_SECONDS)
+        with closing(Journal(folder)) as journal, closing(knobs) as hands:
+            yield journal, Writer(journal, hands, now)
