@@ -61,8 +61,8 @@ class CpuModel:
     interval_seconds = 0.0
     expected_error = (
         "about 20 % for a known kind of CPU at work, 35 % at rest, a factor of 2 for an unknown "
-        "kind; against RAPL of two CPUs that nothing was fitted to 14 to 19 %, the mean of a "
-        "recorded load curve, which is part clock: where that cannot be read, up to 70 %"
+        "kind; 14 to 19 % over load curves of two CPUs' RAPL, up to 70 % where the clock cannot "
+        "be read"
     )
 
     def __init__(self, sysfs: Path, proc: Path, clock: Clock) -> None:
