@@ -49,14 +49,17 @@ budget: {{apps: {apps}}}
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """How many processes there are, of how many apps; *named* of the apps have series."""
+    """How many processes there are, of how many apps; *named* of the apps have series.
+
+    0 named is an exporter without a configuration, which then loads no YAML either (1 MiB).
+    """
 
     processes: int
     apps: int
     named: int
 
 
-SIDE_BY_SIDE = (Scene(40, 5, 5), Scene(500, 5, 5), Scene(500, 200, 200))
+SIDE_BY_SIDE = (Scene(40, 5, 0), Scene(500, 5, 0), Scene(500, 200, 200))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,7 @@ def _show_curve(console: Console) -> None:
         library = nvml.build(Path(folder))
         for count in CURVE:
             status.update(f"{count} processes ...")
-            scene = Scene(count, 20, 20)
+            scene = Scene(count, 20, 0)
             port = free_ports().exporter
             with (
                 _machine(Path(folder), library, scene) as gpus,
@@ -184,12 +187,14 @@ def _flock(scene: Scene) -> Iterator[None]:
 
 
 def _exporter(port: int, environment: dict[str, str], folder: Path, scene: Scene) -> Command:
-    config = folder / f"exporter-{scene.named}.yml"
-    config.write_text(NODE.format(apps=scene.named + 50))
-    words = (sys.executable, "-m", "wattgov_exporter", "run", "--listen", f"{LOOPBACK}:{port}")
+    words = [sys.executable, "-m", "wattgov_exporter", "run", "--listen", f"{LOOPBACK}:{port}"]
+    if scene.named:
+        config = folder / f"exporter-{scene.named}.yml"
+        config.write_text(NODE.format(apps=scene.named + 50))
+        words += ["--config", str(config)]
     return Command(
         "exporter",
-        (*words, "--config", str(config)),
+        tuple(words),
         f"http://{LOOPBACK}:{port}/-/ready",
         tuple(environment.items()),
     )
