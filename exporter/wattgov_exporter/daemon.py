@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from wattgov_exporter import __version__
+from wattgov_exporter import __version__, state
 from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import Config
 from wattgov_exporter.loop import Ask, Events, Loaded, Loop
@@ -21,7 +21,6 @@ from wattgov_exporter.serving.web import WatchedWeb
 from wattgov_exporter.serving.wire import Limits, Seats
 from wattgov_exporter.snapshot import Snapshot
 from wattgov_exporter.sources import SOURCES, Machine
-from wattgov_exporter.state import Keeper, load
 
 RELOAD_SECONDS = 10.0
 """A reload waits for the end of a tick, which waits for no source longer than its interval."""
@@ -62,14 +61,14 @@ def run(wish: Wish, loaded: Loaded, web: WatchedWeb) -> None:
     _listen_to_signals(events)
     collector = Collector(loaded.config, wish.machine, wish.own_pid)
     # The totals of a replay are not this machine's.
-    keeper = None if wish.replay else _keeper(collector, loaded.config, wish)
+    kept = None if wish.replay else loaded.config.state_file
+    if kept is not None:
+        collector.restore(state.take(kept, wish.log))
 
     def publish(snapshot: Snapshot, config: Config, reloads: Reloads) -> None:
         told = replace(reloads, web_failures=web.failures)
         own = Own(__version__, wish.cpu_seconds(), told, wish.replay)
         pages.publish(View(snapshot, config, own))
-        if keeper is not None and keeper.due:
-            keeper.save(collector.totals())
 
     threading.Thread(target=server.serve_forever, daemon=True, name="http").start()
     scheme = "https" if web.current().tls else "http"
@@ -88,8 +87,8 @@ def run(wish: Wish, loaded: Loaded, web: WatchedWeb) -> None:
     )
     _give_back()
     loop.run(events)
-    if keeper is not None:
-        keeper.save(collector.totals())
+    if kept is not None:
+        state.leave(kept, collector.totals(), wish.log)
     collector.close()
     server.shutdown()
     server.server_close()
@@ -113,14 +112,6 @@ def _listen_to_signals(events: Events) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: events.put(None))
     signal.signal(signal.SIGHUP, lambda *_: events.put(Ask()))
-
-
-def _keeper(collector: Collector, config: Config, wish: Wish) -> Keeper | None:
-    """Have the collector go on from its saved totals, where a state file is wanted."""
-    if config.state_file is None:
-        return None
-    collector.restore(load(config.state_file, wish.log))
-    return Keeper(config.state_file, wish.machine.monotonic, wish.log)
 
 
 def _give_back() -> None:

@@ -69,7 +69,7 @@ class Loop:
         while True:
             try:
                 snapshot = self._collector.tick()
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 self._log(f"tick skipped: {error}")
             else:
                 self._publish(snapshot, self._config, self._reloads)

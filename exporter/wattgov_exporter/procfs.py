@@ -6,6 +6,8 @@ from pathlib import Path
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _READ_BYTES = 65536
+LEAST_WORDS = 5
+"""`cpu` and the four times that every kernel tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ def cpu_times(proc: Path) -> CpuTimes:
     (proc_stat(5)); guest time is already inside user time.
     """
     lines = read_bytes(proc / "stat").splitlines()
+    if not lines or len(lines[0].split()) < LEAST_WORDS or not lines[0].startswith(b"cpu "):
+        raise ValueError(f"{proc}/stat does not begin with the times of all CPUs")
     fields = [int(text) / TICKS_PER_SECOND for text in lines[0].split()[1:9]]
     user, nice, system, idle, iowait, irq, softirq, steal = fields + [0.0] * (8 - len(fields))
     cpus = sum(line.startswith(b"cpu") for line in lines) - 1

@@ -1,4 +1,9 @@
-"""Totals that survive a restart, in a file of the user's choice."""
+"""Totals that survive a restart, in a file of the user's choice.
+
+The file is there only between a clean stop and the next start, which takes it away. After a crash
+there is none, and counters start at zero. An older file would make them fall a little, and to
+Prometheus a fall is a start from zero: `increase` would add the whole total a second time.
+"""
 
 import json
 import math
@@ -11,8 +16,6 @@ from typing import Any
 from wattgov_exporter.reading import Component
 
 VERSION = 1
-SAVE_SECONDS = 60.0
-"""A crash loses the joules of this long at most, since it is not known who used them."""
 
 Table = dict[tuple[str, ...], float]
 
@@ -75,29 +78,26 @@ def save(path: Path, totals: Totals) -> None:
     aside.replace(path)
 
 
-class Keeper:
-    """Saves the totals now and then; a disk that refuses is told, and tried again."""
+def take(path: Path, say: Callable[[str], object]) -> Totals:
+    """Load a file and remove it; one that stays would be too old after a crash, so it is not used.
 
-    def __init__(
-        self, path: Path, clock: Callable[[], float], say: Callable[[str], object]
-    ) -> None:
-        self._path = path
-        self._clock = clock
-        self._say = say
-        self._due = clock() + SAVE_SECONDS
+    What is wrong is told, and never raised.
+    """
+    totals = load(path, say)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        say(f"{path}: cannot be removed, counters start at zero: {error}")
+        return Totals()
+    return totals
 
-    @property
-    def due(self) -> bool:
-        """Whether it is time."""
-        return self._clock() >= self._due
 
-    def save(self, totals: Totals) -> None:
-        """Save now."""
-        self._due = self._clock() + SAVE_SECONDS
-        try:
-            save(self._path, totals)
-        except OSError as error:
-            self._say(f"{self._path}: the totals are not saved: {error}")
+def leave(path: Path, totals: Totals, say: Callable[[str], object]) -> None:
+    """Save the totals at a clean stop; a disk that refuses is told."""
+    try:
+        save(path, totals)
+    except OSError as error:
+        say(f"{path}: the totals are not saved, counters will start at zero: {error}")
 
 
 def _totals(body: Mapping[str, Any]) -> Totals:

@@ -10,6 +10,7 @@ from plant import load, machine, process
 from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import Config
 from wattgov_exporter.loop import Ask, Events, Loaded, Loop, read
+from wattgov_exporter.procfs import cpu_times
 from wattgov_exporter.rows import Reloads
 from wattgov_exporter.snapshot import Snapshot
 from wattgov_exporter.sources import SOURCES, Machine
@@ -155,3 +156,12 @@ def test_a_file_that_is_gone(stage: Stage) -> None:
     )
 
     assert [f"{stage.root}/gone.yml: cannot be read: No such file or directory"] == loop.reload()
+
+
+@pytest.mark.parametrize("content", ["", "cpu\n", "cpu  1 2 x 4 5\n", "intr 5\n"])
+def test_a_load_that_cannot_be_read(tmp_path: Path, content: str) -> None:
+    """/proc/stat that is empty or garbled is a sentence, and the tick is skipped, not the loop."""
+    (tmp_path / "stat").write_text(content)
+
+    with pytest.raises(ValueError, match=r"stat|invalid literal"):
+        cpu_times(tmp_path)

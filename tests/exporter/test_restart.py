@@ -19,8 +19,8 @@ from wattgov_stack.layout import LOOPBACK, free_ports
 
 
 @contextmanager
-def running(config: Path, root: Path) -> Iterator[str]:
-    """Run the exporter on a planted machine; give its URL; end it as systemd would."""
+def running(config: Path, root: Path, end: signal.Signals = signal.SIGTERM) -> Iterator[str]:
+    """Run the exporter on a planted machine; give its URL; end it as systemd would, or so."""
     port = free_ports().exporter
     words = ("--config", str(config), "--listen", f"{LOOPBACK}:{port}")
     roots = ("--path.sysfs", str(root / "sys"), "--path.procfs", str(root / "proc"))
@@ -32,8 +32,8 @@ def running(config: Path, root: Path) -> Iterator[str]:
             assert b"serves" in exporter.stderr.readline()
             yield f"http://{LOOPBACK}:{port}/metrics"
         finally:
-            exporter.send_signal(signal.SIGTERM)
-            assert 0 == exporter.wait(30)
+            exporter.send_signal(end)
+            assert (0 if end is signal.SIGTERM else -end) == exporter.wait(30)
 
 
 def joules(url: str) -> float:
@@ -77,6 +77,24 @@ def test_totals_survive_a_restart(tmp_path: Path, root: Path) -> None:
         until(lambda: joules(url) == pytest.approx(300), "the same 300 J")
         count(root, 900)
         until(lambda: joules(url) == pytest.approx(400), "100 J more")
+
+
+def test_after_a_crash_counters_start_at_zero(tmp_path: Path, root: Path) -> None:
+    """Totals that were saved before what was published last would fall, and count twice."""
+    config = tmp_path / "exporter.yml"
+    config.write_text(f"version: 1\ninterval: 100ms\nstate_file: {tmp_path}/totals.json\n")
+    with running(config, root) as url:
+        until(lambda: "node_energy" in direct().get(url, timeout=10).text, "a first sample")
+        count(root, 300)
+        until(lambda: joules(url) == pytest.approx(300), "300 J")
+    with running(config, root, signal.SIGKILL) as url:
+        until(lambda: joules(url) == pytest.approx(300), "the same 300 J")
+        count(root, 400)
+        until(lambda: joules(url) == pytest.approx(400), "100 J more")
+
+    with running(config, root) as url:
+        until(lambda: "node_energy" in direct().get(url, timeout=10).text, "a first sample")
+        assert 0.0 == joules(url)
 
 
 def test_the_doctor(root: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wattgov_exporter.state import Totals, load, save
+from wattgov_exporter.state import Totals, leave, load, save, take
 
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 JOULES = st.floats(0, 1e15)
@@ -81,3 +81,32 @@ def test_a_save_that_fails_keeps_the_old_file(tmp_path: Path) -> None:
         save(path, Totals())
 
     assert old == load(path, pytest.fail)
+
+
+def test_a_file_is_taken_once(tmp_path: Path) -> None:
+    """What is there after a crash is nothing, not totals that are older than what was published."""
+    path = tmp_path / "totals.json"
+    totals = Totals(own={("exporter",): 1.5})
+    leave(path, totals, pytest.fail)
+
+    assert totals == take(path, pytest.fail)
+    assert Totals() == take(path, pytest.fail)
+
+
+def test_a_file_that_cannot_be_taken_away(tmp_path: Path) -> None:
+    """It would be too old after a crash: it is told, and counters start at zero."""
+    path = tmp_path / "totals.json"
+    path.mkdir()
+    told: list[str] = []
+
+    assert Totals() == take(path, told.append)
+    assert "counters start at zero" in told[-1]
+
+
+def test_a_disk_that_refuses_is_told(tmp_path: Path) -> None:
+    """A stop goes on without the file."""
+    told: list[str] = []
+
+    leave(tmp_path / "missing" / "totals.json", Totals(), told.append)
+
+    assert "the totals are not saved" in told[0]
