@@ -1,7 +1,7 @@
 """A whole actuator without processes: real rules, tick, writer and journal on a faked edge."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -95,3 +95,7 @@ class Stage:
         """Return what the journal holds, without times."""
         rows = [{**row, "at": 0, "inputs": 0} for row in self.journal.decisions()]
         return json.dumps(rows, indent=1)
+
+
+Make = Callable[..., Stage]
+"""Makes a stage of rules; `enforcing=False` for a dry run."""

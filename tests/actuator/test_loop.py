@@ -1,15 +1,13 @@
 """Stories: what the actuator does with a card, tick by tick."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 
 from actuator.builders import PROTECT, answer, group, on, rule, ruleset, watts
 from actuator.fakes import FileKnob
-from actuator.stage import DOWN, Stage
+from actuator.stage import DOWN, Make
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.laws.threshold import Set, Step
 from wattgov_actuator.reading import Fault
@@ -19,22 +17,6 @@ TRIM = rule("trim", "quiet", cooldown_seconds=30)
 RELAX = rule("relax", "busy", Step(watts(20)))
 NIGHT = rule("night", "dark", Set(watts(200)), cooldown_seconds=0)
 GUARDED = replace(PROTECT, sla=Sla("slow", 60), thermal=Thermal("hot", "cool"))
-
-Make = Callable[..., Stage]
-
-
-@pytest.fixture
-def make(tmp_path: Path, knob: FileKnob) -> Iterator[Make]:
-    """Return a maker of stages with one card at 300 W; their journals are closed at the end."""
-    stages: list[Stage] = []
-
-    def stage(rules: RuleSet, *, enforcing: bool = True) -> Stage:
-        stages.append(Stage(tmp_path, rules, knob, enforcing=enforcing))
-        return stages[-1]
-
-    yield stage
-    for each in stages:
-        each.journal.close()
 
 
 def test_a_quiet_card_is_trimmed_step_by_step_to_its_floor(make: Make) -> None:

@@ -15,6 +15,8 @@ from wattgov_actuator.notify import ALIVE, READY, Notify
 
 UNIT = Path(__file__).parents[2] / "deploy/systemd/wattgov-actuator.service"
 
+OPEN_FILES = Path("/proc/self/fd")
+
 
 @pytest.fixture(params=["path", "abstract"])
 def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
@@ -38,8 +40,12 @@ def test_words_arrive_one_by_one(manager: tuple[str, socket.socket]) -> None:
 
 @pytest.mark.parametrize("environment", [{}, {"NOTIFY_SOCKET": "/nowhere/at/all"}])
 def test_nobody_to_tell_is_no_trouble(environment: dict[str, str]) -> None:
-    """Without systemd, and without its socket."""
+    """Without systemd, and without its socket: nothing is raised, and nothing is left behind."""
+    before = len(list(OPEN_FILES.iterdir()))
+
     Notify(environment)(ALIVE)
+
+    assert before == len(list(OPEN_FILES.iterdir()))
 
 
 def test_a_manager_that_does_not_read_is_not_waited_for(

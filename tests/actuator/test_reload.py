@@ -1,15 +1,12 @@
 """Rules that are read again while the actuator works."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 
 from actuator.builders import PROTECT, group, rule, ruleset, watts
-from actuator.fakes import FileKnob
-from actuator.stage import DOWN, Stage
+from actuator.stage import DOWN, Make, Stage
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.laws.threshold import Set, Step
 from wattgov_actuator.orders import RELOAD_ON, Reload, asked_to_reload
@@ -21,22 +18,6 @@ NIGHT = rule("night", "dark", Set(watts(200)), cooldown_seconds=0)
 OTHER = rule("other", "never")
 HOT = replace(PROTECT, thermal=Thermal("hot", "cool"))
 SLOW = replace(PROTECT, sla=Sla("slow", 600))
-
-Make = Callable[..., Stage]
-
-
-@pytest.fixture
-def make(tmp_path: Path, knob: FileKnob) -> Iterator[Make]:
-    """Return a maker of stages with one card at 300 W."""
-    stages: list[Stage] = []
-
-    def stage(rules: RuleSet, *, enforcing: bool = True) -> Stage:
-        stages.append(Stage(tmp_path, rules, knob, enforcing=enforcing))
-        return stages[-1]
-
-    yield stage
-    for each in stages:
-        each.journal.close()
 
 
 @pytest.fixture

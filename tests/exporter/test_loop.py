@@ -31,6 +31,7 @@ class Stage:
     now: float = 0.0
     published: list[tuple[Snapshot, Config, Reloads]] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
+    garbled_tick: int | None = None
 
     @property
     def file(self) -> Path:
@@ -70,13 +71,22 @@ class Stage:
             sources=SOURCES,
             monotonic=clock,
             wall=lambda: 1.7e9 + self.now,
-            log=self.log.append,
+            log=self._say,
         )
         loop.run(self.events)
         return [ask.answer.get_nowait() for ask in asks]
 
+    def _say(self, line: str) -> None:
+        self.log.append(line)
+        if line.startswith("tick skipped"):
+            self.garbled_tick = None
+            self.now += 100
+            self._work(len(self.published))
+
     def _work(self, ticks: int) -> None:
         load(self.root / "proc", busy=1000 + ticks, idle=1000 + ticks)
+        if ticks == self.garbled_tick:
+            (self.root / "proc/stat").write_text("cpu  1 2 x 4 5\n")
         process(self.root / "proc", 4242, "worker", 500 + 100 * ticks)
 
 
@@ -165,3 +175,13 @@ def test_a_load_that_cannot_be_read(tmp_path: Path, content: str) -> None:
 
     with pytest.raises(ValueError, match=r"stat|invalid literal"):
         cpu_times(tmp_path)
+
+
+def test_the_loop_outlives_a_garbled_load(stage: Stage) -> None:
+    """The tick is skipped with a sentence; the next one that can be read is published."""
+    stage.garbled_tick = 2
+
+    stage.play([None, None, None])
+
+    assert ["tick skipped"] == [line.partition(":")[0] for line in stage.log]
+    assert 3.0 == stage.published[-1][0].apps.cpu_seconds["one"]

@@ -1,14 +1,14 @@
 """A strict kubelet, and API server, on loopback: one list of pods, a token, nothing else."""
 
 import json
-import ssl
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from fakes import https
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ3YXR0Z292In0.c2ln"  # noqa: S105  the fake's own
 NODE = "node-1"
@@ -99,27 +99,11 @@ def listing(pods: list[Pod]) -> bytes:
     return json.dumps(head, separators=(",", ":")).encode()
 
 
-@contextmanager
-def serving(kubelet: Kubelet, certificate: tuple[str, str] | None = None) -> Iterator[str]:
+def serving(
+    kubelet: Kubelet, certificate: tuple[str, str] | None = None
+) -> AbstractContextManager[str]:
     """Serve while the context lasts; give the URL. *certificate* is the files of it and its key."""
-    server = _Server(kubelet)
-    scheme = "http"
-    if certificate is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*certificate)
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        scheme = "https"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"{scheme}://127.0.0.1:{server.server_port}"
-    finally:
-        kubelet.letting_go.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return https.serving(_Server(kubelet), kubelet.letting_go, certificate)
 
 
 def _statuses(containers: dict[str, str]) -> list[dict[str, Any]]:

@@ -3,13 +3,14 @@
 import base64
 import hashlib
 import json
-import ssl
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from fakes import https
 
 ROOT = "/redfish/v1/"
 SESSIONS = "/redfish/v1/SessionService/Sessions"
@@ -106,27 +107,9 @@ def collection(paths: list[str]) -> Resource:
     }
 
 
-@contextmanager
-def serving(bmc: Bmc, certificate: tuple[str, str] | None = None) -> Iterator[str]:
+def serving(bmc: Bmc, certificate: tuple[str, str] | None = None) -> AbstractContextManager[str]:
     """Serve while the context lasts; give the URL. *certificate* is the files of it and its key."""
-    server = _Server(bmc)
-    scheme = "http"
-    if certificate is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*certificate)
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        scheme = "https"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"{scheme}://127.0.0.1:{server.server_port}"
-    finally:
-        bmc.letting_go.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return https.serving(_Server(bmc), bmc.letting_go, certificate)
 
 
 class _Handler(BaseHTTPRequestHandler):
