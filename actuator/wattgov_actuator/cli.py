@@ -134,7 +134,9 @@ def run(
             notify(ALIVE)
 
         alive()
+        writer.connect(ruleset.connections)
         put_back(writer)
+        writer.connect(ruleset.connections)
         if (row := book.broken()) is not None:
             LOG.warning(line("journal_changed_by_others", file=book.path, first_row=row))
         with closing(Prometheus(prometheus)) as source:
@@ -215,6 +217,7 @@ def plan(
     began = now()
     expressions = dict.fromkeys(each for group in ruleset.groups for each in group.expressions())
     knobs = Hands(partial(open_knob, machine=Machine(sysfs, procfs)))
+    knobs.connect(ruleset.connections)
     with closing(Prometheus(prometheus)) as source, closing(knobs) as hands:
         answers = source.ask(expressions)
         readings, notes = hands.look(ruleset.knobs, began.steady)

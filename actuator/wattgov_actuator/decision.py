@@ -36,6 +36,7 @@ class Reason(StrEnum):
     REFUSED = "refused"
     UNSUPPORTED = "unsupported"
     LOST = "lost"
+    BUSY = "busy"
     UNJOURNALLED = "unjournalled"
 
 
@@ -70,6 +71,7 @@ MEANING = {
     Reason.REFUSED: "The driver said no, or said yes and did not do it.",
     Reason.UNSUPPORTED: "This device has no such knob.",
     Reason.LOST: "The device or its driver does not answer.",
+    Reason.BUSY: "The device still works on our last order; it is looked at again at each tick.",
     Reason.UNJOURNALLED: "The undo could not be written to disk, so the knob was not touched.",
 }
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from wattgov_actuator.connection import Connection
 from wattgov_actuator.logfmt import line
 from wattgov_actuator.reading import (
     Fault,
@@ -12,6 +13,7 @@ from wattgov_actuator.reading import (
     KnobError,
     Probe,
     Reading,
+    Slow,
     Target,
     Trouble,
     amount,
@@ -21,13 +23,30 @@ LOG = logging.getLogger(__name__)
 NOTHING: Mapping[tuple[str, str], tuple[float, ...]] = {}
 
 
+Opener = Callable[[str, Sequence[Connection]], Knob]
+"""Opens a knob by its name and all connections; KeyError when there is none of that name."""
+
+
 class Hands:
     """Every knob by its name."""
 
-    def __init__(self, open_knob: Callable[[str], Knob]) -> None:
-        """Take a function that opens a knob; KeyError when there is none of that name."""
+    def __init__(self, open_knob: Opener) -> None:
+        """Take a function that opens a knob."""
         self._open_knob = open_knob
         self._knobs: dict[str, Knob] = {}
+        self._connections: tuple[Connection, ...] = ()
+
+    def connect(self, connections: Sequence[Connection]) -> None:
+        """Reach what these connections lead to, from now on."""
+        if tuple(connections) != self._connections:
+            self.close()
+            self._connections = tuple(connections)
+
+    def settle(self, seconds: float) -> None:
+        """Wait for orders that devices still work on, so long at most."""
+        for knob in self._knobs.values():
+            if isinstance(knob, Slow):
+                knob.settle(seconds)
 
     def probe(self, knob: str) -> Probe:
         """Return the targets of one knob."""
@@ -113,5 +132,5 @@ class Hands:
 
     def _knob(self, name: str) -> Knob:
         if name not in self._knobs:
-            self._knobs[name] = self._open_knob(name)
+            self._knobs[name] = self._open_knob(name, self._connections)
         return self._knobs[name]

@@ -17,7 +17,7 @@ from pathlib import Path
 from wattgov_actuator.decision import Decision
 from wattgov_actuator.reading import InForce
 
-VERSION = 2
+VERSION = 3
 LONGEST_WAL = 4 << 20  # bytes kept of the write-ahead file after it was taken over
 KEPT_UNDOS = 1_000  # of those that are closed; an open one is never dropped
 GENESIS = "0" * 64
@@ -27,6 +27,7 @@ CREATE TABLE undo (
   knob TEXT NOT NULL, target TEXT NOT NULL, unit TEXT NOT NULL,
   prior REAL NOT NULL,      -- in force before our first write
   text TEXT NOT NULL DEFAULT '', -- the same, as the kernel spelt it
+  via TEXT NOT NULL DEFAULT '', -- the connection that leads there; no secrets are in it
   written REAL,             -- read back after our last write
   intended REAL,            -- being written; NULL once it has been read back
   state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'conflict')),
@@ -43,7 +44,10 @@ CREATE TABLE decision (
 """
 
 
-UPGRADES = {1: "ALTER TABLE undo ADD COLUMN text TEXT NOT NULL DEFAULT ''"}  # from that version on
+UPGRADES = {  # from that version on
+    1: "ALTER TABLE undo ADD COLUMN text TEXT NOT NULL DEFAULT ''",
+    2: "ALTER TABLE undo ADD COLUMN via TEXT NOT NULL DEFAULT ''",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Undo:
     unit: str
     prior: float
     text: str
+    via: str
     written: float | None
     intended: float | None
     state: State
@@ -121,21 +126,25 @@ class Journal:
         """Return the undo of one target, None when nothing of ours holds it."""
         return self._live.get((knob, target))
 
-    def intend(self, decision: Decision, value: float, current: InForce) -> Undo:
-        """Put on disk that *value* is about to be written over *current*; return the undo."""
+    def intend(self, decision: Decision, value: float, current: InForce, via: str = "") -> Undo:
+        """Put on disk that *value* is about to be written over *current*; return the undo.
+
+        *via* is the connection that leads to the target, so that it can be put back by itself.
+        """
         place, at = (decision.knob, decision.target), decision.at
         known = self._live.get(place)
         with self._transaction() as db:
             if known is not None:
                 db.execute(
-                    "UPDATE undo SET intended = ?, at = ? WHERE id = ?", (value, at, known.id)
+                    "UPDATE undo SET intended = ?, via = ?, at = ? WHERE id = ?",
+                    (value, via, at, known.id),
                 )
-                undo = replace(known, intended=value, at=at)
+                undo = replace(known, intended=value, via=via, at=at)
             else:
                 row = db.execute(
-                    "INSERT INTO undo (knob, target, unit, prior, text, intended, state, at)"
-                    " VALUES (?, ?, ?, ?, ?, ?, 'open', ?) RETURNING *",
-                    (*place, decision.unit, current.value, current.text, value, at),
+                    "INSERT INTO undo (knob, target, unit, prior, text, via, intended, state, at)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?) RETURNING *",
+                    (*place, decision.unit, current.value, current.text, via, value, at),
                 ).fetchone()
                 undo = undo_of(row)
         self._live[place] = undo

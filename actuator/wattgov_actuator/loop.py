@@ -21,6 +21,7 @@ from wattgov_actuator.writer import Writer
 
 LOG = logging.getLogger(__name__)
 Ask = Callable[[Iterable[str]], Mapping[str, Answer]]
+SETTLE_SECONDS = 120.0  # the longest that ending waits for a device that is at work
 
 
 def _nobody() -> None:
@@ -147,6 +148,7 @@ class Loop:
             self.snapshot = replace(self.snapshot, reloads=replace(known, mistakes=mistakes))
             return mistakes
         before, self._rules = self._rules, rules
+        self._writer.connect(rules.connections)
         kept, enforcing = unchanged(before, rules), self._armed or rules.enforce
         groups = {group.name for group in rules.groups} | {""}
         self._memory = carried(self._memory, before, rules)
@@ -246,12 +248,18 @@ class Loop:
 
 
 def put_back(writer: Writer, *, give_up_conflicts: bool = False) -> bool:
-    """Restore everything; return whether something could not be."""
-    left = False
-    for decision in writer.restore(give_up_conflicts=give_up_conflicts):
+    """Restore everything; return whether something could not be.
+
+    What is still at work on an order, such as a server that loads a model, is waited for.
+    """
+    decisions = writer.restore(give_up_conflicts=give_up_conflicts)
+    if any(each.reason is Reason.BUSY for each in decisions):
+        writer.settle(SETTLE_SECONDS)
+        decisions += writer.restore(give_up_conflicts=give_up_conflicts)
+    last = {(each.knob, each.target): each for each in decisions}
+    for decision in last.values():
         log_decision(decision)
-        left |= decision.reason not in {Reason.RESTORED, Reason.CONFLICT}
-    return left
+    return any(each.reason not in {Reason.RESTORED, Reason.CONFLICT} for each in last.values())
 
 
 def log_decision(decision: Decision) -> None:

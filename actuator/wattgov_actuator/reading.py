@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Labels = Mapping[str, str]
 UUIDS = ("uuid", "UUID")  # ours, and dcgm-exporter's
@@ -91,6 +91,7 @@ class Target:
     resolution: float  # values nearer than this are the same value
     multiplicative: bool = False  # its steps are ratios, as of a batch or a clock
     both_ways: bool = False  # a rule's max may lie above the value from before us
+    via: str = ""  # the connection that leads to it, as text; "": it is a part of this machine
 
     def same(self, one: float, other: float) -> bool:
         """Tell whether the device tells these two values apart."""
@@ -103,6 +104,7 @@ class Fault(StrEnum):
     REFUSED = "refused"
     UNSUPPORTED = "unsupported"
     LOST = "lost"
+    BUSY = "busy"
 
 
 class KnobError(Exception):
@@ -154,6 +156,14 @@ class Knob(Protocol):
 
     def close(self) -> None:
         """Let go of the driver."""
+
+
+@runtime_checkable
+class Slow(Protocol):
+    """A knob whose devices may take longer than a tick waits."""
+
+    def settle(self, seconds: float) -> None:
+        """Wait for the orders under way, so long at most."""
 
 
 @dataclass(frozen=True, slots=True)

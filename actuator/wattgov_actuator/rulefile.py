@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from wattgov_actuator.connecting import connections
+from wattgov_actuator.connection import Connection
 from wattgov_actuator.include import included
 from wattgov_actuator.rules import (
     FRESHNESS,
@@ -45,6 +47,7 @@ class _File:
     ) -> None:
         self.name, self.laws, self.kinds, self.taken = name, laws, kinds, taken
         self.mistakes: list[Mistake] = []
+        self.connections: tuple[Connection, ...] = ()
 
     def parse(self, text: str, *, enforce: bool) -> tuple[tuple[Group, ...], bool, list[Path]]:
         """Return the groups, whether the file asks to enforce, and the files that it includes.
@@ -56,6 +59,7 @@ class _File:
         strategy = STRATEGIES[fields.word("strategy", list(STRATEGIES), "balanced")]
         enforce = fields.flag("enforce", default=enforce)
         more = included(fields, Path(self.name).parent)
+        self.connections = connections(fields, self.kinds, self.taken)
         blocks = fields.blocks("groups", "a group") if _has_groups(fields) else []
         groups = tuple(self._group(each, strategy) for each in blocks)
         fields.end()
@@ -176,6 +180,9 @@ def _has_groups(fields: Fields) -> bool:
 
 
 def _bounds(fields: Fields, knob: str, kind: Kind, strategy: Strategy) -> Bounds:
+    if kind.levels:
+        ends = sorted(kind.levels.values())
+        return Bounds(Quantity(ends[0], "level"), Quantity(ends[-1], "level"))
     low = fields.quantity("min", kind.accepts, knob)
     high = fields.quantity("max", kind.accepts, knob)
     for key, bound in (("min", low), ("max", high)):
@@ -257,6 +264,7 @@ def _rate(fields: Fields) -> Rate | None:
 def load(paths: Sequence[Path], laws: Mapping[str, LawForm], kinds: Mapping[str, Kind]) -> RuleSet:
     """Return the rules of all files together; raises Invalid with every mistake found."""
     groups: list[Group] = []
+    ways: list[Connection] = []
     enforce, taken, mistakes = [], set[str](), list[Mistake]()
     digest = hashlib.sha256()
     waiting, known = [(path, False) for path in paths], set(map(_real, paths))
@@ -272,6 +280,7 @@ def load(paths: Sequence[Path], laws: Mapping[str, LawForm], kinds: Mapping[str,
             continue
         mistakes += file.mistakes
         groups += found
+        ways += file.connections
         enforce.append(wants)
         new = [each for each in more if _real(each) not in known]
         known.update(map(_real, new))
@@ -281,7 +290,8 @@ def load(paths: Sequence[Path], laws: Mapping[str, LawForm], kinds: Mapping[str,
     if not groups:
         first = str(paths[0])
         raise Invalid([Mistake(first, 1, 1, "there is no group in it, nor in what it includes")])
-    return RuleSet(tuple(groups), bool(enforce) and all(enforce), digest.hexdigest())
+    asks = bool(enforce) and all(enforce)
+    return RuleSet(tuple(groups), asks, digest.hexdigest(), tuple(ways))
 
 
 def _real(path: Path) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
+from wattgov_actuator.connection import Connection
 from wattgov_actuator.reading import Labels, Moment, Reading
 from wattgov_actuator.selection import Selection
 from wattgov_actuator.strict import Fields, Quantity
@@ -143,12 +144,32 @@ class Bounds:
     high: Quantity | None = None
 
 
+class Key(NamedTuple):
+    """One key of a connection in a rule file."""
+
+    form: str  # text, url, path, pattern, seconds, count, flag, word or secret
+    default: str | float | bool | None = None  # None: it must be given, unless it is optional
+    choices: tuple[str, ...] = ()  # of a word
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A way to reach what is no part of this machine, or may be turned only by somebody else."""
+
+    module: str  # has open_knob(machine, connection); loaded only when the knob is turned
+    keys: Mapping[str, Key]  # what an entry of `knobs` in a rule file says beside the usual
+    timeout_seconds: float = 5.0  # that a tick waits for an answer, unless the entry says
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What a rule file must know of a knob, without opening it."""
 
     accepts: tuple[str, ...]  # units, the usual one first
-    module: str  # has open_knob(); loaded only when the knob is turned
+    module: str = ""  # has open_knob(machine); loaded only when the knob is turned
+    backends: Mapping[str, Backend] = field(default_factory=dict)  # instead of *module*
+    levels: Mapping[str, float] = field(default_factory=dict)  # words for values, the lowest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +268,7 @@ class RuleSet:
     groups: tuple[Group, ...]
     enforce: bool = False  # every file says so
     sha256: str = ""  # of the files, so that two machines can be compared
+    connections: tuple[Connection, ...] = ()
 
     @property
     def interval_seconds(self) -> float:

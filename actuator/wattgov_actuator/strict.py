@@ -14,6 +14,7 @@ import yaml
 
 # symbol -> (what it measures, size of one in the base unit)
 UNITS = {
+    "": ("count", 1.0),
     "W": ("watts", 1.0),
     "kW": ("watts", 1000.0),
     "mW": ("watts", 0.001),
@@ -26,7 +27,7 @@ UNITS = {
     "h": ("seconds", 3600.0),
     "d": ("seconds", 86400.0),
 }
-SYMBOLS = {"watts": "W", "percent": "%", "seconds": "s", "hertz": "MHz"}
+SYMBOLS = {"watts": "W", "percent": "%", "seconds": "s", "hertz": "MHz", "count": "", "level": ""}
 QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*([A-Za-z%]*)")
 NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(ms|s|m|h)?")
 REQUIRED = object()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from wattgov_actuator.arbitration import RESTORE
+from wattgov_actuator.connection import Connection, connection_of
 from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.hands import Hands
 from wattgov_actuator.journal import Journal, JournalError, State, Undo
@@ -34,6 +35,24 @@ class Writer:
         self._journal, self._hands, self._now = journal, hands, now
         self._changed: dict[tuple[str, str], float] = {}
         self._trouble: dict[tuple[str, str], Trouble] = {}
+        self.connect(())
+
+    def connect(self, connections: Iterable[Connection]) -> None:
+        """Reach these devices, and those where an undo of ours is still to be done."""
+        known = {each.place: each for each in connections}
+        for undo in self._journal.undos():
+            if undo.via and (undo.knob, undo.target) not in known:
+                try:
+                    way = connection_of(undo.via)
+                except ValueError as error:
+                    LOG.error(line("connection_lost", target=undo.target, detail=error))  # noqa: TRY400 (one line per event)
+                else:
+                    known.setdefault(way.place, way)
+        self._hands.connect(tuple(known.values()))
+
+    def settle(self, seconds: float) -> None:
+        """Wait for what devices still work on, so long at most."""
+        self._hands.settle(seconds)
 
     def observe(self, knobs: Iterable[str]) -> tuple[tuple[Reading, ...], Mapping[str, str]]:
         """Return a reading of every target with what we hold on it, and notes by knob.
@@ -108,15 +127,17 @@ class Writer:
         wanted = found.value if decision.wanted is None else decision.wanted
         value = min(max(wanted, target.low), target.high)
         try:
-            undo = self._journal.intend(decision, value, found)
+            undo = self._journal.intend(decision, value, found, target.via)
         except JournalError as error:
             LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
             return replace(decision, reason=Reason.UNJOURNALLED, detail=str(error))
         refusal = self._hands.write(target, value)
-        unmoved = refusal is not None and refusal.fault is not Fault.LOST
+        unmoved = refusal is not None and refusal.fault not in {Fault.LOST, Fault.BUSY}
         try:
             after = self._hands.read(target, (found.value if unmoved else value,))
         except KnobError as error:  # the undo stays open: what is in force is not known
+            if error.fault is Fault.BUSY:  # the order was taken: its pause begins now
+                self._changed[target.knob, target.name] = self._now().steady
             return self._failed(decision, error)
         decision = replace(decision, read_back=after.value)
         if refusal is None and target.same(after.value, value):

@@ -23,7 +23,7 @@ class Bench:
     def start(self) -> None:
         """Open the journal and the knob."""
         self.journal, self.clock = Journal(self.folder), Clock()
-        self.hands = Hands(lambda name: {self.name: self.knob}[name]())
+        self.hands = Hands(lambda name, _: {self.name: self.knob}[name]())
         self.writer = Writer(self.journal, self.hands, self.clock)
 
     def close(self) -> None:

@@ -33,7 +33,9 @@ class Stage:
         self.down = False
         self.asked: list[tuple[str, ...]] = []
         self.journal = Journal(self.folder)
-        self.writer = Writer(self.journal, Hands({"gpu_power_limit": knob}.__getitem__), self.clock)
+        self.writer = Writer(
+            self.journal, Hands(lambda name, _: {"gpu_power_limit": knob}[name]), self.clock
+        )
         self.brake = PauseFile(self.folder)
         self.rules = rules  # what a reload finds
         self.loop = Loop(

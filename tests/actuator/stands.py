@@ -6,6 +6,7 @@ from pathlib import Path
 
 from plant import plant
 from testbed.nvml import VirtualGpus
+from wattgov_actuator.connection import Connection, Setting
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Knob
@@ -89,6 +90,8 @@ class Stand:
     values: tuple[float, float]
     tree: str = ""  # what is planted
     asked: Callable[[VirtualGpus], object] | None = None  # what the cards say of themselves
+    settings: Mapping[str, Setting] | None = None  # of a connection; `{here}` is the folder
+    backend: str = ""
 
     def plant(self, folder: Path) -> None:
         """Set the machine up."""
@@ -97,7 +100,17 @@ class Stand:
 
     def open(self, folder: Path) -> Knob:
         """Return the real knob on it."""
-        return open_knob(self.name, Machine(folder / "sys"))
+        return open_knob(self.name, self.ways(folder), Machine(folder / "sys"))
+
+    def ways(self, folder: Path) -> tuple[Connection, ...]:
+        """Return the connection that leads to it, if it takes one."""
+        if self.settings is None:
+            return ()
+        given = {
+            key: value.format(here=folder) if isinstance(value, str) else value
+            for key, value in self.settings.items()
+        }
+        return (Connection(self.name, self.backend, "chat", {"app": "chat"}, given),)
 
     def truth(self, folder: Path, gpus: VirtualGpus) -> object:
         """Return all that the machine holds."""
@@ -125,5 +138,12 @@ STANDS: Mapping[str, Stand] = {
         Stand("cpu_frequency", (2_500e6, 2_000e6), tree=policies()),
         Stand("cpu_priority", (60, 30), tree=UNITS),
         Stand("cpu_affinity", (3, 2), tree=SETS),
+        Stand(
+            "batch_size",
+            (16, 8),
+            tree="sys/server.conf = max_batch = 32",
+            settings={"path": "{here}/sys/server.conf", "pattern": r"(\d+)", "low": 1, "high": 64},
+            backend="file",
+        ),
     )
 }

@@ -137,7 +137,7 @@ def test_a_file_of_another_version_is_told(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "journal.sqlite") as db:
         db.execute("PRAGMA user_version = 9")
     db.close()
-    with pytest.raises(JournalError, match="is of version 9, this program knows 2"):
+    with pytest.raises(JournalError, match="is of version 9, this program knows 3"):
         Journal(tmp_path)
 
 
@@ -196,19 +196,23 @@ def test_the_file_stays_below_its_size(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_a_journal_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
-    """With its open undo, which had no text of the prior setting."""
+@pytest.mark.parametrize(("version", "later"), [(1, ("text", "via")), (2, ("via",))])
+def test_a_journal_of_an_earlier_version_is_taken_over(
+    tmp_path: Path, version: int, later: tuple[str, ...]
+) -> None:
+    """With its open undo, which had no text of the prior setting, or no connection."""
     journal = Journal(tmp_path)
     journal.intend(DECISION, 280, InForce(300))
     journal.close()
     with sqlite3.connect(tmp_path / "journal.sqlite") as db:
-        db.execute("ALTER TABLE undo DROP COLUMN text")
-        db.execute("PRAGMA user_version = 1")
+        for column in later:
+            db.execute(f"ALTER TABLE undo DROP COLUMN {column}")
+        db.execute(f"PRAGMA user_version = {version}")
     db.close()
     again = Journal(tmp_path)
     (undo,) = again.undos()
 
-    assert (300, "") == (undo.prior, undo.text)
+    assert (300, "", "") == (undo.prior, undo.text, undo.via)
     again.close()
 
 

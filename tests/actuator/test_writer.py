@@ -31,7 +31,9 @@ class Bench:
     def start(self) -> None:
         """Open the journal and the knob."""
         self.journal = Journal(self.folder)
-        self.writer = Writer(self.journal, Hands({KNOB: self.knob}.__getitem__), self.clock)
+        self.writer = Writer(
+            self.journal, Hands(lambda name, _: {KNOB: self.knob}[name]), self.clock
+        )
 
     def restart(self) -> None:
         """Come back as another process would."""
@@ -306,7 +308,7 @@ def test_a_knob_of_another_version_is_told(bench: Bench, tmp_path: Path) -> None
     bench.journal.close()
     no_knobs: dict[str, FileKnob] = {}
     journal = Journal(tmp_path / "state")
-    (left,) = Writer(journal, Hands(no_knobs.__getitem__), bench.clock).restore()
+    (left,) = Writer(journal, Hands(lambda name, _: no_knobs[name]), bench.clock).restore()
 
     assert Reason.LOST == left.reason
     assert "this version has no knob gpu_power_limit" in left.detail

@@ -1,28 +1,51 @@
-"""The knobs: a knob is one file and one line here."""
+"""The knobs: a knob is one file and one line here; a backend is one file and one line there."""
 
+from collections.abc import Sequence
 from importlib import import_module
 
+from wattgov_actuator.connection import Connection
+from wattgov_actuator.knobs.backends import backends_of
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Knob
 from wattgov_actuator.rules import Kind
 
 WATTS = ("watts", "percent")
 HERTZ = ("hertz", "percent")
+REQUESTS = ("count", "percent")
 
 KNOBS: dict[str, Kind] = {
-    "gpu_power_limit": Kind(WATTS, "wattgov_actuator.knobs.gpu_power_limit"),
-    "gpu_clock_lock": Kind(HERTZ, "wattgov_actuator.knobs.gpu_clock_lock"),
-    "amd_gpu_power_limit": Kind(WATTS, "wattgov_actuator.knobs.amd_gpu_power_limit"),
-    "cpu_power_limit": Kind(WATTS, "wattgov_actuator.knobs.cpu_power_limit"),
-    "cpu_frequency": Kind(HERTZ, "wattgov_actuator.knobs.cpu_frequency"),
-    "cpu_priority": Kind(("percent",), "wattgov_actuator.knobs.cpu_priority"),
-    "cpu_affinity": Kind(("percent",), "wattgov_actuator.knobs.cpu_affinity"),
+    name: Kind(accepts, module, backends_of(name))
+    for name, accepts, module in (
+        ("gpu_power_limit", WATTS, "wattgov_actuator.knobs.gpu_power_limit"),
+        ("gpu_clock_lock", HERTZ, "wattgov_actuator.knobs.gpu_clock_lock"),
+        ("amd_gpu_power_limit", WATTS, "wattgov_actuator.knobs.amd_gpu_power_limit"),
+        ("cpu_power_limit", WATTS, "wattgov_actuator.knobs.cpu_power_limit"),
+        ("cpu_frequency", HERTZ, "wattgov_actuator.knobs.cpu_frequency"),
+        ("cpu_priority", ("percent",), "wattgov_actuator.knobs.cpu_priority"),
+        ("cpu_affinity", ("percent",), "wattgov_actuator.knobs.cpu_affinity"),
+        ("batch_size", REQUESTS, ""),
+    )
 }
 
 HERE = Machine()
 
 
-def open_knob(name: str, machine: Machine = HERE) -> Knob:
-    """Load the knob's file, and with it the driver's binding, and open it."""
-    knob: Knob = import_module(KNOBS[name].module).open_knob(machine)
-    return knob
+def open_knob(name: str, connections: Sequence[Connection] = (), machine: Machine = HERE) -> Knob:
+    """Load the knob's file, and with it the driver's binding, and open it.
+
+    Where connections lead to devices of this knob, they are its only way: a machine whose cards
+    are turned by somebody else is not to be turned past them.
+    """
+    kind = KNOBS[name]
+    ways = [each for each in connections if each.knob == name]
+    if not ways and kind.module:
+        knob: Knob = import_module(kind.module).open_knob(machine)
+        return knob
+    from wattgov_actuator.knobs.connected import Connected  # noqa: PLC0415 (for a few only)
+
+    return Connected(
+        [
+            (way, import_module(kind.backends[way.backend].module).open_knob(machine, way))
+            for way in ways
+        ]
+    )

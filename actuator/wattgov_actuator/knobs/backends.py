@@ -1,0 +1,30 @@
+"""The backends: a way to reach devices is one file and one line here."""
+
+from collections.abc import Mapping
+
+from wattgov_actuator.rules import Backend, Key
+
+HERE = "wattgov_actuator.knobs"
+RANGE = {"low": Key("count", 1.0), "high": Key("count")}  # of what tells no range itself
+
+BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
+    "file": (
+        ("batch_size",),
+        Backend(
+            f"{HERE}.file",
+            {
+                "path": Key("path"),
+                "pattern": Key("pattern", r"(\d+)"),
+                "pid_file": Key("path", optional=True),
+                "signal": Key("word", "HUP", choices=("HUP", "USR1", "USR2")),
+                **RANGE,
+            },
+        ),
+    ),
+}
+"""By name: the knobs that it serves, and what an entry of `knobs` says of it."""
+
+
+def backends_of(knob: str) -> Mapping[str, Backend]:
+    """Return the backends that serve a knob."""
+    return {name: backend for name, (knobs, backend) in BACKENDS.items() if knob in knobs}

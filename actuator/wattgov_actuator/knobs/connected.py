@@ -1,0 +1,67 @@
+"""A knob whose devices are reached by connections: each target belongs to one of them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from wattgov_actuator.connection import Connection
+from wattgov_actuator.knobs.patient import Patient
+from wattgov_actuator.reading import (
+    Fault,
+    Hidden,
+    InForce,
+    Knob,
+    KnobError,
+    Probe,
+    Target,
+)
+
+
+class Connected:
+    """All targets that the connections of one knob lead to."""
+
+    def __init__(self, ways: Sequence[tuple[Connection, Knob]]) -> None:
+        """Take each connection with its knob opened."""
+        self._ways = [(way, Patient(knob, way.name, way.timeout_seconds)) for way, knob in ways]
+        self._homes: dict[str, Patient] = {}  # by target
+
+    def probe(self) -> Probe:
+        """Return the targets of all connections, and what is to be said of those without any."""
+        targets: dict[str, Target] = {}
+        notes = [] if self._ways else ["no entry under `knobs` in the rule files leads to one"]
+        for way, knob in self._ways:
+            try:
+                found = knob.probe()
+            except KnobError as error:
+                found = Probe((), error.detail)
+            notes += [f"{way.name}: {found.note}"] if found.note else []
+            for each in found.targets:
+                if targets.setdefault(each.name, replace(each, via=str(way))).via == str(way):
+                    self._homes[each.name] = knob
+        return Probe(tuple(targets.values()), "; ".join(notes))
+
+    def read(self, target: str) -> InForce | Hidden:
+        """Return what is set now."""
+        return self._home(target).read(target)
+
+    def write(self, target: str, value: float) -> None:
+        """Set *value*."""
+        self._home(target).write(target, value)
+
+    def restore(self, target: str, value: float, text: str) -> None:
+        """Put back what a read gave."""
+        self._home(target).restore(target, value, text)
+
+    def settle(self, seconds: float) -> None:
+        """Wait for the orders under way, so long at most for all of them."""
+        for _, knob in self._ways:
+            knob.settle(seconds)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        for _, knob in self._ways:
+            knob.close()
+
+    def _home(self, target: str) -> Patient:
+        if target not in self._homes:
+            raise KnobError(Fault.LOST, f"no connection leads to {target} any more")
+        return self._homes[target]

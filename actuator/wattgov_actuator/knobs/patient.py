@@ -1,0 +1,75 @@
+"""A knob behind a wire: a tick waits for its answer only so long.
+
+A BMC may hang, and a server may load a model for minutes; neither may keep the loop from putting
+back elsewhere. An order that takes longer goes on in its own thread; until it is through, its
+device is `busy`, and nothing else is asked of it: two orders at once could end either way.
+"""
+
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TypeVar
+
+from wattgov_actuator.reading import Fault, Hidden, InForce, Knob, KnobError, Probe
+
+T = TypeVar("T")
+
+
+class Patient:
+    """One knob, asked in a thread of its own."""
+
+    def __init__(self, knob: Knob, name: str, wait_seconds: float) -> None:
+        self._knob, self._name, self._wait_seconds = knob, name, wait_seconds
+        self._under_way: tuple[str, Thread] | None = None
+
+    def probe(self) -> Probe:
+        """Return its targets."""
+        return self._asked("a probe", self._knob.probe)
+
+    def read(self, target: str) -> InForce | Hidden:
+        """Return what is set now."""
+        return self._asked("a read", lambda: self._knob.read(target))
+
+    def write(self, target: str, value: float) -> None:
+        """Set *value*; raises KnobError with `busy` when that takes longer."""
+        self._asked("a write", lambda: self._knob.write(target, value))
+
+    def restore(self, target: str, value: float, text: str) -> None:
+        """Put back what a read gave; raises KnobError with `busy` when that takes longer."""
+        self._asked("putting back", lambda: self._knob.restore(target, value, text))
+
+    def settle(self, seconds: float) -> None:
+        """Wait for the order under way, so long at most."""
+        if self._under_way is not None:
+            self._under_way[1].join(seconds)
+
+    def close(self) -> None:
+        """Let go, unless it is at work: its thread ends with the process."""
+        if self._under_way is None or not self._under_way[1].is_alive():
+            self._knob.close()
+
+    def _asked(self, what: str, call: Callable[[], T]) -> T:
+        if self._under_way is not None:
+            before, thread = self._under_way
+            if thread.is_alive():
+                raise KnobError(Fault.BUSY, f"{self._name} is still at work on {before}")
+        answers = SimpleQueue[tuple[T | None, BaseException | None]]()
+
+        def work() -> None:
+            try:
+                answers.put((call(), None))
+            except BaseException as error:  # noqa: BLE001 (raised below, by the one who asked)
+                answers.put((None, error))
+
+        thread = Thread(target=work, daemon=True)
+        self._under_way = (what, thread)
+        thread.start()
+        try:
+            found, error = answers.get(timeout=self._wait_seconds)
+        except Empty:
+            took = f"{what} takes longer than {self._wait_seconds:g} s"
+            raise KnobError(Fault.BUSY, f"{self._name}: {took}; it goes on") from None
+        self._under_way = None
+        if error is not None:
+            raise error
+        return found  # type: ignore[return-value]

@@ -1,0 +1,178 @@
+"""Devices behind a wire: what hangs delays nobody, and what was written can be undone by itself."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+from click.testing import CliRunner
+
+from actuator.fakes import Clock, FileKnob
+from plant import plant
+from wattgov_actuator.cli import main
+from wattgov_actuator.connection import Connection, Setting, connection_of
+from wattgov_actuator.decision import Decision, Reason
+from wattgov_actuator.hands import Hands
+from wattgov_actuator.journal import Journal
+from wattgov_actuator.knobs import open_knob
+from wattgov_actuator.knobs.connected import Connected
+from wattgov_actuator.knobs.patient import Patient
+from wattgov_actuator.loop import put_back
+from wattgov_actuator.machine import Machine
+from wattgov_actuator.reading import Fault, Knob, KnobError
+from wattgov_actuator.writer import Writer
+
+WAY = Connection("gpu_power_limit", "wire", "rack", {"app": "rack"}, {}, timeout_seconds=0.05)
+
+
+class Wire:
+    """A knob whose device answers when it is let; what it did is told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.free, self.through = Event(), Event()
+        self.free.set()
+        self.knob = FileKnob(folder, self._at)
+        self.knob.add()
+
+    def _at(self, step: str) -> None:
+        if step == "wrote":
+            self.through.set()
+        else:
+            self.free.wait()
+
+
+@pytest.fixture
+def wire(tmp_path: Path) -> Iterator[Wire]:
+    """Return a device; what hangs is let go at the end."""
+    made = Wire(tmp_path / "cards")
+    yield made
+    made.free.set()
+
+
+def decided(current: float, wanted: float, reason: Reason = Reason.APPLIED) -> Decision:
+    """Return what was decided for the card."""
+    return Decision(
+        group="gpus",
+        rule="trim",
+        knob="gpu_power_limit",
+        target="GPU-a",
+        unit="watts",
+        reason=reason,
+        detail="because",
+        at=1.0,
+        current=current,
+        wanted=wanted,
+        acts=True,
+    )
+
+
+def test_a_device_that_hangs_is_busy_and_is_asked_nothing_more(wire: Wire) -> None:
+    """Two orders at once could end either way."""
+    patient = Patient(wire.knob, "rack", 0.05)
+    wire.free.clear()
+    for expected in ("takes longer than 0.05 s", "still at work on a write"):
+        with pytest.raises(KnobError, match=expected) as raised:
+            patient.write("GPU-a", 200.0)
+        assert raised.value.fault is Fault.BUSY
+    wire.free.set()
+    patient.settle(10)
+
+    assert [("GPU-a", 200.0)] == wire.knob.writes
+    assert wire.knob.watts() == patient.read("GPU-a").value  # type: ignore[union-attr]
+
+
+def test_what_the_device_says_is_passed_on(wire: Wire) -> None:
+    """A refusal stays a refusal."""
+    wire.knob.refuses = Fault.REFUSED
+    with pytest.raises(KnobError, match="the card says no"):
+        Patient(wire.knob, "rack", 5).write("GPU-a", 200.0)
+
+
+def test_a_slow_write_is_ours_and_ending_waits_to_put_it_back(wire: Wire, tmp_path: Path) -> None:
+    """Busy, then in force; the undo stood before it, and the end leaves nothing."""
+    journal = Journal(tmp_path)
+    hands = Hands(lambda _, ways: Connected([(way, wire.knob) for way in ways]))
+    writer = Writer(journal, hands, Clock())
+    writer.connect([WAY])
+    (reading,), _ = writer.observe(["gpu_power_limit"])
+    assert reading.current is not None
+    wire.free.set()
+
+    def hang(step: str, then: Callable[[str], None] = wire.knob.at) -> None:
+        if step == "write":
+            wire.free.clear()
+        then(step)
+
+    wire.knob.at = hang
+    done = writer.act(decided(reading.current, 200.0))
+    assert (Reason.BUSY, 200.0) == (done.reason, journal.undos()[0].intended)
+
+    wire.knob.at = lambda _: None
+    wire.free.set()
+    writer.settle(10)
+    (reading,), _ = writer.observe(["gpu_power_limit"])
+    assert (200.0, 300.0, "") == (reading.current, reading.prior, reading.conflict)
+
+    wire.knob.at = hang
+    wire.through.clear()
+    release_when_asked(wire, writer)
+    assert not put_back(writer)
+    assert (300.0, ()) == (wire.knob.watts(), journal.undos())
+
+
+def release_when_asked(wire: Wire, writer: Writer) -> None:
+    """Let the device go on once somebody waits for it to settle."""
+    before = writer.settle
+
+    def settle(seconds: float) -> None:
+        wire.knob.at = lambda _: None
+        wire.free.set()
+        before(seconds)
+
+    writer.settle = settle  # type: ignore[method-assign]
+
+
+def test_what_was_written_can_be_put_back_without_the_rules(tmp_path: Path) -> None:
+    """The journal holds the way to the device; `restore` asks nobody else."""
+    plant("sys/server.conf = max_batch = 32", tmp_path)
+    settings: dict[str, Setting] = {
+        "path": f"{tmp_path}/sys/server.conf",
+        "pattern": r"(\d+)",
+        "low": 1,
+        "high": 64,
+    }
+    way = Connection("batch_size", "file", "chat", {"app": "chat"}, settings)
+    state = tmp_path / "state"
+    state.mkdir()
+    journal = Journal(state)
+    hands = Hands(lambda name, ways: open_knob(name, ways, Machine(tmp_path)))
+    writer = Writer(journal, hands, Clock())
+    writer.connect([way])
+    (reading,), _ = writer.observe(["batch_size"])
+    order = Decision(
+        *("batches", "less", "batch_size", "chat", "requests", Reason.APPLIED, "because", 1.0),
+        current=reading.current,
+        wanted=8.0,
+        acts=True,
+    )
+    assert writer.act(order).reason is Reason.APPLIED
+    journal.close()
+
+    result = CliRunner().invoke(main, ["restore", "--state-dir", str(state)])
+
+    assert "batch_size chat: 8 requests -> 32 requests, put back" in result.output
+    assert (tmp_path / "sys/server.conf").read_text().strip() == "max_batch = 32"
+
+
+def test_a_connection_is_the_same_after_the_journal() -> None:
+    """As text and back; something else is no connection, in a sentence."""
+    assert connection_of(str(WAY)) == WAY
+    with pytest.raises(ValueError, match="is no connection"):
+        connection_of(json.dumps({"knob": "gpu_power_limit"}))
+
+
+def test_without_an_entry_there_is_no_target() -> None:
+    """The note says what to write."""
+    knob: Knob = open_knob("batch_size")
+    assert ((), True) == (knob.probe().targets, "under `knobs`" in knob.probe().note)
