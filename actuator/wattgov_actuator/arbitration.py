@@ -15,6 +15,7 @@ from wattgov_actuator.guards.bounds import floor
 from wattgov_actuator.reading import Moment, Reading
 from wattgov_actuator.rules import Group, Rank, Rule
 
+TAKEN_BACK = {Reason.INEFFECTIVE, Reason.ROLLED_BACK}
 RESTORE = "actuator.restore"  # acts when nothing claims a knob any more; no rule can be so called
 
 
@@ -187,7 +188,8 @@ class _Ending(NamedTuple):
         wish, rule = verdict.wish, verdict.rule.action
         if rule == self.owner:
             slewed = self.done is Reason.APPLIED and wish.reason is Reason.SLEWED
-            return Reason.SLEWED if slewed else self.done, wish.detail, self.wanted
+            keeps = slewed or wish.reason in TAKEN_BACK
+            return wish.reason if keeps else self.done, wish.detail, self.wanted
         if verdict.moved:
             return self._outranked(verdict)
         wanted = self.wanted if wish.reason is Reason.UNCHANGED else wish.wanted

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from wattgov_actuator.condition import Judged
 from wattgov_actuator.pause import Pause
@@ -38,6 +39,8 @@ class Reason(StrEnum):
     LOST = "lost"
     BUSY = "busy"
     UNJOURNALLED = "unjournalled"
+    INEFFECTIVE = "ineffective"
+    ROLLED_BACK = "rolled_back"
 
 
 MEANING = {
@@ -45,7 +48,8 @@ MEANING = {
     Reason.WOULD_APPLY: "A dry run: enforcing, the knob would have been written now.",
     Reason.RESTORED: "The value from before our first write was put back.",
     Reason.UNCHANGED: "Nothing to do: the condition is false, or the knob is where it should be.",
-    Reason.WAITING: "The condition is true, but not yet for as long as `for` asks.",
+    Reason.WAITING: "The condition is true, but not yet for as long as `for` asks, or there is not "
+    "yet anything to compare its effect with.",
     Reason.HELD_STALE: "The raw samples are too old: nothing is tightened, and after `hold` what "
     "was claimed is put back.",
     Reason.NO_DATA: "Prometheus gave no answer, a partial one or NaN: nothing is tightened, and "
@@ -62,7 +66,8 @@ MEANING = {
     Reason.COOLDOWN: "The last change to this knob is too recent to tighten again.",
     Reason.RATE_LIMITED: "The knob was changed as often lately as `rate` allows: nothing is "
     "tightened.",
-    Reason.INACTIVE: "It is outside the `active` windows of the rule, which claims nothing then.",
+    Reason.INACTIVE: "It is outside the `active` windows of the rule, or the one that it stands in "
+    "for does its work: it claims nothing then.",
     Reason.PAUSED: "Somebody paused it: rules tighten nothing until `resume`; loosening, restoring "
     "and thermal protection go on.",
     Reason.DISARMED: "Somebody used `pause --restore`: everything was put back, and nothing is "
@@ -73,6 +78,10 @@ MEANING = {
     Reason.LOST: "The device or its driver does not answer.",
     Reason.BUSY: "The device still works on our last order; it is looked at again at each tick.",
     Reason.UNJOURNALLED: "The undo could not be written to disk, so the knob was not touched.",
+    Reason.INEFFECTIVE: "The rule went as far as it may, and the device is not held back by it: it "
+    "was put back, and is tried again later.",
+    Reason.ROLLED_BACK: "Since the last step a unit of work takes more energy or more time than is "
+    "allowed: it was taken back, and is tried again later.",
 }
 
 
@@ -129,6 +138,38 @@ class Held:
     law: object = None  # what the law wants to remember
 
 
+ENOUGH = 4  # samples that a comparison needs on both sides
+
+
+class Sampled(NamedTuple):
+    """What one look measured; None where the rule does not ask."""
+
+    energy: float | None  # per unit of work
+    latency: float | None = None
+    load: float | None = None
+    draw: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What is remembered of a rule's last step at one target."""
+
+    at: float | None = None  # the value in force
+    since: float = 0.0  # steady seconds, as all below: since when
+    samples: tuple[Sampled, ...] = ()  # at this value, once it had settled
+    compared: tuple[Sampled, ...] | None = None  # before the step; None: nothing is on trial
+    back_to: float | None = None  # the value before the step
+    base: tuple[Sampled, ...] | None = None  # before the rule's first step
+    verdict: Reason | None = None  # the step is to be taken back
+    last: Reason | None = None  # the verdict before the next try
+    why: str = ""
+    until: float = 0.0  # no new try before
+    failures: int = 0  # in a row
+
+
+UNTRIED = Trial()
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """What is remembered of a group's guards at one target."""
@@ -155,6 +196,8 @@ class Scene:
     hot: str  # why any group's thermal claim holds this target
     turns: tuple[float, ...] = ()  # steady seconds of our changes to this target, the latest last
     pause: Pause | None = None  # a person's
+    trial: Trial = UNTRIED
+    stood_in: str = ""  # why the rule that this one stands in for needs nobody to
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ class Exposition(Collector):
             )
         failures = {(each,): now.query_failures.get(each, 0) for each in QueryFailure}
         yield _counter("query_failures", "Queries that gave nothing.", ("reason",), failures)
+        yield from _savings(now)
         targets = GaugeMetricFamily(
             f"{PREFIX}rule_targets", "Targets here that the rule's series name.", labels=("rule",)
         )
@@ -91,6 +92,37 @@ def _orders(now: Snapshot) -> Iterator[Metric]:
     digest = GaugeMetricFamily(f"{PREFIX}config_hash", text, labels=("sha256",))
     digest.add_metric((reloads.sha256[:12],), 1.0)
     yield digest
+
+
+def _savings(now: Snapshot) -> Iterator[Metric]:
+    """Return what the claims save, against the time before them at the same load."""
+    for name, text, joules in (
+        ("saved_joules", "Energy not used, by the rule that saved it.", now.saved_joules),
+        ("lost_joules", "Energy used in vain, by the rule to blame.", now.lost_joules),
+    ):
+        counter = CounterMetricFamily(f"{PREFIX}{name}", text, labels=("rule", "method"))
+        for rule, value in joules.items():
+            counter.add_metric((rule, "measured"), value)
+        yield counter
+    labels = ("rule", "knob", "target")
+    watts = GaugeMetricFamily(
+        f"{PREFIX}saved_watts",
+        "Power that the same work would draw beyond what it draws; low and high: 95 %.",
+        labels=(*labels, "bound"),
+    )
+    slower = GaugeMetricFamily(
+        f"{PREFIX}latency_cost_ratio",
+        "By which part p95 rose since the rule's first step, at the same load.",
+        labels=labels,
+    )
+    for each in now.savings:
+        where = (each.rule, each.knob, each.target)
+        bounds = (("mean", each.watts), ("low", each.low_watts), ("high", each.high_watts))
+        for bound, value in bounds:
+            watts.add_metric((*where, bound), value)
+        if each.slower is not None:
+            slower.add_metric(where, each.slower)
+    yield from (watts, slower)
 
 
 def _knobs(now: Snapshot) -> Iterator[Metric]:

@@ -63,6 +63,8 @@ class Loop:
         self._memory = Memory()
         self._counts: Counter[tuple[str, str, str]] = Counter()
         self._failures: Counter[str] = Counter()
+        self._saved: dict[str, float] = {}
+        self._lost: dict[str, float] = {}
         self._latest: dict[str, dict[tuple[str, str], Decision]] = {}  # group; rule, target
         self._noted: dict[tuple[str, str], tuple[Reason, float | None]] = {}  # by rule, target
         loaded = Reloads(now().unix, rules.sha256)
@@ -108,6 +110,10 @@ class Loop:
         decisions = tuple(self._carried_out(each) for each in outcome.decisions)
         self._note(decisions)
         self._counts.update((each.rule, each.knob, each.reason) for each in decisions)
+        for saving in outcome.savings:  # two sums, for neither may fall
+            book = self._saved if saving.watts >= 0 else self._lost
+            joules = abs(saving.watts) * saving.seconds
+            book[saving.rule] = book.get(saving.rule, 0.0) + joules
         self._failures.update(str(each.failure) for each in answers.values() if each.failure)
         self._latest.update({group.name: {} for group in groups}, **{"": {}})
         for each in decisions:
@@ -132,6 +138,9 @@ class Loop:
             rule_targets={**before.rule_targets, **outcome.rule_targets},
             pause=pause,
             reloads=before.reloads,
+            savings=outcome.savings,
+            saved_joules=dict(self._saved),
+            lost_joules=dict(self._lost),
         )
 
     def reload(self) -> tuple[str, ...]:

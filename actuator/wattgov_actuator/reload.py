@@ -21,6 +21,7 @@ def carried(memory: Memory, before: RuleSet, after: RuleSet) -> Memory:
     return replace(
         memory,
         held={place: held for place, held in memory.held.items() if place[0] in kept},
+        trials={place: trial for place, trial in memory.trials.items() if place[0] in kept},
         watches={
             place: _watch(watch, new[place[0]].protect)
             for place, watch in memory.watches.items()

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from wattgov_actuator.connecting import connections
 from wattgov_actuator.connection import Connection
+from wattgov_actuator.expecting import expectation
 from wattgov_actuator.include import included
 from wattgov_actuator.rules import (
     FRESHNESS,
@@ -48,6 +49,7 @@ class _File:
         self.name, self.laws, self.kinds, self.taken = name, laws, kinds, taken
         self.mistakes: list[Mistake] = []
         self.connections: tuple[Connection, ...] = ()
+        self.stand_ins: list[tuple[Fields, str, str]] = []  # with the rule, and whom it replaces
 
     def parse(self, text: str, *, enforce: bool) -> tuple[tuple[Group, ...], bool, list[Path]]:
         """Return the groups, whether the file asks to enforce, and the files that it includes.
@@ -124,6 +126,9 @@ class _File:
             deadband = _size(fields, "deadband", accepts, knob)
             slew = _size(fields, "slew", accepts, knob)
         active, rate, targets = _active(fields), _rate(fields), (*ours, *_targets(fields))
+        expect, instead_of = expectation(fields, law, strategy), fields.text("instead_of", "")
+        if instead_of:
+            self.stand_ins.append((fields, action, instead_of))
         rank = RANKS[fields.word("class", list(RANKS))] if "class" in fields else None
         fields.skip("class")
         fields.end()
@@ -144,6 +149,8 @@ class _File:
             slew=slew,
             rate=rate,
             targets=targets,
+            expect=expect,
+            instead_of=instead_of,
         )
 
     def _law(
@@ -265,6 +272,7 @@ def load(paths: Sequence[Path], laws: Mapping[str, LawForm], kinds: Mapping[str,
     """Return the rules of all files together; raises Invalid with every mistake found."""
     groups: list[Group] = []
     ways: list[Connection] = []
+    files: list[_File] = []
     enforce, taken, mistakes = [], set[str](), list[Mistake]()
     digest = hashlib.sha256()
     waiting, known = [(path, False) for path in paths], set(map(_real, paths))
@@ -278,13 +286,19 @@ def load(paths: Sequence[Path], laws: Mapping[str, LawForm], kinds: Mapping[str,
         except Invalid as error:
             mistakes += error.mistakes
             continue
-        mistakes += file.mistakes
+        files.append(file)
         groups += found
         ways += file.connections
         enforce.append(wants)
         new = [each for each in more if _real(each) not in known]
         known.update(map(_real, new))
         waiting[:0] = [(each, wants) for each in new]
+    rules = {rule.action: rule for group in groups for rule in group.rules}
+    for file in files:
+        for fields, action, other in file.stand_ins:
+            if other in rules or f"rule {other}" not in taken:  # else it has its own mistakes
+                _stands_in(fields, action, rules.get(other), rules)
+        mistakes += file.mistakes
     if mistakes:
         raise Invalid(mistakes)
     if not groups:
@@ -292,6 +306,20 @@ def load(paths: Sequence[Path], laws: Mapping[str, LawForm], kinds: Mapping[str,
         raise Invalid([Mistake(first, 1, 1, "there is no group in it, nor in what it includes")])
     asks = bool(enforce) and all(enforce)
     return RuleSet(tuple(groups), asks, digest.hexdigest(), tuple(ways))
+
+
+def _stands_in(fields: Fields, action: str, other: Rule | None, rules: Mapping[str, Rule]) -> None:
+    """Check that the rule that another one stands in for can be found to do nothing."""
+    if other is None or other.action == action:
+        names = [name for name in rules if name != action]
+        fields.word("instead_of", names or [""])
+    elif other.expect is None or not other.expect.draw:
+        fields.say(
+            "instead_of",
+            f"instead_of: {other.action} cannot be found to do nothing; give it expect with draw",
+        )
+    elif action in rules and rules[action].knob == other.knob:
+        fields.say("instead_of", f"instead_of: {other.action} turns the same knob, {other.knob}")
 
 
 def _real(path: Path) -> str:

@@ -101,6 +101,8 @@ class Traits(NamedTuple):
     rests: bool = False  # wants nothing, and remembers nothing, while false and without a claim
     keeps: bool = False  # `keep` means something to it
     paced: bool = False  # it keeps its own pace: no cooldown unless the rule gives one
+    judges: bool = False  # it measures by itself what its steps bring
+    fixed: bool = False  # it wants one value, and goes no further
     rank: Rank = Rank.COST
 
 
@@ -205,6 +207,25 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a rule's steps must bring; each of its expressions gives one value at a target."""
+
+    expr: str = ""  # energy per unit of work; less is better
+    draw: str = ""  # what the device takes, in the unit of the knob
+    latency: str = ""
+    load: str = ""  # only samples at a like load are compared
+    worse: float = 0.02  # of the energy: what noise and drift may make of it
+    slower: float = 0.05  # of the latency
+    settle_seconds: float = 60.0
+    retry_seconds: float = 600.0  # doubled by each failure in a row
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """All its expressions."""
+        return tuple(filter(None, (self.expr, self.draw, self.latency, self.load)))
+
+
+@dataclass(frozen=True, slots=True)
 class Protect:
     """The guards of a group."""
 
@@ -233,6 +254,14 @@ class Rule:
     slew: Quantity | None = None  # the most that one tick tightens
     rate: Rate | None = None
     targets: tuple[Selection, ...] = ()  # of the group, and its own; none: all targets
+    expect: Expectation | None = None
+    instead_of: str = ""  # acts only where this rule was found to do nothing
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """Every expression of the rule."""
+        more = () if self.expect is None else self.expect.asks
+        return (self.expr, *self.law.asks, *more)
 
     def takes(self, labels: Labels) -> bool:
         """Tell whether the rule is about a target with these labels."""
@@ -257,7 +286,7 @@ class Group:
             thermal.expr if thermal else None,
             thermal.clear if thermal else None,
         ]
-        asked = [*guards, *(each for rule in self.rules for each in (rule.expr, *rule.law.asks))]
+        asked = [*guards, *(each for rule in self.rules for each in rule.asks)]
         return tuple(dict.fromkeys(expr for expr in asked if expr is not None))
 
 

@@ -8,6 +8,7 @@ from wattgov_actuator.guards import guarded
 from wattgov_actuator.guards.bounds import reach
 from wattgov_actuator.reading import Moment, Reading
 from wattgov_actuator.rules import Look, Measure, Rule
+from wattgov_actuator.trying import Place
 
 
 def claiming(held: Held, claim: float | None) -> Held:
@@ -85,7 +86,7 @@ def _look(scene: Scene, view: View, shared: object) -> Look:
     """Return what the law may look at."""
     rule, reading = scene.rule, scene.reading
     low, high = reach(reading, rule.bounds)
-    asked = {expr: _measured(measure(expr, view)) for expr in rule.law.asks}
+    asked = {expr: measured(expr, view) for expr in rule.law.asks}
     return Look(
         reading=reading,
         claim=scene.held.claim,
@@ -102,5 +103,15 @@ def _look(scene: Scene, view: View, shared: object) -> Look:
     )
 
 
-def _measured(judged: Judged) -> Measure:
+def measured(expr: str, view: View) -> Measure:
+    """Return what an expression gives at one target."""
+    judged = measure(expr, view)
     return Measure(not judged.unknown, judged.value, judged.why)
+
+
+def placed(rule: Rule, reading: Reading, held: Held, now: Moment, seconds: float) -> Place:
+    """Return where a rule acts, for its trial; it was looked at *seconds* ago."""
+    low, _ = reach(reading, rule.bounds)
+    current = reading.current
+    end = current is not None and reading.target.same(current, low)
+    return Place(reading, held.claim, end or rule.law.traits.fixed, now, seconds)

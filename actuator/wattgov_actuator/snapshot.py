@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from wattgov_actuator.decision import Decision
 from wattgov_actuator.pause import Pause
 from wattgov_actuator.reading import Reading
+from wattgov_actuator.trying import Saving
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +38,6 @@ class Snapshot:
     rule_targets: Mapping[str, int] = field(default_factory=dict)  # by rule
     pause: Pause | None = None
     reloads: Reloads | None = None
+    savings: tuple[Saving, ...] = ()
+    saved_joules: Mapping[str, float] = field(default_factory=dict)  # by rule
+    lost_joules: Mapping[str, float] = field(default_factory=dict)  # by rule: used, not saved

@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from wattgov_actuator import ruling
 from wattgov_actuator.arbitration import Heat, Idle, Settled, Verdict, seen_by, settle
@@ -16,12 +17,22 @@ from wattgov_actuator.condition import (
     measure,
     viewed,
 )
-from wattgov_actuator.decision import Decision, Held, Input, Reason, Scene, Watch
+from wattgov_actuator.decision import (
+    UNTRIED,
+    Decision,
+    Held,
+    Input,
+    Reason,
+    Scene,
+    Trial,
+    Watch,
+)
 from wattgov_actuator.guards.bounds import reach
 from wattgov_actuator.naming import names_device
 from wattgov_actuator.pause import Pause
 from wattgov_actuator.reading import Answer, Moment, Reading, Target
 from wattgov_actuator.rules import Group, Peer, Rank, Rule, RuleSet, Sharing
+from wattgov_actuator.trying import Saving, saving, tried
 from wattgov_actuator.watching import watch
 
 NOTHING, QUIET = Held(), Watch()  # what is remembered where nothing is
@@ -39,6 +50,7 @@ class Memory:
     seen: Mapping[tuple[str, str], str] = field(default_factory=dict)  # instance by knob, target
     asked: Mapping[str, float] = field(default_factory=dict)  # steady seconds by group
     turns: Mapping[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)  # knob, target
+    trials: Mapping[tuple[str, str], Trial] = field(default_factory=dict)  # by rule, target
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,7 @@ class Outcome:
     decisions: tuple[Decision, ...]
     wanted: Mapping[tuple[str, str], float]  # by knob, target
     rule_targets: Mapping[str, int]  # by rule: local targets that its series name
+    savings: tuple[Saving, ...] = ()
 
 
 def due(rules: RuleSet, memory: Memory, steady: float) -> tuple[Group, ...]:
@@ -83,6 +96,11 @@ class _Turn:
     facts: Facts
     now: Moment
     known: dict[tuple[str, ...], Known] = field(default_factory=dict)  # by labels of targets
+
+    def elapsed(self, group: Group) -> float:
+        """Return the seconds since the group was asked last; what was longer is not known."""
+        last, longest = self.memory.asked.get(group.name), 2 * group.interval_seconds
+        return 0.0 if last is None else min(self.facts.asked_at - last, longest)
 
     def view(self, group: Group, target: Target, seen: str | None) -> View:
         """Return what the conditions of *group* at *target* are judged on."""
@@ -126,6 +144,8 @@ class _Place:
     settled: Settled
     held: Mapping[tuple[str, str], Held]
     watches: Mapping[tuple[str, str, str], Watch]
+    trials: Mapping[tuple[str, str], Trial]
+    savings: tuple[Saving, ...]
 
 
 def tick(rules: RuleSet, memory: Memory, facts: Facts, now: Moment) -> Outcome:
@@ -156,10 +176,12 @@ def tick(rules: RuleSet, memory: Memory, facts: Facts, now: Moment) -> Outcome:
             seen={place.key: place.seen for place in places if place.seen is not None},
             asked={**memory.asked, **{group.name: facts.asked_at for group in turn.asked}},
             turns=_turned(rules, memory, decisions, now),
+            trials={key: each for place in places for key, each in place.trials.items()},
         ),
         decisions=tuple(decisions),
         wanted={key: wanted for key, wanted in settled.items() if wanted is not None},
         rule_targets=named,
+        savings=tuple(each for place in places for each in place.savings),
     )
 
 
@@ -199,6 +221,7 @@ def _of(rule: Rule, readings: list[Reading]) -> list[Reading]:
 def _post(turn: _Turn, group: Group, rule: Rule, readings: list[Reading]) -> _Post:
     law, active = rule.law, rule.active
     rests = law.traits.rests and (active is None or active.holds(turn.now.unix))
+    rests = rests and rule.expect is None  # it is measured before the first step, too
     if not isinstance(law, Sharing):
         return _Post(group, rule, asked=True, rests=rests)
     shared = law.share(tuple(_peer(rule, group, each, turn) for each in _of(rule, readings)))
@@ -223,12 +246,17 @@ def _place(turn: _Turn, roster: _Roster, reading: Reading) -> _Place:
     judgements: list[Verdict | Idle] = []
     resting: dict[str, float | None] = {}
     kept: dict[tuple[str, str], Held] = {}
+    trials: dict[tuple[str, str], Trial] = {}
+    savings: list[Saving] = []
     for post in roster.posts:
         group, rule = post.group, post.rule
         held = memory.held.get((rule.action, name), NOTHING)
         if held.claim is not None:
             held = ruling.grounded(held, reading)
+        trial = memory.trials.get((rule.action, name), UNTRIED)
         if not post.asked:
+            if trial is not UNTRIED:
+                trials[rule.action, name] = trial
             kept[rule.action, name], resting[rule.action] = held, held.claim
             continue
         view = views[group.name]
@@ -244,9 +272,15 @@ def _place(turn: _Turn, roster: _Roster, reading: Reading) -> _Place:
             judgements.append(idle)
             continue
         held = ruling.remembered(held, judged, turn.now)
+        if rule.expect is not None:
+            spot = ruling.placed(rule, reading, held, turn.now, turn.elapsed(group))
+            trial = tried(rule.expect, trial, spot, partial(ruling.measured, view=view))
+            trials[rule.action, name] = trial
+            savings += filter(None, [saving(rule.action, trial, spot)])
         scene = Scene(
             *(turn.now, group, rule, reading, judged, held),
-            *(after[group.name], hot, turns, turn.facts.pause),
+            *(after[group.name], hot, turns, turn.facts.pause, trial),
+            _needless(rule, name, memory, turn.now),
         )
         wish, law = ruling.wished(scene, view, post.shared)
         kept[rule.action, name] = held if law is held.law else replace(held, law=law)
@@ -263,7 +297,19 @@ def _place(turn: _Turn, roster: _Roster, reading: Reading) -> _Place:
         outcome,
         {place: each for place, each in held_after.items() if each != NOTHING},
         {(group, *key): each for group, each in after.items() if each is not QUIET},
+        trials,
+        tuple(savings),
     )
+
+
+def _needless(rule: Rule, target: str, memory: Memory, now: Moment) -> str:
+    """Say why nobody needs to stand in for the rule that *rule* would; empty if somebody must."""
+    other = rule.instead_of
+    if not other:
+        return ""
+    trial = memory.trials.get((other, target), UNTRIED)
+    done = trial.last is Reason.INEFFECTIVE and now.steady < trial.until
+    return "" if done else f"it stands in for {other}, which was not found to do nothing"
 
 
 def _named(turn: _Turn, group: Group, rule: Rule, readings: list[Reading]) -> int:

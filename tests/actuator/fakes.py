@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -27,8 +27,13 @@ class FileKnob:
     *at* is called with the name of each step before it is taken, "wrote" after a write.
     """
 
-    def __init__(self, folder: Path, at: Callable[[str], None] = lambda _: None) -> None:
-        self.folder, self.at = folder, at
+    def __init__(
+        self,
+        folder: Path,
+        at: Callable[[str], None] = lambda _: None,
+        name: str = "gpu_power_limit",
+    ) -> None:
+        self.folder, self.at, self.name = folder, at, name
         self.lies = False  # writes succeed and change nothing
         self.refuses: Fault | None = None
         self.gone: set[str] = set()
@@ -46,7 +51,8 @@ class FileKnob:
     def probe(self) -> Probe:
         """Return the cards that are there."""
         names = sorted(path.name for path in self.folder.iterdir())
-        here = [target(name, i) for i, name in enumerate(names) if name not in self.gone]
+        found = [target(name, i) for i, name in enumerate(names) if name not in self.gone]
+        here = [replace(each, knob=self.name) for each in found]
         return Probe(tuple(here), "" if here else "no card")
 
     def read(self, target: str) -> InForce:

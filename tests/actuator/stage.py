@@ -23,7 +23,12 @@ class Stage:
     """One actuator; `say` what Prometheus answers, then `play`."""
 
     def __init__(
-        self, folder: Path, rules: RuleSet, knob: FileKnob, *, enforcing: bool = True
+        self,
+        folder: Path,
+        rules: RuleSet,
+        knob: FileKnob,
+        *others: FileKnob,
+        enforcing: bool = True,
     ) -> None:
         self.folder = folder / "state"
         self.folder.mkdir(exist_ok=True)
@@ -33,9 +38,8 @@ class Stage:
         self.down = False
         self.asked: list[tuple[str, ...]] = []
         self.journal = Journal(self.folder)
-        self.writer = Writer(
-            self.journal, Hands(lambda name, _: {"gpu_power_limit": knob}[name]), self.clock
-        )
+        knobs = {each.name: each for each in (knob, *others)}
+        self.writer = Writer(self.journal, Hands(lambda name, _: knobs[name]), self.clock)
         self.brake = PauseFile(self.folder)
         self.rules = rules  # what a reload finds
         self.loop = Loop(

@@ -61,7 +61,7 @@ class Minimise:
     settle_seconds: float = 30.0
     samples: int = 4
     rest_seconds: float = 1800.0
-    traits: ClassVar[Traits] = Traits(measures=True, paced=True)
+    traits: ClassVar[Traits] = Traits(measures=True, paced=True, judges=True)
 
     @property
     def asks(self) -> tuple[str, ...]:

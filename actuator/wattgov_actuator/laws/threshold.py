@@ -35,7 +35,7 @@ class Set(Alone):
     """Claim one value for as long as the condition is true."""
 
     value: Quantity
-    traits: ClassVar[Traits] = Traits(keeps=True, rests=True)
+    traits: ClassVar[Traits] = Traits(keeps=True, rests=True, fixed=True)
 
     def wish(self, look: Look) -> Want:
         """Claim the value, or nothing."""
@@ -47,7 +47,7 @@ class Scale(Alone):
     """Claim a part of the value from before us for as long as the condition is true."""
 
     part: Quantity
-    traits: ClassVar[Traits] = Traits(keeps=True, rests=True)
+    traits: ClassVar[Traits] = Traits(keeps=True, rests=True, fixed=True)
 
     def wish(self, look: Look) -> Want:
         """Claim the part, or nothing; claims of others do not count as a whole to take it of."""
