@@ -15,6 +15,7 @@ import click
 
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.exits import BAD_INPUT, FAILED, fail, signalled, told
+from wattgov_actuator.facts import Facts, Memory
 from wattgov_actuator.flags import (
     PATH,
     Address,
@@ -44,7 +45,7 @@ from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.stopping import pause, restore, resume
 from wattgov_actuator.strict import Invalid
 from wattgov_actuator.telling import explain, journal
-from wattgov_actuator.tick import Facts, Memory, tick
+from wattgov_actuator.tick import tick
 
 LOG = logging.getLogger(__name__)
 EVICT_SECONDS = 10.0

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     NOT_LOCAL = "not_local"
     VETOED_THERMAL = "vetoed_thermal"
     VETOED_SLA = "vetoed_sla"
+    VETOED_QUORUM = "vetoed_quorum"
     OUTRANKED = "outranked"
     CLAMPED = "clamped"
     SLEWED = "slewed"
@@ -59,6 +60,8 @@ MEANING = {
     Reason.VETOED_THERMAL: "A thermal claim holds the knob; rules have no say until it clears.",
     Reason.VETOED_SLA: "The SLA is breached, was so a moment ago, or cannot be judged: nothing is "
     "tightened.",
+    Reason.VETOED_QUORUM: "Too little of the fleet is healthy, or known to be: nothing is "
+    "tightened until it is.",
     Reason.OUTRANKED: "Another rule's claim on this knob comes first.",
     Reason.CLAMPED: "The knob is at its bound: the rule's min or max, the hardware's, or the value "
     "from before our first write.",
@@ -174,12 +177,20 @@ UNTRIED = Trial()
 class Watch:
     """What is remembered of a group's guards at one target."""
 
-    hot: str = ""  # why the thermal claim is held
+    hot: str = ""  # why the thermal claim is held, by Prometheus
     hot_unknown_since: float | None = None
+    burning: str = ""  # likewise, by the device's own thermometer
+    burning_unknown_since: float | None = None
     breach: str = ""  # why the SLA counts as breached now
     breached_at: float | None = None  # the last moment of a breach
     sla_unknown: str = ""
     sla_unknown_since: float | None = None
+    unhealthy: str = ""  # why too little of the fleet is healthy, or known to be
+
+    @property
+    def heat(self) -> str:
+        """Why a thermal claim is held, by whichever tells."""
+        return self.burning or self.hot
 
 
 @dataclass(frozen=True, slots=True)

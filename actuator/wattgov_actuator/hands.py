@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.logfmt import line
@@ -16,6 +17,7 @@ from wattgov_actuator.reading import (
     Slow,
     Target,
     Trouble,
+    Warm,
     amount,
 )
 
@@ -103,6 +105,22 @@ class Hands:
             self._reading(each, ours.get((each.knob, each.name), ()), steady) for each in targets
         )
         return tuple(readings), notes
+
+    def warmth(self, knobs: Iterable[str]) -> Mapping[tuple[str, str], float]:
+        """Return the temperature of each target whose device tells it, in degrees Celsius."""
+        found = {}
+        for name in knobs:
+            try:
+                knob = self._knob(name)
+            except KeyError:
+                continue  # the probe says that there is none
+            targets = knob.probe().targets
+            if not isinstance(knob, Warm):
+                continue
+            for target in targets:
+                with suppress(KnobError):  # unknown, and watched as such
+                    found[name, target.name] = knob.celsius(target.name)
+        return found
 
     def close(self) -> None:
         """Let go of the drivers."""

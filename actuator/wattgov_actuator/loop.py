@@ -4,9 +4,11 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from queue import Empty
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 from wattgov_actuator.decision import Decision, Reason
+from wattgov_actuator.facts import Facts, Memory
 from wattgov_actuator.journal import Journal, JournalError, State
 from wattgov_actuator.logfmt import line
 from wattgov_actuator.orders import RELOAD_ON, Orders, Reload
@@ -16,11 +18,12 @@ from wattgov_actuator.reload import carried, unchanged
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.snapshot import Reloads, Snapshot
 from wattgov_actuator.strict import Invalid
-from wattgov_actuator.tick import Facts, Memory, due, tick
+from wattgov_actuator.tick import Outcome, due, heat_changes, tick
 from wattgov_actuator.writer import Writer
 
 LOG = logging.getLogger(__name__)
 Ask = Callable[[Iterable[str]], Mapping[str, Answer]]
+HEAT_SECONDS = 1.0  # between two looks at the devices' own thermometers
 SETTLE_SECONDS = 120.0  # the longest that ending waits for a device that is at work
 
 
@@ -95,21 +98,14 @@ class Loop:
         pause = self._looked(began.unix)
         groups = due(self._rules, self._memory, began.steady)
         expressions = dict.fromkeys(expr for group in groups for expr in group.expressions())
-        answers = self._ask(expressions)
+        answers = self._answered(expressions)
         self._alive()
         readings, notes = self._writer.observe(knobs)
+        celsius = self._writer.warmth(self._rules.warm_knobs)
         self._alive()
         moment = self._now()
-        outcome = tick(
-            self._rules,
-            self._memory,
-            Facts(answers, readings, began.steady, notes, pause),
-            moment,
-        )
-        self._memory = outcome.memory
-        decisions = tuple(self._carried_out(each) for each in outcome.decisions)
-        self._note(decisions)
-        self._counts.update((each.rule, each.knob, each.reason) for each in decisions)
+        facts = Facts(answers, readings, began.steady, notes, pause, groups, celsius)
+        outcome, decisions = self._decided(facts, moment)
         for saving in outcome.savings:  # two sums, for neither may fall
             book = self._saved if saving.watts >= 0 else self._lost
             joules = abs(saving.watts) * saving.seconds
@@ -126,7 +122,7 @@ class Loop:
             ticks=before.ticks + 1,
             tick_failures=before.tick_failures,
             tick_seconds=self._now().steady - began.steady,
-            decisions=tuple(each for group in self._latest.values() for each in group.values()),
+            decisions=self._rows(),
             counts=dict(self._counts),
             readings=readings,
             wanted=outcome.wanted,
@@ -142,6 +138,59 @@ class Loop:
             saved_joules=dict(self._saved),
             lost_joules=dict(self._lost),
         )
+
+    def look_at_heat(self) -> None:
+        """Read the devices' own thermometers; where one trips or clears, act without Prometheus."""
+        if not self._rules.warm_knobs:
+            return
+        celsius = self._writer.warmth(self._rules.warm_knobs)
+        now = self._now()
+        if not heat_changes(self._rules, self._memory, celsius, now.steady):
+            return
+        readings, notes = self._writer.observe(self._rules.knobs)
+        pause = self.snapshot.pause
+        facts = Facts({}, readings, now.steady, notes, pause, asked=(), celsius=celsius)
+        outcome, decisions = self._decided(facts, now)
+        readings, _ = self._writer.observe(self._rules.knobs)
+        for each in decisions:
+            self._latest.setdefault(each.group, {})[each.rule, each.target] = each
+        self.snapshot = replace(
+            self.snapshot,
+            decisions=self._rows(),
+            counts=dict(self._counts),
+            readings=readings,
+            wanted={**self.snapshot.wanted, **outcome.wanted},
+            open_undos=_open(self._journal),
+        )
+
+    def _decided(self, facts: Facts, now: Moment) -> tuple[Outcome, tuple[Decision, ...]]:
+        """Decide, act, remember and note."""
+        outcome = tick(self._rules, self._memory, facts, now)
+        self._memory = outcome.memory
+        decisions = tuple(self._carried_out(each) for each in outcome.decisions)
+        self._note(decisions)
+        self._counts.update((each.rule, each.knob, each.reason) for each in decisions)
+        return outcome, decisions
+
+    def _rows(self) -> tuple[Decision, ...]:
+        return tuple(each for group in self._latest.values() for each in group.values())
+
+    def _answered(self, expressions: Iterable[str]) -> Mapping[str, Answer]:
+        """Ask, and keep an eye on the heat while Prometheus thinks."""
+        if not self._rules.warm_knobs:
+            return self._ask(expressions)
+        answers = SimpleQueue[Mapping[str, Answer] | BaseException]()
+        Thread(target=_put, args=(answers, self._ask, tuple(expressions)), daemon=True).start()
+        while True:
+            try:
+                found = answers.get(timeout=HEAT_SECONDS)
+            except Empty:
+                self._alive()
+                self.look_at_heat()
+                continue
+            if isinstance(found, BaseException):
+                raise found
+            return found
 
     def reload(self) -> tuple[str, ...]:
         """Read the rules again; with mistakes, which are returned, the old ones stay in force."""
@@ -213,11 +262,14 @@ class Loop:
             left = due_at - now.steady
             if left > 0 and self._paused(now.unix) != self.snapshot.pause:
                 return False
+            warm = bool(self._rules.warm_knobs)
+            beat = min(self._beat_seconds, HEAT_SECONDS) if warm else self._beat_seconds
             try:
-                order = orders.get(True, max(min(left, self._beat_seconds), 0.0))
+                order = orders.get(True, max(min(left, beat), 0.0))
             except Empty:
-                if left <= self._beat_seconds:
+                if left <= beat:
                     return False
+                self.look_at_heat()
                 continue
             if order != RELOAD_ON and not isinstance(order, Reload):
                 LOG.info(line("stopping", on=order))
@@ -254,6 +306,18 @@ class Loop:
             self._journal.record(tuple(new))
         except JournalError as error:
             LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
+
+
+def _put(
+    answers: "SimpleQueue[Mapping[str, Answer] | BaseException]",
+    ask: Ask,
+    expressions: tuple[str, ...],
+) -> None:
+    """Hand over what was answered, or what went wrong."""
+    try:
+        answers.put(ask(expressions))
+    except BaseException as error:  # noqa: BLE001 (raised by the one who waits)
+        answers.put(error)
 
 
 def put_back(writer: Writer, *, give_up_conflicts: bool = False) -> bool:

@@ -159,6 +159,14 @@ class Knob(Protocol):
 
 
 @runtime_checkable
+class Warm(Protocol):
+    """A knob whose devices have thermometers of their own."""
+
+    def celsius(self, target: str) -> float:
+        """Return the temperature now; raises KnobError."""
+
+
+@runtime_checkable
 class Slow(Protocol):
     """A knob whose devices may take longer than a tick waits."""
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from wattgov_actuator.decision import Watch
+from wattgov_actuator.facts import Memory
 from wattgov_actuator.rules import Group, Protect, Rule, RuleSet
-from wattgov_actuator.tick import Memory
 
 
 def carried(memory: Memory, before: RuleSet, after: RuleSet) -> Memory:
@@ -53,9 +53,11 @@ def _watch(watch: Watch, protect: Protect) -> Watch:
     """Forget what was seen by a guard that is gone: nothing would ever clear it."""
     if protect.thermal is None:
         watch = replace(watch, hot="", hot_unknown_since=None)
+    if protect.thermal is None or protect.thermal.device is None:
+        watch = replace(watch, burning="", burning_unknown_since=None)
     if protect.sla is None:
         watch = replace(watch, breach="", breached_at=None, sla_unknown="", sla_unknown_since=None)
-    return watch
+    return replace(watch, unhealthy="")
 
 
 def _groups(rules: RuleSet) -> Mapping[str, Group]:

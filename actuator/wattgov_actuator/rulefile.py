@@ -21,10 +21,12 @@ from wattgov_actuator.rules import (
     Law,
     LawForm,
     Protect,
+    Quorum,
     Rank,
     Rate,
     Rule,
     RuleSet,
+    Sensor,
     Sla,
     Strategy,
     Thermal,
@@ -36,6 +38,8 @@ from wattgov_actuator.windows import Windows, spans, zone
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")  # safe as a label value, a file name and a heading
 LARGEST = 1 << 20  # bytes; a rule file is written by hand
 FASTEST_SECONDS = 1.0
+QUORUM = Quantity(70, "percent")
+HYSTERESIS_CELSIUS = 8.0  # below `above`, where `clear` is not given
 OF_KNOB = ("min", "max", "deadband", "slew")  # their units are the knob's
 RANKS = {"cost": Rank.COST, "carbon": Rank.CARBON, "budget": Rank.BUDGET}
 
@@ -79,9 +83,11 @@ class _File:
 
     def _protect(self, fields: Fields) -> Protect:
         sla, thermal = fields.block("sla"), fields.block("thermal")
+        quorum = fields.block("quorum")
         protect = Protect(
             sla=None if sla is None else self._sla(sla),
             thermal=None if thermal is None else self._thermal(thermal),
+            quorum=None if quorum is None else _quorum(quorum),
             freshness=fields.text("freshness", FRESHNESS),
             max_age_seconds=fields.seconds("max_age", 45.0, at_least=1.0),
             hold_seconds=fields.seconds("hold", 120.0),
@@ -100,9 +106,28 @@ class _File:
         if then is not None:
             then.word("set", ["min"])
             then.end()
-        thermal = Thermal(fields.text("expr"), fields.text("clear", "") or None)
+        device = fields.block("device")
+        sensor = None if device is None else self._sensor(device)
+        expr = fields.text("expr") if device is None else fields.text("expr", "")
+        if "clear" in fields and device is not None and "expr" not in fields:
+            fields.say("clear", "clear goes with expr; the device's own is in device")
+        thermal = Thermal(expr or None, fields.text("clear", "") or None, sensor)
         fields.end()
         return thermal
+
+    @staticmethod
+    def _sensor(fields: Fields) -> Sensor | None:
+        above = fields.quantity("above", ("celsius",), "above")
+        clear = fields.quantity("clear", ("celsius",), "clear")
+        if above is None and "above" not in fields and not fields.strange("above", "clear"):
+            fields.say(None, "device does not say when it is hot; give above, such as 83C")
+        fields.end()
+        if above is None:
+            return None
+        low = above.value - HYSTERESIS_CELSIUS if clear is None else clear.value
+        if low >= above.value:
+            fields.say("clear", f"clear must be below above, {above}; found {clear}")
+        return Sensor(above.value, low)
 
     def _rule(self, fields: Fields, strategy: Strategy, ours: tuple[Selection, ...]) -> Rule | None:
         action = self._unique(fields, "action", "rule")
@@ -178,6 +203,15 @@ class _File:
             fields.say(key, f"there is another {what} called '{name}'; the name is its label")
         self.taken.add(f"{what} {name}")
         return name
+
+
+def _quorum(fields: Fields) -> Quorum:
+    part = fields.quantity("at_least", ("percent",), "at_least", QUORUM) or QUORUM
+    if not 0 < part.value <= 100:  # noqa: PLR2004 (percent)
+        fields.say("at_least", f"at_least must be above 0% and at most 100%, found {part}")
+    quorum = Quorum(fields.text("expr"), part.value / 100)
+    fields.end()
+    return quorum
 
 
 def _has_groups(fields: Fields) -> bool:

@@ -191,11 +191,28 @@ class Sla:
 
 
 @dataclass(frozen=True, slots=True)
+class Sensor:
+    """The device's own thermometer, which needs no Prometheus: hot above, until it is below."""
+
+    above_celsius: float
+    clear_celsius: float
+
+
+@dataclass(frozen=True, slots=True)
 class Thermal:
     """From a series of `expr` until one of `clear`, the knob is held at its floor."""
 
-    expr: str
+    expr: str | None
     clear: str | None = None  # None: the absence of `expr`, known and fresh, clears
+    device: Sensor | None = None  # looked at each second
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """Nothing is tightened unless this part of the series of `expr` is above 0."""
+
+    expr: str
+    at_least: float = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +251,7 @@ class Protect:
     freshness: str = FRESHNESS  # gives the unix seconds of each source's last raw sample
     max_age_seconds: float = 45.0
     hold_seconds: float = 120.0  # how long a claim outlives the data it was made on
+    quorum: Quorum | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +303,7 @@ class Group:
             sla.expr if sla else None,
             thermal.expr if thermal else None,
             thermal.clear if thermal else None,
+            self.protect.quorum.expr if self.protect.quorum else None,
         ]
         asked = [*guards, *(each for rule in self.rules for each in rule.asks)]
         return tuple(dict.fromkeys(expr for expr in asked if expr is not None))
@@ -303,6 +322,14 @@ class RuleSet:
     def interval_seconds(self) -> float:
         """The shortest interval of any group."""
         return min(group.interval_seconds for group in self.groups)
+
+    @property
+    def warm_knobs(self) -> tuple[str, ...]:
+        """The knobs whose devices' own thermometers are asked for, each once."""
+        asks = [
+            group for group in self.groups if group.protect.thermal and group.protect.thermal.device
+        ]
+        return tuple(dict.fromkeys(rule.knob for group in asks for rule in group.rules))
 
     @property
     def knobs(self) -> tuple[str, ...]:

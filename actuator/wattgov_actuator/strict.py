@@ -21,13 +21,22 @@ UNITS = {
     "%": ("percent", 1.0),
     "MHz": ("hertz", 1e6),
     "GHz": ("hertz", 1e9),
+    "C": ("celsius", 1.0),
     "ms": ("seconds", 0.001),
     "s": ("seconds", 1.0),
     "m": ("seconds", 60.0),
     "h": ("seconds", 3600.0),
     "d": ("seconds", 86400.0),
 }
-SYMBOLS = {"watts": "W", "percent": "%", "seconds": "s", "hertz": "MHz", "count": "", "level": ""}
+SYMBOLS = {
+    "watts": "W",
+    "percent": "%",
+    "seconds": "s",
+    "hertz": "MHz",
+    "celsius": "C",
+    "count": "",
+    "level": "",
+}
 QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*([A-Za-z%]*)")
 NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(ms|s|m|h)?")
 REQUIRED = object()

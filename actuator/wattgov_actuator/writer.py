@@ -72,6 +72,10 @@ class Writer:
         readings += [self._lost(undo, notes[undo.knob]) for undo in gone]
         return tuple(readings), notes
 
+    def warmth(self, knobs: Iterable[str]) -> Mapping[tuple[str, str], float]:
+        """Return the temperatures that the devices of these knobs tell, by knob and target."""
+        return self._hands.warmth(knobs)
+
     def act(self, decision: Decision) -> Decision:
         """Carry out one decision; return it with what came of it."""
         target = self._hands.target(decision.knob, decision.target)

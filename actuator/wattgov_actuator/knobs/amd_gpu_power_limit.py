@@ -49,6 +49,13 @@ class AmdGpuPowerLimit:
         """Write what was read."""
         attribute.write(self._cap(target), text)
 
+    def celsius(self, target: str) -> float:
+        """Return the temperature of the hottest place that the driver tells (edge, junction)."""
+        sensors = sorted(self._cap(target).parent.glob("temp[0-9]*_input"))
+        if not sensors:
+            raise KnobError(Fault.UNSUPPORTED, f"{target} has no thermometer")
+        return max(map(attribute.number, sensors)) / 1000
+
     def close(self) -> None:
         """Nothing is open."""
 

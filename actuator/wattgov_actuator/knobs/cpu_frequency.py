@@ -8,7 +8,7 @@ and a write that was cut short shows. Before us they may differ; they are put ba
 import re
 from pathlib import Path
 
-from wattgov_actuator.knobs import attribute
+from wattgov_actuator.knobs import attribute, thermometer
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, InForce, KnobError, Probe, Target
 
@@ -24,6 +24,7 @@ class CpuFrequency:
 
     def __init__(self, machine: Machine) -> None:
         self._cpus = machine.sysfs / "devices" / "system" / "cpu"
+        self._hwmon = machine.sysfs / "class" / "hwmon"
 
     def probe(self) -> Probe:
         """Return the packages whose cores have a ceiling."""
@@ -53,6 +54,10 @@ class CpuFrequency:
         for path in self._policies(target):
             if path.name in before:
                 attribute.write(path / CEILING, before[path.name])
+
+    def celsius(self, target: str) -> float:
+        """Return the temperature of the package."""
+        return thermometer.package(self._hwmon, target)
 
     def close(self) -> None:
         """Nothing is open."""

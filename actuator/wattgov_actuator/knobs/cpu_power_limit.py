@@ -8,7 +8,7 @@ keep. AMD's zones show energy and mostly no limit: then there is no target, and 
 import re
 from pathlib import Path
 
-from wattgov_actuator.knobs import attribute
+from wattgov_actuator.knobs import attribute, thermometer
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, InForce, KnobError, Probe, Target
 
@@ -25,6 +25,7 @@ class CpuPowerLimit:
 
     def __init__(self, machine: Machine) -> None:
         self._root = machine.sysfs / "class" / "powercap"
+        self._hwmon = machine.sysfs / "class" / "hwmon"
         self._highest: dict[str, float] = {}  # watts; for a package that states no maximum
 
     def probe(self) -> Probe:
@@ -54,6 +55,10 @@ class CpuPowerLimit:
     def restore(self, target: str, value: float, text: str) -> None:  # noqa: ARG002 (a Knob)
         """Write what was read."""
         attribute.write(_limit(self._zone(target)), text)
+
+    def celsius(self, target: str) -> float:
+        """Return the temperature of the package."""
+        return thermometer.package(self._hwmon, target)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -47,6 +47,10 @@ class GpuClockLock:
             handle = pynvml.nvmlDeviceGetHandleByUUID(target)
             pynvml.nvmlDeviceResetGpuLockedClocks(handle)
 
+    def celsius(self, target: str) -> float:
+        """Return the temperature of the core."""
+        return self._driver.celsius(target)
+
     def close(self) -> None:
         """Let go of NVML."""
         self._driver.close()

@@ -47,6 +47,10 @@ class GpuPowerLimit:
         """Set the limit that was read: milliwatts come back exactly."""
         self.write(target, value)
 
+    def celsius(self, target: str) -> float:
+        """Return the temperature of the core."""
+        return self._driver.celsius(target)
+
     def close(self) -> None:
         """Let go of NVML."""
         self._driver.close()

@@ -58,6 +58,13 @@ class Driver:
                 notes.append(f"GPU {index}: {error.detail}")
         return Probe(tuple(targets), "; ".join(notes) if notes or targets else "NVML sees no GPU")
 
+    @staticmethod
+    def celsius(uuid: str) -> float:
+        """Return what the core's sensor says; raises KnobError."""
+        with told("temperature"):
+            handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+            return float(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU))
+
     def close(self) -> None:
         """Let go of NVML."""
         if self._open:

@@ -159,3 +159,11 @@ def test_the_second_version_of_the_call_is_not_used() -> None:
 
     assert "nvmlDeviceSetPowerManagementLimit(" in source
     assert "nvmlDeviceSetPowerManagementLimit_v2" not in source
+
+
+def test_the_card_tells_its_own_temperature(power: GpuPowerLimit, gpus: VirtualGpus) -> None:
+    """Without Prometheus."""
+    card = uuids(power)[1]
+    gpus.set_temperature(1, 91)
+
+    assert 91.0 == power.celsius(card)
