@@ -209,6 +209,7 @@ class Scene:
     pause: Pause | None = None  # a person's
     trial: Trial = UNTRIED
     stood_in: str = ""  # why the rule that this one stands in for needs nobody to
+    woken: float | None = None  # steady seconds of the last order to wake the target
 
 
 @dataclass(frozen=True, slots=True)

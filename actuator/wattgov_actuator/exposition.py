@@ -101,14 +101,14 @@ def _savings(now: Snapshot) -> Iterator[Metric]:
         ("lost_joules", "Energy used in vain, by the rule to blame.", now.lost_joules),
     ):
         counter = CounterMetricFamily(f"{PREFIX}{name}", text, labels=("rule", "method"))
-        for rule, value in joules.items():
-            counter.add_metric((rule, "measured"), value)
+        for page, sum_joules in joules.items():
+            counter.add_metric(page, sum_joules)
         yield counter
     labels = ("rule", "knob", "target")
     watts = GaugeMetricFamily(
         f"{PREFIX}saved_watts",
         "Power that the same work would draw beyond what it draws; low and high: 95 %.",
-        labels=(*labels, "bound"),
+        labels=(*labels, "bound", "method"),
     )
     slower = GaugeMetricFamily(
         f"{PREFIX}latency_cost_ratio",
@@ -117,9 +117,14 @@ def _savings(now: Snapshot) -> Iterator[Metric]:
     )
     for each in now.savings:
         where = (each.rule, each.knob, each.target)
-        bounds = (("mean", each.watts), ("low", each.low_watts), ("high", each.high_watts))
+        bounds: tuple[tuple[str, float | None], ...] = (
+            ("mean", each.watts),
+            ("low", each.low_watts),
+            ("high", each.high_watts),
+        )
         for bound, value in bounds:
-            watts.add_metric((*where, bound), value)
+            if value is not None:
+                watts.add_metric((*where, bound, each.method), value)
         if each.slower is not None:
             slower.add_metric(where, each.slower)
     yield from (watts, slower)

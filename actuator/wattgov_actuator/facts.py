@@ -20,6 +20,7 @@ class Memory:
     seen: Mapping[tuple[str, str], str] = field(default_factory=dict)  # instance by knob, target
     asked: Mapping[str, float] = field(default_factory=dict)  # steady seconds by group
     turns: Mapping[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)  # knob, target
+    woken: Mapping[tuple[str, str], float] = field(default_factory=dict)  # knob, target
     trials: Mapping[tuple[str, str], Trial] = field(default_factory=dict)  # by rule, target
 
 

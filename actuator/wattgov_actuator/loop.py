@@ -11,7 +11,7 @@ from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.facts import Facts, Memory
 from wattgov_actuator.journal import Journal, JournalError, State
 from wattgov_actuator.logfmt import line
-from wattgov_actuator.orders import RELOAD_ON, Orders, Reload
+from wattgov_actuator.orders import RELOAD_ON, Orders, Reload, Wake
 from wattgov_actuator.pause import Pause
 from wattgov_actuator.reading import Answer, Moment
 from wattgov_actuator.reload import carried, unchanged
@@ -66,8 +66,8 @@ class Loop:
         self._memory = Memory()
         self._counts: Counter[tuple[str, str, str]] = Counter()
         self._failures: Counter[str] = Counter()
-        self._saved: dict[str, float] = {}
-        self._lost: dict[str, float] = {}
+        self._saved: dict[tuple[str, str], float] = {}  # by rule and method
+        self._lost: dict[tuple[str, str], float] = {}
         self._latest: dict[str, dict[tuple[str, str], Decision]] = {}  # group; rule, target
         self._noted: dict[tuple[str, str], tuple[Reason, float | None]] = {}  # by rule, target
         loaded = Reloads(now().unix, rules.sha256)
@@ -109,7 +109,8 @@ class Loop:
         for saving in outcome.savings:  # two sums, for neither may fall
             book = self._saved if saving.watts >= 0 else self._lost
             joules = abs(saving.watts) * saving.seconds
-            book[saving.rule] = book.get(saving.rule, 0.0) + joules
+            page = (saving.rule, saving.method)
+            book[page] = book.get(page, 0.0) + joules
         self._failures.update(str(each.failure) for each in answers.values() if each.failure)
         self._latest.update({group.name: {} for group in groups}, **{"": {}})
         for each in decisions:
@@ -138,6 +139,24 @@ class Loop:
             saved_joules=dict(self._saved),
             lost_joules=dict(self._lost),
         )
+
+    def wake(self, order: Wake) -> None:
+        """Note that somebody wants a target; the next tick comes at once and wakes it."""
+        places = [
+            (each.target.knob, each.target.name)
+            for each in self.snapshot.readings
+            if each.target.name == order.target
+        ]
+        at = self._now().steady
+        woken = {**self._memory.woken, **dict.fromkeys(places, at)}
+        asked = {
+            group.name: when
+            for group in self._rules.groups
+            if (when := self._memory.asked.get(group.name)) is not None
+            and not any(rule.knob in {knob for knob, _ in places} for rule in group.rules)
+        }
+        self._memory = replace(self._memory, woken=woken, asked=asked)
+        order.answer.put("" if places else f"there is no target called {order.target} here")
 
     def look_at_heat(self) -> None:
         """Read the devices' own thermometers; where one trips or clears, act without Prometheus."""
@@ -271,6 +290,9 @@ class Loop:
                     return False
                 self.look_at_heat()
                 continue
+            if isinstance(order, Wake):
+                self.wake(order)
+                return False
             if order != RELOAD_ON and not isinstance(order, Reload):
                 LOG.info(line("stopping", on=order))
                 return True

@@ -15,8 +15,19 @@ class Reload:
     answer: "SimpleQueue[tuple[str, ...]]" = field(default_factory=SimpleQueue)
 
 
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Wake the target of this name, whichever knob has put it to sleep; then answer.
+
+    The answer is what is to be said against it, empty once the tick has been through.
+    """
+
+    target: str
+    answer: "SimpleQueue[str]" = field(default_factory=SimpleQueue)
+
+
 class Orders(Protocol):
-    """Where the loop takes its orders from: a Reload, or the name of a signal."""
+    """Where the loop takes its orders from: a Reload, a Wake, or the name of a signal."""
 
     def get(self, block: bool = True, timeout: float | None = None, /) -> object:
         """Return the next one; raises queue.Empty."""

@@ -180,9 +180,12 @@ class _Visit:
             *(self._turn.now, group, rule, reading, judged, held),
             *(self._after[group.name], self._hot, memory.turns.get(self._key, ())),
             *(self._turn.facts.pause, self._tried(post, view, held), self._needless(rule)),
+            memory.woken.get(self._key),
         )
-        wish, law = ruling.wished(scene, view, post.shared)
-        self._kept[own] = held if law is held.law else replace(held, law=law)
+        wish, want = ruling.wished(scene, view, post.shared)
+        self._kept[own] = held if want.memory is held.law else replace(held, law=want.memory)
+        if want.saved_watts is not None:
+            self._savings.append(self._saving(post, want.saved_watts, want.method))
         self._judgements.append(Verdict(scene, wish))
 
     def settled(self) -> Place:
@@ -234,6 +237,11 @@ class _Visit:
         self._trials[own] = trial
         self._savings += filter(None, [saving(rule.action, trial, spot)])
         return trial
+
+    def _saving(self, post: Post, watts: float, method: str) -> Saving:
+        target, elapsed = self._reading.target, self._turn.elapsed(post.group)
+        where = (post.rule.action, target.knob, target.name)
+        return Saving(*where, watts, None, None, None, elapsed, method)
 
     def _needless(self, rule: Rule) -> str:
         """Say why nobody needs to stand in for another rule; empty if *rule* must."""

@@ -5,6 +5,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ from wattgov_actuator.connecting import connections
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.expecting import expectation
 from wattgov_actuator.include import included
+from wattgov_actuator.policies import policy
 from wattgov_actuator.rules import (
     FRESHNESS,
     STRATEGIES,
@@ -20,6 +22,7 @@ from wattgov_actuator.rules import (
     Kind,
     Law,
     LawForm,
+    Policy,
     Protect,
     Quorum,
     Rank,
@@ -63,6 +66,7 @@ class _File:
         fields = Fields(compose(text, self.name), self.name, self.mistakes, "the rule file")
         fields.word("version", ["1"])
         strategy = STRATEGIES[fields.word("strategy", list(STRATEGIES), "balanced")]
+        strategy = replace(strategy, policies=_policies(fields))
         enforce = fields.flag("enforce", default=enforce)
         more = included(fields, Path(self.name).parent)
         self.connections = connections(fields, self.kinds, self.taken)
@@ -203,6 +207,21 @@ class _File:
             fields.say(key, f"there is another {what} called '{name}'; the name is its label")
         self.taken.add(f"{what} {name}")
         return name
+
+
+def _policies(fields: Fields) -> Mapping[str, Policy]:
+    """Read the named policies of hibernation."""
+    found: dict[str, Policy] = {}
+    if "policies" not in fields:
+        fields.skip("policies")
+        return found
+    for each in fields.blocks("policies", "a policy"):
+        name = each.text("name")
+        if name in found:
+            each.say("name", f"there is another policy called '{name}'")
+        found[name] = policy(each, Policy())
+        each.end()
+    return found
 
 
 def _quorum(fields: Fields) -> Quorum:

@@ -15,6 +15,19 @@ FRESHNESS = "energy_source_last_sample_timestamp_seconds"
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """When something may sleep, and for how long; a rule file gives it a name."""
+
+    idle_seconds: float = 1800.0  # unused for so long
+    longest_seconds: float = 8 * 3600.0  # asleep; then it is woken
+    awake_seconds: float = 600.0  # after it was woken, whatever happens
+    cpu_below: float = 0.0  # what the rule's `cpu` gives
+    keep_warm: int = 0  # of the rule's targets, so many stay awake
+    priority: float = 0.0  # of several that may sleep, the one with the lowest goes first
+    idle_watts: float | None = None  # what sleeping saves, where it is not measured: an estimate
+
+
+@dataclass(frozen=True, slots=True)
 class Strategy:
     """Defaults for what a rule leaves out."""
 
@@ -22,6 +35,7 @@ class Strategy:
     floor: Quantity
     cooldown_seconds: float
     slowdown: Quantity  # of the throughput without us; what a search may cost
+    policies: Mapping[str, Policy] = field(default_factory=dict)  # of hibernation, by name
 
 
 def _percent(step: float, floor: float, cooldown_seconds: float, slowdown: float) -> Strategy:
@@ -81,6 +95,8 @@ class Look:
     slack: float = 0.0  # differences smaller than this are not written
     interval_seconds: float = 15.0
     asked: Mapping[str, Measure] = field(default_factory=dict)  # by the law's own expressions
+    hold_seconds: float = 120.0  # of the group
+    woken: float | None = None  # steady seconds of the last order to wake it
     shared: object = None  # what the law's own `share` made of all its devices at this tick
     memory: object = None  # what the law returned to be remembered
 
@@ -92,6 +108,8 @@ class Want(NamedTuple):
     lift: float | None = None  # claims of the same class and below rise to at least this
     memory: object = None  # comes back in the next look
     detail: str = ""  # a sentence, where the law has more to say than the condition
+    saved_watts: float | None = None  # now, where the law knows; below 0: used in vain
+    method: str = "measured"  # or estimated
 
 
 class Traits(NamedTuple):
@@ -101,6 +119,7 @@ class Traits(NamedTuple):
     rests: bool = False  # wants nothing, and remembers nothing, while false and without a claim
     keeps: bool = False  # `keep` means something to it
     paced: bool = False  # it keeps its own pace: no cooldown unless the rule gives one
+    blind: bool = False  # it is asked also when its value is not known, and tightens nothing then
     judges: bool = False  # it measures by itself what its steps bring
     fixed: bool = False  # it wants one value, and goes no further
     rank: Rank = Rank.COST
@@ -125,6 +144,15 @@ class Sharing(Protocol):
 
     def share(self, peers: Sequence[Peer]) -> object:
         """Return what each look of this tick gets to see; asked once, not once a device."""
+
+
+@runtime_checkable
+class Ranked(Protocol):
+    """A law whose targets are not all needed alike."""
+
+    @property
+    def priority(self) -> float:
+        """How much they are needed; the lowest is the first to be tightened."""
 
 
 class Alone:

@@ -7,7 +7,7 @@ from wattgov_actuator.decision import Held, Reason, Scene, Wish
 from wattgov_actuator.guards import guarded
 from wattgov_actuator.guards.bounds import reach
 from wattgov_actuator.reading import Moment, Reading
-from wattgov_actuator.rules import Look, Measure, Rule
+from wattgov_actuator.rules import Look, Measure, Rule, Want
 from wattgov_actuator.trying import Place
 
 
@@ -60,26 +60,25 @@ def remembered(held: Held, judged: Judged, now: Moment) -> Held:
     )
 
 
-def wished(scene: Scene, view: View, shared: object) -> tuple[Wish, object]:
-    """Return what the rule's law asks for, after the guards, and what it wants to remember."""
+def wished(scene: Scene, view: View, shared: object) -> tuple[Wish, Want]:
+    """Return what the rule's law asks for, after the guards, and what it said besides."""
     reading, judged, held = scene.reading, scene.judged, scene.held
     if reading.current is None:
         trouble = reading.trouble
         fault = Reason.LOST if trouble is None else Reason(trouble.fault)
         detail = "it cannot be read" if trouble is None else trouble.detail
-        return Wish(held.claim, None, None, fault, detail), held.law
+        return Wish(held.claim, None, None, fault, detail), Want(None, memory=held.law)
     wish = Wish(held.claim, None, reading.current, Reason.UNCHANGED, judged.why)
     active = scene.rule.active
     if active is not None and not active.holds(scene.now.unix):
-        return guarded(scene, wish), None
-    law = held.law
-    if not judged.unknown:
+        return guarded(scene, wish), Want(None)
+    want = Want(None, memory=held.law)
+    if not judged.unknown or scene.rule.law.traits.blind:
         want = scene.rule.law.wish(_look(scene, view, shared))
         wanted = want.claim if want.lift is None else want.lift
         detail = f"{want.detail}; {judged.why}" if want.detail else judged.why
         wish = Wish(want.claim, want.lift, wanted, Reason.UNCHANGED, detail)
-        law = want.memory
-    return guarded(scene, wish), law
+    return guarded(scene, wish), want
 
 
 def _look(scene: Scene, view: View, shared: object) -> Look:
@@ -98,6 +97,8 @@ def _look(scene: Scene, view: View, shared: object) -> Look:
         now=scene.now,
         interval_seconds=scene.group.interval_seconds,
         asked=asked,
+        hold_seconds=scene.group.protect.hold_seconds,
+        woken=scene.woken,
         shared=shared,
         memory=scene.held.law,
     )

@@ -39,5 +39,5 @@ class Snapshot:
     pause: Pause | None = None
     reloads: Reloads | None = None
     savings: tuple[Saving, ...] = ()
-    saved_joules: Mapping[str, float] = field(default_factory=dict)  # by rule
-    lost_joules: Mapping[str, float] = field(default_factory=dict)  # by rule: used, not saved
+    saved_joules: Mapping[tuple[str, str], float] = field(default_factory=dict)  # by rule, method
+    lost_joules: Mapping[tuple[str, str], float] = field(default_factory=dict)  # used, not saved

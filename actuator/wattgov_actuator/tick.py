@@ -11,7 +11,7 @@ from wattgov_actuator.facts import QUIET, Facts, Memory
 from wattgov_actuator.naming import names_device
 from wattgov_actuator.placing import Turn, about, meant, place, roster_of
 from wattgov_actuator.reading import Moment, Reading, Target
-from wattgov_actuator.rules import Group, Rule, RuleSet
+from wattgov_actuator.rules import Group, Ranked, Rule, RuleSet
 from wattgov_actuator.trying import Saving
 from wattgov_actuator.watching import warmed
 
@@ -89,13 +89,28 @@ def tick(rules: RuleSet, memory: Memory, facts: Facts, now: Moment) -> Outcome:
             seen={spot.key: spot.seen for spot in places if spot.seen is not None},
             asked={**memory.asked, **{group.name: facts.asked_at for group in turn.asked}},
             turns=_turned(rules, memory, decisions, now),
+            woken={key: at for key, at in memory.woken.items() if key in settled},
             trials={key: each for spot in places for key, each in spot.trials.items()},
         ),
-        decisions=tuple(decisions),
+        decisions=_orderly(decisions, rules),
         wanted={key: wanted for key, wanted in settled.items() if wanted is not None},
         rule_targets=named,
         savings=tuple(each for spot in places for each in spot.savings),
     )
+
+
+def _orderly(decisions: list[Decision], rules: RuleSet) -> tuple[Decision, ...]:
+    """Put what acts first: loosening before tightening, what is needed most before the rest."""
+    acts = [each for each in decisions if each.acts]
+    laws = {rule.action: rule.law for group in rules.groups for rule in group.rules}
+    ranks = {name: law.priority for name, law in laws.items() if isinstance(law, Ranked)}
+
+    def order(each: Decision) -> tuple[bool, float]:
+        tightens = (each.wanted or 0.0) < (each.current or 0.0)
+        rank = ranks.get(each.rule, 0.0)
+        return tightens, rank if tightens else -rank
+
+    return (*sorted(acts, key=order), *(each for each in decisions if not each.acts))
 
 
 def _named(turn: Turn, group: Group, rule: Rule, readings: list[Reading]) -> int:

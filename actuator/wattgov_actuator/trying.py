@@ -43,10 +43,11 @@ class Saving(NamedTuple):
     knob: str
     target: str
     watts: float
-    low_watts: float  # a 95 % interval
-    high_watts: float
+    low_watts: float | None  # a 95 % interval, where there is one
+    high_watts: float | None
     slower: float | None  # by which part p95 rose; None: not asked
     seconds: float  # that it has lasted since the last look
+    method: str = "measured"  # or estimated
 
 
 def tried(

@@ -9,6 +9,9 @@ def guard(scene: Scene, wish: Wish) -> Wish:
     if not scene.judged.unknown:
         return wish
     reason = Reason.HELD_STALE if scene.judged.state is State.STALE else Reason.NO_DATA
+    if scene.rule.law.traits.blind:  # it says itself how long it holds; it may not tighten either
+        kept = wish.tightens(scene) or wish.claim == scene.held.claim
+        return wish.stopped(scene, reason, f"{wish.detail}; {scene.judged.why}") if kept else wish
     since = scene.held.unknown_since
     held = 0.0 if since is None else scene.now.steady - since
     left = scene.group.protect.hold_seconds - held

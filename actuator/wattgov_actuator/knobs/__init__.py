@@ -13,8 +13,10 @@ WATTS = ("watts", "percent")
 HERTZ = ("hertz", "percent")
 REQUESTS = ("count", "percent")
 
+LEVELS = {"hibernate": {"asleep": 0.0, "awake": 1.0}}  # words for values, the lowest first
+
 KNOBS: dict[str, Kind] = {
-    name: Kind(accepts, module, backends_of(name))
+    name: Kind(accepts, module, backends_of(name), LEVELS.get(name, {}))
     for name, accepts, module in (
         ("gpu_power_limit", WATTS, "wattgov_actuator.knobs.gpu_power_limit"),
         ("gpu_clock_lock", HERTZ, "wattgov_actuator.knobs.gpu_clock_lock"),
@@ -24,6 +26,7 @@ KNOBS: dict[str, Kind] = {
         ("cpu_priority", ("percent",), "wattgov_actuator.knobs.cpu_priority"),
         ("cpu_affinity", ("percent",), "wattgov_actuator.knobs.cpu_affinity"),
         ("batch_size", REQUESTS, ""),
+        ("hibernate", ("level",), ""),
     )
 }
 

@@ -21,6 +21,10 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
             },
         ),
     ),
+    "freezer": (
+        ("hibernate",),
+        Backend(f"{HERE}.freezer", {"group": Key("path")}, timeout_seconds=10.0),
+    ),
 }
 """By name: the knobs that it serves, and what an entry of `knobs` says of it."""
 

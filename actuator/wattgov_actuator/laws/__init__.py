@@ -1,6 +1,6 @@
 """The control laws: a law is one file and one line here."""
 
-from wattgov_actuator.laws import budget, minimise, pid, threshold
+from wattgov_actuator.laws import budget, hibernate, minimise, pid, threshold
 from wattgov_actuator.rules import LawForm
 
 LAWS: dict[str, LawForm] = {
@@ -8,4 +8,5 @@ LAWS: dict[str, LawForm] = {
     "pid": pid.FORM,
     "minimise": minimise.FORM,
     "budget": budget.FORM,
+    "hibernate": hibernate.FORM,
 }

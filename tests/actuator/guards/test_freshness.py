@@ -2,10 +2,12 @@
 
 import pytest
 
-from actuator.builders import NOW, reading, scene, wish
+from actuator.builders import NOW, reading, rule, scene, wish
 from wattgov_actuator.condition import State
 from wattgov_actuator.decision import Held, Reason
 from wattgov_actuator.guards.freshness import guard
+from wattgov_actuator.laws.hibernate import Hibernate
+from wattgov_actuator.rules import Policy
 
 
 @pytest.mark.parametrize(
@@ -40,3 +42,14 @@ def test_unknown_with_nothing_held_only_says_so() -> None:
 def test_what_is_known_passes(state: State) -> None:
     """The guard has no say in it."""
     assert wish() == guard(scene(state), wish())
+
+
+def test_a_law_that_is_asked_blind_tightens_nothing_then_and_may_let_go() -> None:
+    """It says itself how long it holds what it cannot see."""
+    blind = rule(law=Hibernate(Policy()))
+    held = Held(claim=280, unknown_since=NOW.steady - 1000)
+    place = scene(State.STALE, the_rule=blind, at=reading(280, prior=300), held=held)
+    tighter, same, gone = (guard(place, wish(claim)) for claim in (260.0, 280.0, None))
+
+    assert [(280, Reason.HELD_STALE)] * 2 == [(w.claim, w.reason) for w in (tighter, same)]
+    assert None is gone.claim

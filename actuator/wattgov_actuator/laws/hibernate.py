@@ -1,0 +1,209 @@
+"""The hibernation law: asleep while nobody needs it, awake as soon as somebody might.
+
+The rule's own expression gives the seconds since the target was last used. It goes to sleep when
+that is longer than the policy says, and longer than sleeping takes to pay for the next waking, at
+two looks in a row. Not knowing never puts anything to sleep. While it sleeps its own metrics may be
+gone, which says nothing: it is woken by the wake expression, by an order, by the policy's longest
+sleep, and when nobody can tell for long whether it is wanted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import inf
+from typing import ClassVar
+
+from wattgov_actuator.policies import policy
+from wattgov_actuator.rules import (
+    UNMEASURED,
+    Bounds,
+    Kind,
+    Law,
+    LawForm,
+    Look,
+    Measure,
+    Peer,
+    Policy,
+    Strategy,
+    Traits,
+    Want,
+)
+from wattgov_actuator.strict import Fields
+
+QUIET = Measure(known=True)  # what was not asked for says nothing
+CONFIRMED = 2  # looks in a row: one may have fallen between two requests
+SMOOTHING = 0.2  # of each new sample, in the mean of a draw
+WAKING_SECONDS = 60.0  # from being woken on: what it draws then is what waking costs
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What the law remembers of one target."""
+
+    confirmed: int = 0  # looks in a row that found it idle
+    since: float | None = None  # steady seconds, as all below: asleep since
+    woken: float | None = None  # when it was woken last
+    blind_since: float | None = None  # nobody can tell whether it is wanted
+    looked: float | None = None
+    idle_watts: float | None = None  # its mean draw while it was idle and awake
+    asleep_watts: float | None = None
+    waking_joules: float = 0.0  # beyond its idle draw, since it was woken last
+    wakings: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hibernate:
+    """Sleep by a policy."""
+
+    policy: Policy
+    wake: str = ""  # a series of it wakes
+    cpu: str = ""  # must lie below the policy's `cpu_below`
+    draw: str = ""  # watts
+    traits: ClassVar[Traits] = Traits(measures=True, paced=True, blind=True)
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """What wakes, and what else tells that it is idle."""
+        return tuple(filter(None, (self.wake, self.cpu, self.draw)))
+
+    @property
+    def priority(self) -> float:
+        """The policy's."""
+        return self.policy.priority
+
+    def share(self, peers: Sequence[Peer]) -> frozenset[str]:
+        """Return who may sleep: all but as many as are kept warm, the longest idle first.
+
+        A target that is awake and not known to be idle is not counted as warm.
+        """
+        asleep = sorted(each.name for each in peers if each.current <= each.low)
+        known = [each for each in peers if each.current > each.low and each.need is not None]
+        idle = [
+            each.name for each in sorted(known, key=lambda each: (-(each.need or 0), each.name))
+        ]
+        order = [*asleep, *idle]
+        return frozenset(order[: max(len(order) - self.policy.keep_warm, 0)])
+
+    def wish(self, look: Look) -> Want:
+        """Claim sleep, or nothing."""
+        before = look.memory if isinstance(look.memory, Rest) else Rest()
+        rest, saved, method = self._metered(before, look)
+        rest = replace(rest, looked=look.now.steady)
+        if look.claim is not None:
+            why, rest = self._waking(rest, look)
+            if not why:
+                return Want(look.claim, None, rest, "asleep", saved, method)
+            rest = replace(rest, since=None, woken=look.now.steady, waking_joules=0.0, confirmed=0)
+            return Want(None, None, replace(rest, wakings=rest.wakings + 1), why, saved, method)
+        why = self._busy(rest, look)
+        if why:
+            return Want(None, None, replace(rest, confirmed=0), why, saved, method)
+        rest = replace(rest, confirmed=rest.confirmed + 1)
+        if rest.confirmed < CONFIRMED:
+            return Want(None, None, rest, "idle; looked at once more", saved, method)
+        rest = replace(rest, since=look.now.steady, blind_since=None)
+        return Want(look.reading.target.low, None, rest, "idle", saved, method)
+
+    def _busy(self, rest: Rest, look: Look) -> str:
+        """Say why it does not go to sleep; the first reason of these that holds."""
+        idle, needed = look.value, max(self.policy.idle_seconds, self.break_even_seconds(rest))
+        if not look.true or idle is None:
+            return "how long it has been idle is not known"
+        cpu = look.asked.get(self.cpu, UNMEASURED) if self.cpu else QUIET
+        wanted = look.asked.get(self.wake, UNMEASURED) if self.wake else QUIET
+        calm = cpu.known and (not self.cpu or (cpu.value or 0.0) < self.policy.cpu_below)
+        ago = look.now.steady - max(filter(None, (rest.woken, look.woken)), default=-inf)
+        reasons = (
+            (idle < needed, f"idle for {idle:.0f} s of {needed:.0f} s"),
+            (not wanted.known, f"whether it is wanted is not known: {wanted.why}"),
+            (wanted.value is not None, "it is wanted"),
+            (not calm or (self.cpu and cpu.value is None), f"its CPU: {cpu.value}, {cpu.why}"),
+            (ago < self.policy.awake_seconds, f"woken {ago:.0f} s ago"),
+            (not self._spared(look), f"{self.policy.keep_warm} are kept warm"),
+        )
+        return next((why for holds, why in reasons if holds), "")
+
+    def _waking(self, rest: Rest, look: Look) -> tuple[str, Rest]:
+        """Say why it is woken; empty while it may sleep on."""
+        now, longest = look.now.steady, self.policy.longest_seconds
+        since = now if rest.since is None else rest.since
+        wanted = look.asked.get(self.wake, UNMEASURED) if self.wake else QUIET
+        blind = None if wanted.known else now if rest.blind_since is None else rest.blind_since
+        dark = 0.0 if blind is None else now - blind
+        used = look.value if look.true and look.value is not None else inf
+        slept = now - since
+        reasons = (
+            (wanted.known and wanted.value is not None, f"wanted: {wanted.why}"),
+            (look.woken is not None and look.woken >= since, "somebody asked for it"),
+            (used < min(self.policy.idle_seconds, slept), f"it was used {used:.0f} s ago"),
+            (slept >= longest, f"asleep for {slept:.0f} s, the longest allowed"),
+            (not self._spared(look), f"{self.policy.keep_warm} are kept warm"),
+            (dark >= look.hold_seconds > 0, f"nobody can tell for {dark:.0f} s if it is wanted"),
+        )
+        rest = replace(rest, since=since, blind_since=blind)
+        return next((why for holds, why in reasons if holds), ""), rest
+
+    @staticmethod
+    def _spared(look: Look) -> bool:
+        """Tell whether enough others are awake."""
+        return isinstance(look.shared, frozenset) and look.reading.target.name in look.shared
+
+    def break_even_seconds(self, rest: Rest) -> float:
+        """Return how long a sleep must last to save more than its waking took, as measured.
+
+        Whoever waits as long as that before sleeping uses at most twice the energy of one who knows
+        when the next request comes (ski rental, Karlin et al. 1988).
+        """
+        idle, asleep = rest.idle_watts, rest.asleep_watts
+        if not rest.wakings or idle is None or asleep is None or idle <= asleep:
+            return 0.0
+        return max(rest.waking_joules, 0.0) / (idle - asleep)
+
+    def _metered(self, rest: Rest, look: Look) -> tuple[Rest, float | None, str]:
+        """Return the means of its draw, and what is saved now: watts, and how that is known."""
+        found = look.asked.get(self.draw, UNMEASURED)
+        watts = found.value if found.known else None
+        asleep = look.claim is not None
+        if watts is None:
+            estimate = self.policy.idle_watts if asleep else None
+            return rest, estimate, "estimated"
+        now = look.now.steady
+        waking = rest.woken is not None and now - rest.woken < WAKING_SECONDS
+        if asleep:
+            rest = replace(rest, asleep_watts=_mixed(rest.asleep_watts, watts))
+        elif not waking and look.value is not None and look.value >= WAKING_SECONDS:
+            rest = replace(rest, idle_watts=_mixed(rest.idle_watts, watts))
+        usual = rest.idle_watts
+        if usual is None or not (asleep or waking):
+            return rest, None, "measured"
+        if waking and rest.looked is not None:
+            spent = (watts - usual) * (now - rest.looked)
+            rest = replace(rest, waking_joules=rest.waking_joules + spent)
+        return rest, usual - watts, "measured"
+
+
+def _mixed(mean: float | None, value: float) -> float:
+    return value if mean is None else mean + SMOOTHING * (value - mean)
+
+
+def parse(fields: Fields, knob: str, kind: Kind, strategy: Strategy, _bounds: Bounds) -> Law | None:
+    """Read `hibernate` of a rule."""
+    block = fields.block("hibernate")
+    if block is None:
+        return None
+    if "asleep" not in kind.levels:
+        fields.say("hibernate", f"{knob} cannot sleep; hibernate goes with the knob hibernate")
+    base = Policy()
+    if "policy" in block:
+        name = block.word("policy", list(strategy.policies) or [""])
+        base = strategy.policies.get(name, base)
+    block.skip("policy")
+    law = Hibernate(
+        policy(block, base), block.text("wake", ""), block.text("cpu", ""), block.text("draw", "")
+    )
+    if law.cpu and not law.policy.cpu_below:
+        block.say("cpu", "cpu is compared with cpu_below; give it here or in the policy")
+    block.end()
+    return law
+
+
+FORM = LawForm(keys=("hibernate",), parse=parse)
