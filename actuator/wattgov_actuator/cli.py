@@ -18,10 +18,10 @@ from wattgov_actuator.exits import BAD_INPUT, FAILED, fail, signalled, told
 from wattgov_actuator.flags import (
     PATH,
     Address,
-    address,
     machine_options,
     prometheus_option,
     rule_options,
+    service_options,
     state_option,
 )
 from wattgov_actuator.guardian import Guardian
@@ -35,7 +35,6 @@ from wattgov_actuator.logfmt import Formatter, line
 from wattgov_actuator.loop import Loop, put_back
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
-from wattgov_actuator.orders import asked_to_reload
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.plan import table
 from wattgov_actuator.reading import Moment
@@ -71,14 +70,7 @@ for command in (journal, explain, pause, resume, restore):
 @rule_options
 @prometheus_option
 @state_option
-@click.option(
-    "--listen",
-    metavar="HOST:PORT",
-    callback=address,
-    default="127.0.0.1:9471",
-    show_default=True,
-    help="Where metrics and decisions are served, without authentication.",
-)
+@service_options
 @click.option("--enforce", is_flag=True, help="Write knobs. Without it this is a dry run.")
 @click.option(
     "--lease",
@@ -96,6 +88,7 @@ def run(
     prometheus: str,
     state_dir: Path,
     listen: Address,
+    web_file: Path | None,
     enforce: bool,
     lease_seconds: float,
     sysfs: Path,
@@ -106,22 +99,21 @@ def run(
     A dry run, unless --enforce is given or every rule file says `enforce: true`. What an earlier
     run left changed is put back first, before anything else.
 
-    SIGHUP, or POST to /-/reload from this host, reads the rules again; with a mistake the old ones
-    stay in force. SIGTERM and SIGINT end it.
+    SIGHUP, or POST to /-/reload, reads the rules again; with a mistake the old ones stay in force.
+    SIGTERM and SIGINT end it.
 
     Exit status: 0 when everything is put back, 1 when something is not or it could not start, 2 for
-    a mistake in the rules.
+    a mistake in the rules or in the file of --web.config.file.
     """
-    from wattgov_actuator.answers import Answers  # noqa: PLC0415 (--help stays light)
-    from wattgov_actuator.exposition import Exposition  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
-    from wattgov_actuator.service import Service  # noqa: PLC0415 (--help stays light)
+    from wattgov_actuator.serving.service import Control, listening, web_of  # noqa: PLC0415
 
     _log_to_stderr()
     machine, notify = Machine(sysfs, procfs), Notify(os.environ)
     mistakes, ruleset = _loaded((*rules, *more))
-    if ruleset is None:
-        click.echo(mistakes, err=True)
+    bad, web = web_of(web_file, lambda: now().steady)
+    if ruleset is None or web is None:
+        click.echo("\n".join(filter(None, (mistakes, bad))), err=True)
         if (state_dir / "journal.sqlite").exists():  # a crash need not wait for good rules
             with told(), holding(state_dir, machine, now) as (_, writer):
                 put_back(writer)
@@ -152,10 +144,9 @@ def run(
                 armed=enforce,
             )
             orders = SimpleQueue[object]()
-            registry = Exposition(lambda: loop.snapshot, lambda: now().unix).registry()
-            answers = Answers(lambda: loop.snapshot, registry, partial(asked_to_reload, orders))
+            control = Control(orders, PauseFile(state_dir), now)
             try:
-                service = Service(*listen, answers)
+                service = listening(listen, web, lambda: loop.snapshot, control)
             except OSError as error:
                 where = f"{listen.host}:{listen.port}"
                 fail(f"cannot listen on {where}: {error.strerror}; give another --listen", FAILED)

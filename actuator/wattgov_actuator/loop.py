@@ -4,15 +4,17 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from math import inf
 from queue import Empty
 
 from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.journal import Journal, JournalError, State
 from wattgov_actuator.logfmt import line
-from wattgov_actuator.orders import RELOAD_ON, Orders, Reload
+from wattgov_actuator.orders import RELOAD_ON, Heed, Look, Order, Orders, Reload, Restore
 from wattgov_actuator.pause import Pause
 from wattgov_actuator.reading import Answer, Moment
 from wattgov_actuator.reload import carried, unchanged
+from wattgov_actuator.rulefile import FASTEST_SECONDS
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.snapshot import Reloads, Snapshot
 from wattgov_actuator.strict import Invalid
@@ -65,7 +67,8 @@ class Loop:
         self._latest: dict[str, dict[tuple[str, str], Decision]] = {}  # group; rule, target
         self._noted: dict[tuple[str, str], tuple[Reason, float | None]] = {}  # by rule, target
         loaded = Reloads(now().unix, rules.sha256)
-        self.snapshot = Snapshot(enforcing, reloads=loaded)
+        self._late_seconds = 0.0
+        self.snapshot = Snapshot(enforcing, reloads=loaded, rules=rules)
 
     def run(self, orders: Orders) -> int:
         """Tick until a signal other than SIGHUP is ordered; restore; return an exit status.
@@ -131,6 +134,15 @@ class Loop:
             rule_targets={**before.rule_targets, **outcome.rule_targets},
             pause=pause,
             reloads=before.reloads,
+            rules=self._rules,
+            at=moment,
+            late_seconds=self._late_seconds,
+            latency=before.latency.after(answers),
+            asked=self._memory.asked,
+            held=self._memory.held,
+            watches=self._memory.watches,
+            turns=self._memory.turns,
+            notes=notes,
         )
 
     def reload(self) -> tuple[str, ...]:
@@ -160,6 +172,7 @@ class Loop:
             enforcing=enforcing,
             rule_targets={rule: count for rule, count in shown if rule in kept},
             reloads=Reloads(self._now().unix, rules.sha256),
+            rules=rules,
         )
         mode = "enforcing" if enforcing else "dry run"
         LOG.info(line("rules_reloaded", mode=mode, sha256=rules.sha256[:12] or None))
@@ -182,11 +195,12 @@ class Loop:
         self._memory = replace(self._memory, held={})
 
     def _until(self, orders: Orders) -> None:
-        due_at = self._now().steady
+        due_at = planned = self._now().steady
         while True:
+            self._late_seconds = max(self._now().steady - planned, 0.0)
             self.step()
-            # A slow tick is not made up for.
-            due_at = max(due_at + self._rules.interval_seconds, self._now().steady)
+            planned = due_at + self._rules.interval_seconds
+            due_at = max(planned, self._now().steady)  # a slow tick is not made up for
             if self._stopped(orders, due_at):
                 return
             due_at = min(due_at, self._now().steady)
@@ -208,14 +222,50 @@ class Loop:
                 if left <= self._beat_seconds:
                     return False
                 continue
-            if order != RELOAD_ON and not isinstance(order, Reload):
+            order = Reload() if order == RELOAD_ON else order
+            if not isinstance(order, Order):
                 LOG.info(line("stopping", on=order))
                 return True
-            mistakes = self.reload()
-            if isinstance(order, Reload):
-                order.answer.put(mistakes)
-            if not mistakes:
+            if self._obeyed(order):
                 return False
+
+    def _obeyed(self, order: object) -> bool:
+        """Do what somebody asks for, and answer; return whether it is a reason to tick now."""
+        match order:
+            case Reload():
+                mistakes = self.reload()
+                order.answer.put(mistakes)
+                return not mistakes
+            case Heed():
+                self._looked(self._now().unix)
+                order.answer.put(_open(self._journal))
+            case Restore():
+                order.answer.put(self._restored())
+            case Look():
+                return self._hurried(order)
+        return True
+
+    def _restored(self) -> tuple[Decision, ...]:
+        """Put everything back, once; what others have changed may be acted on again."""
+        decisions = self._writer.restore(give_up_conflicts=True)
+        for each in decisions:
+            log_decision(each)
+        self._memory = replace(self._memory, held={})
+        self.snapshot = replace(self.snapshot, open_undos=_open(self._journal))
+        return decisions
+
+    def _hurried(self, order: Look) -> bool:
+        """Make groups due; one that was asked a moment ago is not, however many hurry us."""
+        asked, now = self._memory.asked, self._now().steady
+        soon = {
+            group.name
+            for group in self._rules.groups
+            if group.name in order.groups and now - asked.get(group.name, -inf) >= FASTEST_SECONDS
+        }
+        kept = {name: at for name, at in asked.items() if name not in soon}
+        self._memory = replace(self._memory, asked=kept)
+        order.answer.put(tuple(sorted(soon)))
+        return bool(soon)
 
     def _carried_out(self, decision: Decision) -> Decision:
         """Act, or say what an enforcing run would do; putting back is done in any case."""

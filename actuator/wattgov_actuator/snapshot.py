@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from wattgov_actuator.decision import Decision
+from wattgov_actuator.decision import Decision, Held, Watch
+from wattgov_actuator.latency import Latency
 from wattgov_actuator.pause import Pause
-from wattgov_actuator.reading import Reading
+from wattgov_actuator.reading import Moment, Reading
+from wattgov_actuator.rules import RuleSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +39,12 @@ class Snapshot:
     rule_targets: Mapping[str, int] = field(default_factory=dict)  # by rule
     pause: Pause | None = None
     reloads: Reloads | None = None
+    rules: RuleSet | None = None  # in force
+    at: Moment | None = None  # when the last tick decided
+    late_seconds: float = 0.0  # how much later than planned it began
+    latency: Latency = field(default_factory=Latency)
+    asked: Mapping[str, float] = field(default_factory=dict)  # steady seconds by group
+    held: Mapping[tuple[str, str], Held] = field(default_factory=dict)  # by rule, target
+    watches: Mapping[tuple[str, str, str], Watch] = field(default_factory=dict)  # group, knob, …
+    turns: Mapping[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)  # knob, target
+    notes: Mapping[str, str] = field(default_factory=dict)  # by knob: why there are no more targets
