@@ -7,10 +7,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import Any
+from typing import Any, Self
 
 from actuator.builders import NOW
 from actuator.stage import Stage
+from wattgov_actuator.orders import Heed
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.serving.service import Control, listening, web_of
 from wattgov_actuator.snapshot import Snapshot
@@ -60,7 +61,8 @@ def serving(
     """Serve until the block ends; a web file is looked at on every request."""
     mistakes, web = web_of(web_file, iter(range(10**9)).__next__)
     assert web is not None, mistakes
-    control = Control(orders or SimpleQueue(), PauseFile(folder), lambda: NOW)
+    patience = 0.0 if orders is None else DEADLINE_SECONDS  # nobody takes what is ordered
+    control = Control(orders or SimpleQueue(), PauseFile(folder), lambda: NOW, patience)
     with listening(("127.0.0.1", 0), web, snapshot, control) as service:
         client = Client(int(service.address.rpartition(":")[2]))
         yield client
@@ -75,7 +77,7 @@ class Acting:
         self._make = make
         self._thread = Thread(target=self._act, name="loop")
 
-    def __enter__(self) -> "Acting":
+    def __enter__(self) -> Self:
         """Begin, and wait for the first tick."""
         self._thread.start()
         assert self.began.wait(DEADLINE_SECONDS)
@@ -95,6 +97,11 @@ class Acting:
             with suppress(TimeoutError):
                 Event().wait(0.01)
         raise AssertionError("waited in vain")
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and the loop see it."""
+        self.stage.clock.advance(seconds)
+        self.orders.put(Heed())
 
     def ticked(self, ticks: int) -> None:
         """Wait for a number of ticks since the start."""

@@ -11,7 +11,7 @@ from typing import Self
 
 from wattgov_actuator.exposition import Exposition
 from wattgov_actuator.logfmt import line
-from wattgov_actuator.orders import Asking
+from wattgov_actuator.orders import PATIENCE_SECONDS, Asking
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.reading import Moment
 from wattgov_actuator.serving.alerts import Alerts
@@ -69,6 +69,7 @@ class Control:
     orders: "SimpleQueue[object]"
     brake: PauseFile
     now: Callable[[], Moment]
+    patience_seconds: float = PATIENCE_SECONDS
 
 
 def web_of(path: Path | None, steady: Callable[[], float]) -> tuple[str, WatchedWeb | None]:
@@ -83,7 +84,7 @@ def listening(
     address: tuple[str, int], web: WatchedWeb, snapshot: Callable[[], Snapshot], control: Control
 ) -> Service:
     """Return the whole service, bound but not yet entered; OSError when it cannot be bound."""
-    now, ask = control.now, Asking(control.orders)
+    now, ask = control.now, Asking(control.orders, control.patience_seconds)
     registry = Exposition(snapshot, lambda: now().unix).registry()
     changes = Changes(ask, control.brake, lambda: now().unix)
     answers = Answers(snapshot, registry, changes, Alerts(ask, snapshot))
