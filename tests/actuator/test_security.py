@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import bcrypt
@@ -18,6 +19,7 @@ from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.serving.service import LIMITS, web_of
 from wattgov_actuator.snapshot import Snapshot
 from wattgov_web.client import Client as Who
+from wattgov_web.request import Request, Response
 from wattgov_web.server import Server
 from wattgov_web.web import WatchedWeb
 from wattgov_web.wire import Limits, Seats
@@ -106,7 +108,7 @@ def test_what_is_read_takes_no_post(client: Client, path: str) -> None:
 def test_a_login_guards_every_path(guarded: Client, tmp_path: Path, path: str) -> None:
     """Without the password nothing is shown, and nothing is changed."""
     for header in ({}, {"Authorization": LOGIN[:-4]}, {"Authorization": "Bearer ann"}):
-        assert 401 == guarded.ask(path, "POST" if path in CHANGES else "GET", **header)[0]
+        assert 401 == guarded.ask(path, "POST" if path in CHANGES else "GET", None, **header)[0]
         assert (
             'Basic realm="wattgov-actuator", charset="UTF-8"' == guarded.headers["WWW-Authenticate"]
         )
@@ -232,13 +234,18 @@ def test_a_client_may_ask_before_it_sends(client: Client) -> None:
 
 def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     """Its time is that of a head; the thread goes, and nothing is answered."""
-    asked: list[object] = []
+    asked: list[Request] = []
+
+    def answer(request: Request, _: Who) -> Response:
+        asked.append(request)
+        return Response(HTTPStatus.OK, b"")
+
     limits = Limits(body_bytes=100, header_seconds=0.05)
     web = WatchedWeb(None, lambda _: pytest.fail("no file"), time.monotonic, print)
     with (
         Server(
             ("127.0.0.1", 0),
-            lambda request, _: pytest.fail(str(asked.append(request))),
+            answer,
             Seats(limits, time.monotonic),
             web,
             "test",

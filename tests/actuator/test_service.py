@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from actuator.builders import NOW, reading
 from actuator.serving import Client, serving
 from wattgov_actuator.decision import Decision, Input, Reason
+from wattgov_actuator.latency import Latency
 from wattgov_actuator.pause import Pause, PauseFile
 from wattgov_actuator.reading import QueryFailure
 from wattgov_actuator.serving.service import Control, listening, web_of
@@ -35,6 +36,8 @@ AT_WORK = Snapshot(
     enforcing=True,
     ticks=3,
     tick_seconds=0.25,
+    late_seconds=0.5,
+    latency=Latency({}, 0.75, 3),
     decisions=(DECISION,),
     counts={("trim", "gpu_power_limit", "vetoed_sla"): 2},
     readings=(reading(280, prior=300), replace(reading(None), target=reading().target)),
@@ -59,7 +62,7 @@ class Shown:
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
         """Return status and body, over one connection that is kept."""
-        return self.client.ask(path, method, **headers)
+        return self.client.ask(path, method, None, **headers)
 
 
 @pytest.fixture
@@ -131,12 +134,35 @@ def test_metrics_are_what_the_contract_says(shown: Shown) -> None:
         **failures,
         ("query_failures_total", "timeout"): 4,
         ("rule_targets", "trim"): 1,
+        ("query_seconds_sum",): 0.75,
+        ("query_seconds_count",): 3,
+        ("tick_late_seconds",): 0.5,
         ("tick_seconds",): 0.25,
         ("ticks_total", "ok"): 3,
         ("ticks_total", "failed"): 0,
     }
 
     assert expected == samples
+
+
+def test_a_pause_that_ends_by_itself_says_when(shown: Shown) -> None:
+    """One that does not is for somebody to remember."""
+    shown.snapshot = AT_WORK
+    assert "pause_end_timestamp_seconds" not in shown.ask("/metrics")[1]
+
+    shown.snapshot = replace(AT_WORK, pause=Pause(NOW.unix, NOW.unix + 60))
+    end = f"wattgov_actuator_pause_end_timestamp_seconds {NOW.unix + 60:.1f}"
+    assert end.replace("1000060.0", "1.00006e+06") in shown.ask("/metrics")[1]
+
+
+def test_a_web_file_that_was_bad_is_counted(tmp_path: Path) -> None:
+    """As the exporter does."""
+    web = tmp_path / "web.yml"
+    web.write_text("http_server_config: {}\n")
+    with serving(lambda: AT_WORK, tmp_path, web_file=web) as client:
+        assert "web_config_failures_total 0.0" in client.ask("/metrics")[1]
+        web.write_text("no_such_key: {}\n")
+        assert "web_config_failures_total 1.0" in client.ask("/metrics")[1]
 
 
 def test_a_query_that_was_never_answered_has_no_age(shown: Shown) -> None:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from wattgov_actuator.exposition import Exposition
+from wattgov_actuator.exposition import web as exposed
 from wattgov_actuator.logfmt import line
 from wattgov_actuator.orders import PATIENCE_SECONDS, Asking
 from wattgov_actuator.pause import PauseFile
@@ -85,7 +86,8 @@ def listening(
 ) -> Service:
     """Return the whole service, bound but not yet entered; OSError when it cannot be bound."""
     now, ask = control.now, Asking(control.orders, control.patience_seconds)
-    registry = Exposition(snapshot, lambda: now().unix).registry()
+    exposition = Exposition(snapshot, lambda: now().unix)
+    registry = exposition.registry(lambda: exposed(web.failures))
     changes = Changes(ask, control.brake, lambda: now().unix)
     answers = Answers(snapshot, registry, changes, Alerts(ask, snapshot))
     return Service(address, answers, web, lambda: now().steady)
