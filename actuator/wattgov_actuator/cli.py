@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 import click
 
-from wattgov_actuator.decision import Reason
+from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.exits import BAD_INPUT, FAILED, fail, signalled, told
 from wattgov_actuator.flags import (
     PATH,
@@ -32,8 +32,9 @@ from wattgov_actuator.laws import LAWS
 from wattgov_actuator.lease import LeaseFile
 from wattgov_actuator.lock import evict
 from wattgov_actuator.logfmt import Formatter, line
-from wattgov_actuator.loop import Loop, put_back
+from wattgov_actuator.loop import Loop, log_decision, put_back
 from wattgov_actuator.machine import Machine
+from wattgov_actuator.notes.options import note_options
 from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.plan import table
@@ -71,6 +72,7 @@ for command in (journal, explain, pause, resume, restore):
 @prometheus_option
 @state_option
 @service_options
+@note_options
 @click.option("--enforce", is_flag=True, help="Write knobs. Without it this is a dry run.")
 @click.option(
     "--lease",
@@ -89,6 +91,9 @@ def run(
     state_dir: Path,
     listen: Address,
     web_file: Path | None,
+    grafana_url: str | None,
+    grafana_token_file: Path | None,
+    webhook_url_file: Path | None,
     enforce: bool,
     lease_seconds: float,
     sysfs: Path,
@@ -105,6 +110,8 @@ def run(
     Exit status: 0 when everything is put back, 1 when something is not or it could not start, 2 for
     a mistake in the rules or in the file of --web.config.file.
     """
+    from wattgov_actuator.notes.choice import sinks  # noqa: PLC0415 (--help stays light)
+    from wattgov_actuator.notes.sending import Notes  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.serving.service import Control, listening, web_of  # noqa: PLC0415
 
@@ -112,13 +119,20 @@ def run(
     machine, notify = Machine(sysfs, procfs), Notify(os.environ)
     mistakes, ruleset = _loaded((*rules, *more))
     bad, web = web_of(web_file, lambda: now().steady)
-    if ruleset is None or web is None:
-        click.echo("\n".join(filter(None, (mistakes, bad))), err=True)
+    unsent, told_to = sinks(grafana_url, grafana_token_file, webhook_url_file, os.environ)
+    if ruleset is None or web is None or told_to is None:
+        click.echo("\n".join(filter(None, (mistakes, bad, unsent))), err=True)
         if (state_dir / "journal.sqlite").exists():  # a crash need not wait for good rules
             with told(), holding(state_dir, machine, now) as (_, writer):
                 put_back(writer)
         sys.exit(BAD_INPUT)
-    with told(), holding(state_dir, machine, now) as (book, writer):
+    notes = Notes(told_to, os.uname().nodename)
+
+    def tell(decision: Decision) -> None:
+        log_decision(decision)
+        notes(decision)
+
+    with told(), notes, holding(state_dir, machine, now) as (book, writer):
         lease = LeaseFile(state_dir, procfs)
 
         def alive() -> None:
@@ -126,7 +140,7 @@ def run(
             notify(ALIVE)
 
         alive()
-        put_back(writer)
+        put_back(writer, tell)
         if (row := book.broken()) is not None:
             LOG.warning(line("journal_changed_by_others", file=book.path, first_row=row))
         with closing(Prometheus(prometheus)) as source:
@@ -142,9 +156,10 @@ def run(
                 paused=PauseFile(state_dir).read,
                 load=lambda: load((*rules, *more), LAWS, KNOBS),
                 armed=enforce,
+                tell=tell,
             )
             orders = SimpleQueue[object]()
-            control = Control(orders, PauseFile(state_dir), now)
+            control = Control(orders, PauseFile(state_dir), now, notes.counts)
             try:
                 service = listening(listen, web, lambda: loop.snapshot, control)
             except OSError as error:

@@ -1,6 +1,6 @@
 """The actuator's own metrics; the only file that spells their names."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -76,6 +76,13 @@ class Exposition(Collector):
         yield _counter("ticks", "Ticks by result.", ("result",), ticks)
         for each in self._more:
             yield from each()
+
+
+def notes(counts: Iterable[tuple[str, str, int]]) -> Iterator[Metric]:
+    """Return what became of notes on changes, by sink and result; nothing without sinks."""
+    told = {(sink, result): count for sink, result, count in counts}
+    if told:
+        yield _counter("notes", "Notes on changes by result.", ("sink", "result"), told)
 
 
 def web(failures: int | None) -> Iterator[Metric]:

@@ -23,6 +23,7 @@ from wattgov_actuator.writer import Writer
 
 LOG = logging.getLogger(__name__)
 Ask = Callable[[Iterable[str]], Mapping[str, Answer]]
+Tell = Callable[[Decision], None]
 
 
 def _nobody() -> None:
@@ -51,12 +52,14 @@ class Loop:
         paused: Callable[[float], Pause | None] = _never,
         load: Callable[[], RuleSet] | None = None,
         armed: bool = False,
+        tell: Tell | None = None,
     ) -> None:
         """Take what works; *alive* is called between any two steps, and each *beat_seconds*.
 
         *paused* tells at unix seconds what a person wants; *load* reads the rules again, or raises
-        Invalid; *armed* enforces whatever they say.
+        Invalid; *armed* enforces whatever they say; *tell* is told of what was decided anew.
         """
+        self._tell = tell or log_decision
         self._paused, self._load, self._armed = paused, load, armed
         self._alive, self._beat_seconds = alive, beat_seconds
         self._rules, self._ask, self._writer, self._journal = rules, ask, writer, journal
@@ -85,7 +88,7 @@ class Loop:
             self.snapshot = replace(self.snapshot, tick_failures=failures)
             status = 1
         finally:
-            left = put_back(self._writer)
+            left = put_back(self._writer, self._tell)
             self.snapshot = replace(self.snapshot, open_undos=_open(self._journal))
         return status or int(left)
 
@@ -191,7 +194,7 @@ class Loop:
     def _put_all_back(self) -> None:
         """Restore what is ours, and forget every claim."""
         if _open(self._journal):
-            put_back(self._writer)
+            put_back(self._writer, self._tell)
         self._memory = replace(self._memory, held={})
 
     def _until(self, orders: Orders) -> None:
@@ -249,7 +252,7 @@ class Loop:
         """Put everything back, once; what others have changed may be acted on again."""
         decisions = self._writer.restore(give_up_conflicts=True)
         for each in decisions:
-            log_decision(each)
+            self._tell(each)
         self._memory = replace(self._memory, held={})
         self.snapshot = replace(self.snapshot, open_undos=_open(self._journal))
         return decisions
@@ -286,7 +289,7 @@ class Loop:
             word = (each.reason, None if each.wanted is None else round(each.wanted, 1))
             if self._noted.get((each.rule, each.target)) != word:
                 self._noted[each.rule, each.target] = word
-                log_decision(each)
+                self._tell(each)
                 wrote = each.acts and each.reason is not Reason.WOULD_APPLY
                 new += [] if wrote else [each]
         try:
@@ -295,11 +298,11 @@ class Loop:
             LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
 
 
-def put_back(writer: Writer, *, give_up_conflicts: bool = False) -> bool:
+def put_back(writer: Writer, tell: Tell | None = None) -> bool:
     """Restore everything; return whether something could not be."""
-    left = False
-    for decision in writer.restore(give_up_conflicts=give_up_conflicts):
-        log_decision(decision)
+    left, tell = False, tell or log_decision
+    for decision in writer.restore():
+        tell(decision)
         left |= decision.reason not in {Reason.RESTORED, Reason.CONFLICT}
     return left
 

@@ -62,7 +62,8 @@ def serving(
     mistakes, web = web_of(web_file, iter(range(10**9)).__next__)
     assert web is not None, mistakes
     patience = 0.0 if orders is None else DEADLINE_SECONDS  # nobody takes what is ordered
-    control = Control(orders or SimpleQueue(), PauseFile(folder), lambda: NOW, patience)
+    brake = PauseFile(folder)
+    control = Control(orders or SimpleQueue(), brake, lambda: NOW, patience_seconds=patience)
     with listening(("127.0.0.1", 0), web, snapshot, control) as service:
         client = Client(int(service.address.rpartition(":")[2]))
         yield client

@@ -1,7 +1,7 @@
 """The listener, and what stands behind it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -9,8 +9,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from wattgov_actuator.exposition import Exposition
-from wattgov_actuator.exposition import web as exposed
+from wattgov_actuator import exposition
 from wattgov_actuator.logfmt import line
 from wattgov_actuator.orders import PATIENCE_SECONDS, Asking
 from wattgov_actuator.pause import PauseFile
@@ -70,6 +69,7 @@ class Control:
     orders: "SimpleQueue[object]"
     brake: PauseFile
     now: Callable[[], Moment]
+    notes: Callable[[], Iterable[tuple[str, str, int]]] = tuple  # how many, by sink and result
     patience_seconds: float = PATIENCE_SECONDS
 
 
@@ -86,8 +86,10 @@ def listening(
 ) -> Service:
     """Return the whole service, bound but not yet entered; OSError when it cannot be bound."""
     now, ask = control.now, Asking(control.orders, control.patience_seconds)
-    exposition = Exposition(snapshot, lambda: now().unix)
-    registry = exposition.registry(lambda: exposed(web.failures))
+    exposed = exposition.Exposition(snapshot, lambda: now().unix)
+    registry = exposed.registry(
+        lambda: exposition.web(web.failures), lambda: exposition.notes(control.notes())
+    )
     changes = Changes(ask, control.brake, lambda: now().unix)
     answers = Answers(snapshot, registry, changes, Alerts(ask, snapshot))
     return Service(address, answers, web, lambda: now().steady)
