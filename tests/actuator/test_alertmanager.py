@@ -3,7 +3,6 @@
 import json
 import socket
 import subprocess
-from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -60,18 +59,16 @@ def test_alertmanager_has_the_rule_of_an_alert_looked_at(
     web, password = tmp_path / "web.yml", tmp_path / "password"
     web.write_text(f"basic_auth_users:\n  alertmanager: {hashed}\n")
     password.write_text("a password")
-    until: Callable[[Callable[[], bool]], None]
     with (
         Acting(lambda: Stage(tmp_path, SLOW, knob)) as acting,
         serving(
             lambda: acting.stage.loop.snapshot, acting.stage.folder, acting.orders, web
         ) as client,
     ):
-        until = acting.until
         acting.stage.clock.advance(2)
         port, ticks = free_port(), acting.stage.loop.snapshot.ticks
-        config = {**snippet(client.port, password), "route": {"receiver": "actuator"}}
-        config["route"] = {"receiver": "actuator", "group_wait": "0s"}
+        route = {"receiver": "actuator", "group_wait": "0s"}
+        config = {**snippet(client.port, password), "route": route}
         (tmp_path / "alertmanager.yml").write_text(yaml.safe_dump(config))
         arguments = [
             f"--config.file={tmp_path / 'alertmanager.yml'}",
@@ -84,7 +81,7 @@ def test_alertmanager_has_the_rule_of_an_alert_looked_at(
             subprocess.Popen([alertmanager, *arguments], stdout=log, stderr=log) as process,
         ):
             try:
-                until(lambda: call(port, "/-/ready") == 200)
+                acting.until(lambda: call(port, "/-/ready") == 200)
                 labels = {"alertname": "GpuQuiet", "wattgov_rules": "trim"}
                 assert 200 == call(port, "/api/v2/alerts", [{"labels": labels}])
                 acting.ticked(ticks + 1)

@@ -15,6 +15,7 @@ from wattgov_actuator.laws.threshold import Set
 from wattgov_actuator.reading import Fault
 from wattgov_actuator.rules import Rate, RuleSet, Thermal
 
+DOCS = Path(__file__).parents[2] / "docs" / "api.md"
 TRIM = replace(rule("trim", "quiet", cooldown_seconds=30), rate=Rate(2, 3600))
 NIGHT = rule("night", "dark", Set(watts(200)), cooldown_seconds=0)
 RULES = RuleSet(
@@ -227,3 +228,20 @@ def test_before_the_first_tick_there_is_nothing_to_tell(make: Make, tmp_path: Pa
         assert [None, None] == [
             each["last_evaluation"] for each in client.get("/api/v1/rules")["groups"]
         ]
+
+
+def test_the_documentation_knows_every_path_and_every_key(client: Client) -> None:
+    """What is shown is described, and stays."""
+    text = DOCS.read_text()
+    paths = client.ask("/nothing")[1].partition("there are:\n")[2].replace(" (POST)", "").split()
+    (first, *_) = client.get("/api/v1/rules")["groups"]
+    shown = [
+        client.get("/api/v1/status"),
+        *(first, first["rules"][0], first["rules"][0]["targets"][0]),
+        client.get("/api/v1/targets")["targets"][0],
+        client.get("/api/v1/knobs")["knobs"][0],
+    ]
+    keys = {key for each in shown for key in each} - {"name", "tick_failures", "journal_failures"}
+
+    assert [] == [path for path in paths if f"{path}`" not in text]
+    assert [] == sorted(key for key in keys if f"`{key}`" not in text)
