@@ -13,16 +13,16 @@ from queue import SimpleQueue
 
 import click
 
-from wattgov_actuator.decision import Reason
+from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.exits import BAD_INPUT, FAILED, fail, signalled, told
 from wattgov_actuator.facts import Facts, Memory
 from wattgov_actuator.flags import (
     PATH,
     Address,
-    address,
     machine_options,
     prometheus_option,
     rule_options,
+    service_options,
     state_option,
 )
 from wattgov_actuator.guardian import Guardian
@@ -33,10 +33,10 @@ from wattgov_actuator.laws import LAWS
 from wattgov_actuator.lease import LeaseFile
 from wattgov_actuator.lock import evict
 from wattgov_actuator.logfmt import Formatter, line
-from wattgov_actuator.loop import Loop, put_back
+from wattgov_actuator.loop import Loop, log_decision, put_back
 from wattgov_actuator.machine import Machine
+from wattgov_actuator.notes.options import note_options
 from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
-from wattgov_actuator.orders import asked_to_reload
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.plan import table
 from wattgov_actuator.reading import Moment
@@ -72,14 +72,8 @@ for command in (journal, explain, pause, resume, restore):
 @rule_options
 @prometheus_option
 @state_option
-@click.option(
-    "--listen",
-    metavar="HOST:PORT",
-    callback=address,
-    default="127.0.0.1:9471",
-    show_default=True,
-    help="Where metrics and decisions are served, without authentication.",
-)
+@service_options
+@note_options
 @click.option("--enforce", is_flag=True, help="Write knobs. Without it this is a dry run.")
 @click.option(
     "--lease",
@@ -97,6 +91,10 @@ def run(
     prometheus: str,
     state_dir: Path,
     listen: Address,
+    web_file: Path | None,
+    grafana_url: str | None,
+    grafana_token_file: Path | None,
+    webhook_url_file: Path | None,
     enforce: bool,
     lease_seconds: float,
     sysfs: Path,
@@ -107,27 +105,36 @@ def run(
     A dry run, unless --enforce is given or every rule file says `enforce: true`. What an earlier
     run left changed is put back first, before anything else.
 
-    SIGHUP, or POST to /-/reload from this host, reads the rules again; with a mistake the old ones
-    stay in force. SIGTERM and SIGINT end it.
+    SIGHUP, or POST to /-/reload, reads the rules again; with a mistake the old ones stay in force.
+    SIGTERM and SIGINT end it.
 
     Exit status: 0 when everything is put back, 1 when something is not or it could not start, 2 for
-    a mistake in the rules.
+    a mistake in the rules or in the file of --web.config.file.
     """
-    from wattgov_actuator.answers import Answers  # noqa: PLC0415 (--help stays light)
-    from wattgov_actuator.exposition import Exposition  # noqa: PLC0415 (--help stays light)
+    from wattgov_actuator.notes.choice import sinks  # noqa: PLC0415 (--help stays light)
+    from wattgov_actuator.notes.sending import Notes  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
-    from wattgov_actuator.service import Service  # noqa: PLC0415 (--help stays light)
+    from wattgov_actuator.serving.service import Control, listening, web_of  # noqa: PLC0415
 
     _log_to_stderr()
     machine, notify = Machine(sysfs, procfs), Notify(os.environ)
     mistakes, ruleset = _loaded((*rules, *more))
-    if ruleset is None:
-        click.echo(mistakes, err=True)
+    bad, web = web_of(web_file, lambda: now().steady)
+    unsent, told_to = sinks(grafana_url, grafana_token_file, webhook_url_file, os.environ)
+    if ruleset is None or web is None or told_to is None:
+        click.echo("\n".join(filter(None, (mistakes, bad, unsent))), err=True)
         if (state_dir / "journal.sqlite").exists():  # a crash need not wait for good rules
             with told(), holding(state_dir, machine, now) as (_, writer):
                 put_back(writer)
         sys.exit(BAD_INPUT)
-    with told(), holding(state_dir, machine, now) as (book, writer):
+    notes = Notes(told_to, os.uname().nodename)
+
+    def tell(decision: Decision) -> None:
+        log_decision(decision)
+        notes(decision)
+
+    ways = ruleset.connections
+    with told(), notes, holding(state_dir, machine, now, ways) as (book, writer):
         lease = LeaseFile(state_dir, procfs)
 
         def alive() -> None:
@@ -135,9 +142,8 @@ def run(
             notify(ALIVE)
 
         alive()
-        writer.connect(ruleset.connections)
-        put_back(writer)
-        writer.connect(ruleset.connections)
+        put_back(writer, tell)
+        writer.connect(ways)  # and no longer those of an earlier run
         if (row := book.broken()) is not None:
             LOG.warning(line("journal_changed_by_others", file=book.path, first_row=row))
         with closing(Prometheus(prometheus)) as source:
@@ -153,18 +159,24 @@ def run(
                 paused=PauseFile(state_dir).read,
                 load=lambda: load((*rules, *more), LAWS, KNOBS),
                 armed=enforce,
+                tell=tell,
             )
             orders = SimpleQueue[object]()
-            registry = Exposition(lambda: loop.snapshot, lambda: now().unix).registry()
-            answers = Answers(lambda: loop.snapshot, registry, partial(asked_to_reload, orders))
+            control = Control(orders, PauseFile(state_dir), now, notes.counts)
             try:
-                service = Service(*listen, answers)
+                service = listening(listen, web, lambda: loop.snapshot, control)
             except OSError as error:
                 where = f"{listen.host}:{listen.port}"
                 fail(f"cannot listen on {where}: {error.strerror}; give another --listen", FAILED)
             with service:
-                mode = "enforcing" if loop.snapshot.enforcing else "dry run"
-                LOG.info(line("started", mode=mode, listen=service.address, prometheus=source.url))
+                LOG.info(
+                    line(
+                        "started",
+                        mode="enforcing" if loop.snapshot.enforcing else "dry run",
+                        listen=service.address,
+                        prometheus=source.url,
+                    )
+                )
                 with signalled(orders):
                     notify(READY)
                     status = loop.run(orders)

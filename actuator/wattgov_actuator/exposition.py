@@ -1,10 +1,15 @@
 """The actuator's own metrics; the only file that spells their names."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.registry import Collector
 
 from wattgov_actuator.reading import QueryFailure, Reading
@@ -19,9 +24,11 @@ class Exposition(Collector):
 
     def __init__(self, snapshot: Callable[[], Snapshot], unix: Callable[[], float]) -> None:
         self._snapshot, self._unix = snapshot, unix
+        self._more: tuple[Callable[[], Iterator[Metric]], ...] = ()
 
-    def registry(self) -> CollectorRegistry:
-        """Return a registry of its own."""
+    def registry(self, *more: Callable[[], Iterator[Metric]]) -> CollectorRegistry:
+        """Return a registry of its own; *more* is rendered after the snapshot."""
+        self._more = more
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
         return registry
@@ -59,9 +66,31 @@ class Exposition(Collector):
         for rule, count in now.rule_targets.items():
             targets.add_metric((rule,), count)
         yield targets
+        text, latency = "Time until Prometheus began to answer a query.", now.latency
+        yield SummaryMetricFamily(
+            f"{PREFIX}query_seconds", text, count_value=latency.count, sum_value=latency.seconds
+        )
+        late = "How much later than planned the last tick began."
+        yield _gauge("tick_late_seconds", late, now.late_seconds)
         yield _gauge("tick_seconds", "Duration of the last tick.", now.tick_seconds)
         ticks = {("ok",): now.ticks, ("failed",): now.tick_failures}
         yield _counter("ticks", "Ticks by result.", ("result",), ticks)
+        for each in self._more:
+            yield from each()
+
+
+def notes(counts: Iterable[tuple[str, str, int]]) -> Iterator[Metric]:
+    """Return what became of notes on changes, by sink and result; nothing without sinks."""
+    told = {(sink, result): count for sink, result, count in counts}
+    if told:
+        yield _counter("notes", "Notes on changes by result.", ("sink", "result"), told)
+
+
+def web(failures: int | None) -> Iterator[Metric]:
+    """Return how often a changed web.config.file was bad; nothing where there is none."""
+    if failures is not None:
+        text = "Changes of the web.config.file or its certificates that were bad and not used."
+        yield _counter("web_config_failures", text, (), {(): failures})
 
 
 def _orders(now: Snapshot) -> Iterator[Metric]:
@@ -75,6 +104,9 @@ def _orders(now: Snapshot) -> Iterator[Metric]:
     paused.add_metric(("tighten",), float(now.pause is not None))
     paused.add_metric(("all",), float(restored))
     yield paused
+    if now.pause is not None and now.pause.until is not None:
+        end = "When the pause ends by itself; absent when somebody has to resume."
+        yield _gauge("pause_end_timestamp_seconds", end, now.pause.until)
     if now.reloads is None:
         return
     reloads = now.reloads

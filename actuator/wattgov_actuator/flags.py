@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import click
 
 from wattgov_actuator.reading import Moment
-from wattgov_actuator.strict import QUANTITY, UNITS
+from wattgov_actuator.strict import seconds_of
 from wattgov_actuator.when import moment_of
 
 LAST_PORT = 65535
@@ -68,6 +68,26 @@ prometheus_option = click.option(
 )
 
 
+def service_options(command: Command) -> Command:
+    """Add where the service listens, and who gets in."""
+    command = click.option(
+        "--web.config.file",
+        "web_file",
+        type=PATH,
+        metavar="FILE",
+        help="TLS and logins, in the format of Prometheus' exporters. Without it nobody logs in, "
+        "and only programs on this host may change anything.",
+    )(command)
+    return click.option(
+        "--listen",
+        metavar="HOST:PORT",
+        callback=address,
+        default="127.0.0.1:9471",
+        show_default=True,
+        help="Where pages, API and metrics are served.",
+    )(command)
+
+
 def machine_options(command: Command) -> Command:
     """Add --sysfs and --procfs, for a machine that is mounted elsewhere, as in a container."""
     for name in ("procfs", "sysfs"):
@@ -93,7 +113,7 @@ def pass_clock(command: Command) -> Command:
 
 def span(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     """Return a length of time in seconds, such as that of 30m."""
-    seconds = None if value is None else _seconds(value)
+    seconds = None if value is None else seconds_of(value)
     if value is not None and not seconds:
         raise click.BadParameter(f"'{value}' is no length of time, such as 30m, 2h or 1d")
     return seconds
@@ -103,7 +123,7 @@ def moment(context: click.Context, __: click.Parameter, value: str | None) -> fl
     """Return unix seconds: of a moment, or of so long ago."""
     if value is None:
         return None
-    ago, clock = _seconds(value), context.find_root().obj
+    ago, clock = seconds_of(value), context.find_root().obj
     found = moment_of(value) if ago is None else _unix(clock) - ago
     if found is None:
         raise click.BadParameter(
@@ -115,12 +135,6 @@ def moment(context: click.Context, __: click.Parameter, value: str | None) -> fl
 def since_option(name: str, text: str) -> Callable[[Command], Command]:
     """Return an option that takes a moment."""
     return click.option(name, metavar="WHEN", callback=moment, help=text)
-
-
-def _seconds(text: str) -> float | None:
-    match = QUANTITY.fullmatch(text)
-    unit, size = UNITS.get(match[2], ("", 0.0)) if match else ("", 0.0)
-    return float(match[1]) * size if match and unit == "seconds" and float(match[1]) >= 0 else None
 
 
 def _unix(clock: Callable[[], Moment]) -> float:

@@ -1,10 +1,11 @@
 """The state folder of one actuator, held while somebody works with it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from wattgov_actuator.connection import Connection
 from wattgov_actuator.hands import Hands
 from wattgov_actuator.journal import Journal
 from wattgov_actuator.knobs import open_knob
@@ -19,7 +20,10 @@ LEASE_SECONDS = 60.0
 
 @contextmanager
 def holding(
-    folder: Path, machine: Machine, now: Callable[[], Moment]
+    folder: Path,
+    machine: Machine,
+    now: Callable[[], Moment],
+    connections: Sequence[Connection] = (),
 ) -> Iterator[tuple[Journal, Writer]]:
     """Hold the state folder, its journal and the knobs; raises Busy, JournalError and OSError.
 
@@ -31,4 +35,6 @@ def holding(
         with suppress(OSError):  # a full disk must not keep anybody from putting back
             LeaseFile(folder, machine.procfs).renew(now().steady + LEASE_SECONDS)
         with closing(Journal(folder)) as journal, closing(knobs) as hands:
-            yield journal, Writer(journal, hands, now)
+            writer = Writer(journal, hands, now)
+            writer.connect(connections)
+            yield journal, writer

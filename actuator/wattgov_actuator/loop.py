@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from math import inf
 from queue import Empty, SimpleQueue
 from threading import Thread
 
@@ -11,10 +12,11 @@ from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.facts import Facts, Memory
 from wattgov_actuator.journal import Journal, JournalError, State
 from wattgov_actuator.logfmt import line
-from wattgov_actuator.orders import RELOAD_ON, Orders, Reload, Wake
+from wattgov_actuator.orders import RELOAD_ON, Heed, Look, Order, Orders, Reload, Restore, Wake
 from wattgov_actuator.pause import Pause
 from wattgov_actuator.reading import Answer, Moment
 from wattgov_actuator.reload import carried, unchanged
+from wattgov_actuator.rulefile import FASTEST_SECONDS
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.snapshot import Reloads, Snapshot
 from wattgov_actuator.strict import Invalid
@@ -23,8 +25,9 @@ from wattgov_actuator.writer import Writer
 
 LOG = logging.getLogger(__name__)
 Ask = Callable[[Iterable[str]], Mapping[str, Answer]]
-HEAT_SECONDS = 1.0  # between two looks at the devices' own thermometers
+WATCH_SECONDS = 1.0  # between two looks at the devices' own thermometers, and at who wakes
 SETTLE_SECONDS = 120.0  # the longest that ending waits for a device that is at work
+Tell = Callable[[Decision], None]
 
 
 def _nobody() -> None:
@@ -53,12 +56,14 @@ class Loop:
         paused: Callable[[float], Pause | None] = _never,
         load: Callable[[], RuleSet] | None = None,
         armed: bool = False,
+        tell: Tell | None = None,
     ) -> None:
         """Take what works; *alive* is called between any two steps, and each *beat_seconds*.
 
         *paused* tells at unix seconds what a person wants; *load* reads the rules again, or raises
-        Invalid; *armed* enforces whatever they say.
+        Invalid; *armed* enforces whatever they say; *tell* is told of what was decided anew.
         """
+        self._tell = tell or log_decision
         self._paused, self._load, self._armed = paused, load, armed
         self._alive, self._beat_seconds = alive, beat_seconds
         self._rules, self._ask, self._writer, self._journal = rules, ask, writer, journal
@@ -71,7 +76,9 @@ class Loop:
         self._latest: dict[str, dict[tuple[str, str], Decision]] = {}  # group; rule, target
         self._noted: dict[tuple[str, str], tuple[Reason, float | None]] = {}  # by rule, target
         loaded = Reloads(now().unix, rules.sha256)
-        self.snapshot = Snapshot(enforcing, reloads=loaded)
+        self._late_seconds = 0.0
+        self._waking: list[Wake] = []
+        self.snapshot = Snapshot(enforcing, reloads=loaded, rules=rules)
 
     def run(self, orders: Orders) -> int:
         """Tick until a signal other than SIGHUP is ordered; restore; return an exit status.
@@ -88,7 +95,7 @@ class Loop:
             self.snapshot = replace(self.snapshot, tick_failures=failures)
             status = 1
         finally:
-            left = put_back(self._writer)
+            left = put_back(self._writer, self._tell)
             self.snapshot = replace(self.snapshot, open_undos=_open(self._journal))
         return status or int(left)
 
@@ -138,25 +145,50 @@ class Loop:
             savings=outcome.savings,
             saved_joules=dict(self._saved),
             lost_joules=dict(self._lost),
+            rules=self._rules,
+            at=moment,
+            late_seconds=self._late_seconds,
+            latency=before.latency.after(answers),
+            asked=self._memory.asked,
+            held=self._memory.held,
+            watches=self._memory.watches,
+            turns=self._memory.turns,
+            notes=notes,
         )
+        self.look_at_wakes()
 
     def wake(self, order: Wake) -> None:
         """Note that somebody wants a target; the next tick comes at once and wakes it."""
-        places = [
+        places = {
             (each.target.knob, each.target.name)
             for each in self.snapshot.readings
             if each.target.name == order.target
-        ]
-        at = self._now().steady
-        woken = {**self._memory.woken, **dict.fromkeys(places, at)}
-        asked = {
-            group.name: when
-            for group in self._rules.groups
-            if (when := self._memory.asked.get(group.name)) is not None
-            and not any(rule.knob in {knob for knob, _ in places} for rule in group.rules)
         }
-        self._memory = replace(self._memory, woken=woken, asked=asked)
-        order.answer.put("" if places else f"there is no target called {order.target} here")
+        if not places:
+            order.answer.put(f"there is no target called {order.target} here")
+            return
+        at, knobs = self._now().steady, {knob for knob, _ in places}
+        soon = {group.name for group in self._rules.groups for r in group.rules if r.knob in knobs}
+        self._memory = replace(
+            self._memory,
+            woken={**self._memory.woken, **dict.fromkeys(places, at)},
+            asked={name: when for name, when in self._memory.asked.items() if name not in soon},
+        )
+        self._waking.append(order)
+
+    def look_at_wakes(self) -> None:
+        """Answer those whose targets are awake: a server may take minutes to get up."""
+        if not self._waking:
+            return
+        readings, _ = self._writer.observe(self._rules.knobs)
+        self.snapshot = replace(self.snapshot, readings=readings)
+        up = {
+            each.target.name for each in readings if each.current is not None and each.prior is None
+        }
+        for order in self._waking:
+            if order.target in up:
+                order.answer.put("")
+        self._waking = [each for each in self._waking if each.target not in up]
 
     def look_at_heat(self) -> None:
         """Read the devices' own thermometers; where one trips or clears, act without Prometheus."""
@@ -202,7 +234,7 @@ class Loop:
         Thread(target=_put, args=(answers, self._ask, tuple(expressions)), daemon=True).start()
         while True:
             try:
-                found = answers.get(timeout=HEAT_SECONDS)
+                found = answers.get(timeout=WATCH_SECONDS)
             except Empty:
                 self._alive()
                 self.look_at_heat()
@@ -239,6 +271,7 @@ class Loop:
             enforcing=enforcing,
             rule_targets={rule: count for rule, count in shown if rule in kept},
             reloads=Reloads(self._now().unix, rules.sha256),
+            rules=rules,
         )
         mode = "enforcing" if enforcing else "dry run"
         LOG.info(line("rules_reloaded", mode=mode, sha256=rules.sha256[:12] or None))
@@ -257,15 +290,16 @@ class Loop:
     def _put_all_back(self) -> None:
         """Restore what is ours, and forget every claim."""
         if _open(self._journal):
-            put_back(self._writer)
+            put_back(self._writer, self._tell)
         self._memory = replace(self._memory, held={})
 
     def _until(self, orders: Orders) -> None:
-        due_at = self._now().steady
+        due_at = planned = self._now().steady
         while True:
+            self._late_seconds = max(self._now().steady - planned, 0.0)
             self.step()
-            # A slow tick is not made up for.
-            due_at = max(due_at + self._rules.interval_seconds, self._now().steady)
+            planned = due_at + self._rules.interval_seconds
+            due_at = max(planned, self._now().steady)  # a slow tick is not made up for
             if self._stopped(orders, due_at):
                 return
             due_at = min(due_at, self._now().steady)
@@ -281,26 +315,62 @@ class Loop:
             left = due_at - now.steady
             if left > 0 and self._paused(now.unix) != self.snapshot.pause:
                 return False
-            warm = bool(self._rules.warm_knobs)
-            beat = min(self._beat_seconds, HEAT_SECONDS) if warm else self._beat_seconds
+            watched = bool(self._rules.warm_knobs or self._waking)
+            beat = min(self._beat_seconds, WATCH_SECONDS) if watched else self._beat_seconds
             try:
                 order = orders.get(True, max(min(left, beat), 0.0))
             except Empty:
                 if left <= beat:
                     return False
                 self.look_at_heat()
+                self.look_at_wakes()
                 continue
-            if isinstance(order, Wake):
-                self.wake(order)
-                return False
-            if order != RELOAD_ON and not isinstance(order, Reload):
+            order = Reload() if order == RELOAD_ON else order
+            if not isinstance(order, Order):
                 LOG.info(line("stopping", on=order))
                 return True
-            mistakes = self.reload()
-            if isinstance(order, Reload):
-                order.answer.put(mistakes)
-            if not mistakes:
+            if self._obeyed(order):
                 return False
+
+    def _obeyed(self, order: object) -> bool:
+        """Do what somebody asks for, and answer; return whether it is a reason to tick now."""
+        match order:
+            case Reload():
+                mistakes = self.reload()
+                order.answer.put(mistakes)
+                return not mistakes
+            case Heed():
+                self._looked(self._now().unix)
+                order.answer.put(_open(self._journal))
+            case Restore():
+                order.answer.put(self._restored())
+            case Look():
+                return self._hurried(order)
+            case Wake():
+                self.wake(order)
+        return True
+
+    def _restored(self) -> tuple[Decision, ...]:
+        """Put everything back, once; what others have changed may be acted on again."""
+        decisions = self._writer.restore(give_up_conflicts=True)
+        for each in decisions:
+            self._tell(each)
+        self._memory = replace(self._memory, held={})
+        self.snapshot = replace(self.snapshot, open_undos=_open(self._journal))
+        return decisions
+
+    def _hurried(self, order: Look) -> bool:
+        """Make groups due; one that was asked a moment ago is not, however many hurry us."""
+        asked, now = self._memory.asked, self._now().steady
+        soon = {
+            group.name
+            for group in self._rules.groups
+            if group.name in order.groups and now - asked.get(group.name, -inf) >= FASTEST_SECONDS
+        }
+        kept = {name: at for name, at in asked.items() if name not in soon}
+        self._memory = replace(self._memory, asked=kept)
+        order.answer.put(tuple(sorted(soon)))
+        return bool(soon)
 
     def _carried_out(self, decision: Decision) -> Decision:
         """Act, or say what an enforcing run would do; putting back is done in any case."""
@@ -321,7 +391,7 @@ class Loop:
             word = (each.reason, None if each.wanted is None else round(each.wanted, 1))
             if self._noted.get((each.rule, each.target)) != word:
                 self._noted[each.rule, each.target] = word
-                log_decision(each)
+                self._tell(each)
                 wrote = each.acts and each.reason is not Reason.WOULD_APPLY
                 new += [] if wrote else [each]
         try:
@@ -342,18 +412,18 @@ def _put(
         answers.put(error)
 
 
-def put_back(writer: Writer, *, give_up_conflicts: bool = False) -> bool:
+def put_back(writer: Writer, tell: Tell | None = None) -> bool:
     """Restore everything; return whether something could not be.
 
     What is still at work on an order, such as a server that loads a model, is waited for.
     """
-    decisions = writer.restore(give_up_conflicts=give_up_conflicts)
+    decisions, tell = writer.restore(), tell or log_decision
     if any(each.reason is Reason.BUSY for each in decisions):
         writer.settle(SETTLE_SECONDS)
-        decisions += writer.restore(give_up_conflicts=give_up_conflicts)
+        decisions += writer.restore()
     last = {(each.knob, each.target): each for each in decisions}
     for decision in last.values():
-        log_decision(decision)
+        tell(decision)
     return any(each.reason not in {Reason.RESTORED, Reason.CONFLICT} for each in last.values())
 
 

@@ -1,7 +1,7 @@
 """Ask Prometheus, or anything that speaks its API, and never raise: a failure is an answer too."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from urllib.parse import urlsplit
 
@@ -94,8 +94,10 @@ class Prometheus:
         except ValueError:
             body = None
         if response.status_code != requests.codes.ok:
-            return self._refused(response, body)
-        return self._answer(body, response)
+            answer = self._refused(response, body)
+        else:
+            answer = self._answer(body, response)
+        return replace(answer, seconds=response.elapsed.total_seconds())
 
     def _refused(self, response: requests.Response, body: object) -> Answer:
         status, said = response.status_code, response.reason

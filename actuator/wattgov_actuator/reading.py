@@ -51,6 +51,7 @@ class Answer:
     samples: tuple[Sample, ...] = ()
     failure: QueryFailure | None = None
     detail: str = ""
+    seconds: float | None = field(default=None, compare=False)  # until the answer began to come
     # Made once, so that a tick looks a target up instead of reading all series for each of them.
     by_uuid: Mapping[str, tuple[Sample, ...]] = field(init=False, repr=False, compare=False)
     without: tuple[Sample, ...] = field(init=False, repr=False, compare=False)  # without a uuid

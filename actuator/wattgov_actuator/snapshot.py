@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from wattgov_actuator.decision import Decision
+from wattgov_actuator.decision import Decision, Held, Watch
+from wattgov_actuator.latency import Latency
 from wattgov_actuator.pause import Pause
-from wattgov_actuator.reading import Reading
+from wattgov_actuator.reading import Moment, Reading
+from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.trying import Saving
 
 
@@ -41,3 +43,12 @@ class Snapshot:
     savings: tuple[Saving, ...] = ()
     saved_joules: Mapping[tuple[str, str], float] = field(default_factory=dict)  # by rule, method
     lost_joules: Mapping[tuple[str, str], float] = field(default_factory=dict)  # used, not saved
+    rules: RuleSet | None = None  # in force
+    at: Moment | None = None  # when the last tick decided
+    late_seconds: float = 0.0  # how much later than planned it began
+    latency: Latency = field(default_factory=Latency)
+    asked: Mapping[str, float] = field(default_factory=dict)  # steady seconds by group
+    held: Mapping[tuple[str, str], Held] = field(default_factory=dict)  # by rule, target
+    watches: Mapping[tuple[str, str, str], Watch] = field(default_factory=dict)  # group, knob, …
+    turns: Mapping[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)  # knob, target
+    notes: Mapping[str, str] = field(default_factory=dict)  # by knob: why there are no more targets

@@ -322,3 +322,10 @@ def _close_symbol(symbol: str, accepts: Sequence[str]) -> str:
         if unit in accepts and known.lower() == symbol.lower():
             return known
     return SYMBOLS[accepts[0]]
+
+
+def seconds_of(text: str) -> float | None:
+    """Return a length of time such as that of 30m; None when *text* is none."""
+    match = QUANTITY.fullmatch(text)
+    unit, size = UNITS.get(match[2], ("", 0.0)) if match else ("", 0.0)
+    return float(match[1]) * size if match and unit == "seconds" and float(match[1]) >= 0 else None

@@ -15,8 +15,8 @@ from wattgov_exporter.recording import flags
 if TYPE_CHECKING:  # the heavy half is imported when it is used: `--help` answers at once
     from wattgov_exporter.loop import Loaded
     from wattgov_exporter.recording.replay import Replay
-    from wattgov_exporter.serving.web import WatchedWeb, Web
     from wattgov_exporter.sources import Machine
+    from wattgov_web.web import WatchedWeb, Web
 
 BAD_INPUT = 2
 NOBODY = 0
@@ -211,7 +211,7 @@ def assets(folder: Path, site_file: Path | None) -> None:
     """
     from wattgov_exporter.assets.site import Place, load  # noqa: PLC0415  no templates, no YAML
     from wattgov_exporter.assets.write import write  # noqa: PLC0415
-    from wattgov_exporter.mistakes import Invalid, mistakes_of  # noqa: PLC0415
+    from wattgov_web.mistakes import Invalid, mistakes_of  # noqa: PLC0415
 
     try:
         place = load(site_file) if site_file else Place()
@@ -228,7 +228,7 @@ def assets(folder: Path, site_file: Path | None) -> None:
 
 
 def _replay(path: Path | None) -> "Replay | None":
-    from wattgov_exporter.mistakes import Invalid, mistakes_of  # noqa: PLC0415
+    from wattgov_web.mistakes import Invalid, mistakes_of  # noqa: PLC0415
 
     try:
         return None if path is None else flags.open_replay(path)
@@ -246,8 +246,8 @@ def _machine(sysfs: Path, procfs: Path, replay: "Replay | None") -> "Machine":
 
 def _load(path: Path | None) -> "Loaded":
     from wattgov_exporter.loop import Loaded, read  # noqa: PLC0415
-    from wattgov_exporter.mistakes import Invalid, mistakes_of  # noqa: PLC0415
     from wattgov_exporter.sources import SOURCES  # noqa: PLC0415
+    from wattgov_web.mistakes import Invalid, mistakes_of  # noqa: PLC0415
 
     if path is None:
         return Loaded()
@@ -258,14 +258,14 @@ def _load(path: Path | None) -> "Loaded":
 
 
 def _read_web(path: Path) -> "Web":
-    from wattgov_exporter.serving.webfile import load  # noqa: PLC0415  no file, no YAML
+    from wattgov_web.webfile import load  # noqa: PLC0415  no file, no YAML
 
     return load(path)
 
 
 def _web(path: Path | None) -> "WatchedWeb":
-    from wattgov_exporter.mistakes import Invalid, mistakes_of  # noqa: PLC0415
-    from wattgov_exporter.serving.web import WatchedWeb  # noqa: PLC0415
+    from wattgov_web.mistakes import Invalid, mistakes_of  # noqa: PLC0415
+    from wattgov_web.web import WatchedWeb  # noqa: PLC0415
 
     try:
         return WatchedWeb(path, _read_web, time.monotonic, _log)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from wattgov_exporter import endpoint, fields
+from wattgov_exporter import endpoint
 from wattgov_exporter.config import (
     APPS_BY,
     CPU_WEIGHTS,
@@ -24,8 +24,9 @@ from wattgov_exporter.config import (
     Site,
     Sources,
 )
-from wattgov_exporter.fields import Field, Mistake, Parse, Reader
-from wattgov_exporter.mistakes import Invalid
+from wattgov_web import fields
+from wattgov_web.fields import Field, Mistake, Parse, Reader
+from wattgov_web.mistakes import Invalid
 
 APP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}")
 

@@ -16,11 +16,11 @@ from wattgov_exporter.reading import Clock
 from wattgov_exporter.rows import Own, Reloads, View
 from wattgov_exporter.serving.answers import Answers
 from wattgov_exporter.serving.pages import Pages
-from wattgov_exporter.serving.server import Server
-from wattgov_exporter.serving.web import WatchedWeb
-from wattgov_exporter.serving.wire import Limits, Seats
 from wattgov_exporter.snapshot import Snapshot
 from wattgov_exporter.sources import SOURCES, Machine
+from wattgov_web.server import Server
+from wattgov_web.web import WatchedWeb
+from wattgov_web.wire import Limits, Seats
 
 RELOAD_SECONDS = 10.0
 """A reload waits for the end of a tick, which waits for no source longer than its interval."""
@@ -55,7 +55,8 @@ def run(wish: Wish, loaded: Loaded, web: WatchedWeb) -> None:
     pages = Pages(clock)
     seats = Seats(Limits(wish.connections), clock)
     try:
-        server = Server(wish.address, Answers(pages, _asking(events)), seats, web)
+        answers = Answers(pages, _asking(events))
+        server = Server(wish.address, answers, seats, web, "wattgov-exporter")
     except OSError as error:
         raise CannotListen(error.strerror) from error
     _listen_to_signals(events)

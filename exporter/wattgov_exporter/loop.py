@@ -8,11 +8,11 @@ from queue import Empty, SimpleQueue
 
 from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import Config
-from wattgov_exporter.mistakes import Invalid, mistakes_of
 from wattgov_exporter.pace import Paces
 from wattgov_exporter.reading import Clock
 from wattgov_exporter.rows import Reloads
 from wattgov_exporter.snapshot import Snapshot
+from wattgov_web.mistakes import Invalid, mistakes_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ class FileKnob:
     def add(self, name: str = "GPU-a", watts: float = DEFAULT) -> None:
         """Put in a card."""
         self.folder.mkdir(exist_ok=True)
-        (self.folder / name).write_text(str(watts))
+        self._set(name, watts)
 
     def watts(self, name: str = "GPU-a") -> float:
         """Return what is set, as the card sees it."""
@@ -69,7 +69,7 @@ class FileKnob:
         if self.refuses is not None:
             raise KnobError(self.refuses, "the card says no")
         if not self.lies:
-            (self.folder / target).write_text(str(value))
+            self._set(target, value)
         self.at("wrote")
 
     def restore(self, target: str, value: float, text: str) -> None:  # noqa: ARG002 (a Knob)
@@ -78,6 +78,11 @@ class FileKnob:
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _set(self, name: str, watts: float) -> None:
+        new = self.folder.with_name(f"{name}.new")  # in one step: another thread may read it
+        new.write_text(str(watts))
+        new.replace(self.folder / name)
 
 
 @dataclass

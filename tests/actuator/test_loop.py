@@ -1,7 +1,7 @@
 """Stories: what the actuator does with a card, tick by tick."""
 
 from dataclasses import replace
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import pytest
 
@@ -445,3 +445,25 @@ def test_an_answer_for_another_card_moves_nothing(make: Make) -> None:
     stage.play()
 
     assert (300, 330) == (stage.knob.watts("GPU-a"), stage.knob.watts("GPU-b"))
+
+
+def test_a_tick_that_begins_late_says_so(make: Make) -> None:
+    """By how much later than planned; the ones after it are on time again."""
+    stage = make(ruleset())
+    seen: list[float] = []
+    waits = iter((15.0, 0.0, 18.0, 0.0, 12.0, 0.0))
+
+    class Waiting:
+        def get(self, block: bool = True, timeout: float | None = None, /) -> object:
+            assert (block, timeout is not None) == (True, True)
+            passed = next(waits, None)
+            if passed is None:
+                return "SIGTERM"
+            if passed:
+                seen.append(stage.loop.snapshot.late_seconds)
+            stage.clock.advance(passed)
+            raise Empty
+
+    stage.loop.run(Waiting())
+
+    assert ([0, 0, 3], 0) == (seen, stage.loop.snapshot.late_seconds)

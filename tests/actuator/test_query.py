@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from actuator.fakes import Canned, FakePrometheus, vector
+from wattgov_actuator.latency import Latency
 from wattgov_actuator.query import Patience, Prometheus, shown
 from wattgov_actuator.reading import Answer, QueryFailure
 
@@ -168,3 +169,16 @@ def test_a_proxy_is_not_asked_for_this_machine(
     server.answers["up"] = [({}, 1.0)]
 
     assert 1.0 == ask(source).samples[0].value
+
+
+def test_an_answer_says_how_long_it_took(server: FakePrometheus, source: Prometheus) -> None:
+    """A refusal as well; a server that is not there took no time that is known."""
+    server.answers["no"] = Canned(error("bad_data"), 422)
+    answers = source.ask(["yes", "no"])
+    nobody = Prometheus("http://127.0.0.1:1", HASTY)
+    gone = nobody.ask(["yes"])
+    nobody.close()
+
+    assert all((each.seconds or 0.0) > 0 for each in answers.values())
+    assert gone["yes"].seconds is None
+    assert 2 == Latency().after(answers).after(gone).count

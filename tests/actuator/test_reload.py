@@ -9,7 +9,7 @@ from actuator.builders import PROTECT, group, rule, ruleset, watts
 from actuator.stage import DOWN, Make, Stage
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.laws.threshold import Set, Step
-from wattgov_actuator.orders import RELOAD_ON, Reload, asked_to_reload
+from wattgov_actuator.orders import RELOAD_ON, Asking, Reload
 from wattgov_actuator.rules import Bounds, Rule, RuleSet, Sla, Thermal
 from wattgov_actuator.strict import Invalid, Mistake
 
@@ -183,4 +183,4 @@ def test_the_loop_reloads_when_it_is_told_to(make: Make) -> None:
 
 def test_a_loop_that_does_not_answer_is_told_of() -> None:
     """Nobody waits for it forever."""
-    assert asked_to_reload(SimpleQueue(), patience_seconds=0) is None
+    assert Asking(SimpleQueue(), patience_seconds=0)(Reload()) is None

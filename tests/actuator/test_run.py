@@ -286,6 +286,46 @@ def test_a_post_reads_the_rules_again(start: Start, gpus: VirtualGpus, tmp_path:
     assert 500 == gpus.card(0).limit_watts
 
 
+def posted(url: str, given: object) -> dict[str, object]:
+    """Post JSON, and return what is answered."""
+    body, kind = json.dumps(given).encode(), {"Content-Type": "application/json"}
+    with urlopen(Request(url, body, kind, method="POST"), timeout=10) as answer:
+        said: dict[str, object] = json.load(answer)
+    return said
+
+
+def test_the_kill_switch_over_http(start: Start, gpus: VirtualGpus) -> None:
+    """All is back when it is answered, and stays so until somebody resumes."""
+    actuator = start("--enforce").ready()
+    lowered(gpus)
+
+    assert 0 == posted(f"{actuator.url}/api/v1/pause", {"restore": True})["open_undos"]
+    assert 700 == gpus.card(0).limit_watts
+    until("it is disarmed", lambda: "disarmed" in actuator.reasons())
+
+    posted(f"{actuator.url}/api/v1/resume", {})
+    lowered(gpus)
+
+    assert 0 == posted(f"{actuator.url}/api/v1/restore", {})["left"]
+    assert 0 == actuator.end(signal.SIGTERM)
+
+
+def test_a_bad_web_file_or_sink_starts_nothing_but_puts_back(
+    start: Start, gpus: VirtualGpus, tmp_path: Path
+) -> None:
+    """Every mistake at once; what a crash left changed does not wait for a good one."""
+    actuator = start("--enforce").ready()
+    lowered(gpus)
+    actuator.end(signal.SIGKILL)
+    web = tmp_path / "web.yml"
+    web.write_text("basic_auth_user: {}\n")
+    later = start(f"--web.config.file={web}", "--grafana-url=http://127.0.0.1:1")
+
+    assert (2, 700) == (later.process.wait(DEADLINE_SECONDS), gpus.card(0).limit_watts)
+    assert f"{web}:1:1: unknown key 'basic_auth_user'" in later.log.read_text()
+    assert "--grafana-token-file is missing" in later.log.read_text()
+
+
 def test_the_kill_switch_beside_a_running_actuator(
     start: Start, gpus: VirtualGpus, tmp_path: Path
 ) -> None:

@@ -1,21 +1,22 @@
 """The HTTP service: what it answers, and how."""
 
-import http.client
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
-from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from actuator.builders import NOW, reading
-from wattgov_actuator.answers import Answers, Question
+from actuator.serving import Client, serving
 from wattgov_actuator.decision import Decision, Input, Reason
-from wattgov_actuator.exposition import Exposition
-from wattgov_actuator.pause import Pause
+from wattgov_actuator.latency import Latency
+from wattgov_actuator.pause import Pause, PauseFile
 from wattgov_actuator.reading import QueryFailure
-from wattgov_actuator.service import Service
+from wattgov_actuator.serving.service import Control, listening, web_of
 from wattgov_actuator.snapshot import Reloads, Snapshot
 
 DECISION = Decision(
@@ -35,6 +36,8 @@ AT_WORK = Snapshot(
     enforcing=True,
     ticks=3,
     tick_seconds=0.25,
+    late_seconds=0.5,
+    latency=Latency({}, 0.75, 3),
     decisions=(DECISION,),
     counts={("trim", "gpu_power_limit", "vetoed_sla"): 2},
     readings=(reading(280, prior=300), replace(reading(None), target=reading().target)),
@@ -55,27 +58,19 @@ class Shown:
 
     def __init__(self) -> None:
         self.snapshot = Snapshot(enforcing=False)
-        self.mistakes: tuple[str, ...] | None = ()  # what a reload finds
-        registry: CollectorRegistry = Exposition(lambda: self.snapshot, lambda: NOW.unix).registry()
-        self.answers = Answers(lambda: self.snapshot, registry, lambda: self.mistakes)
-        self.service = Service("127.0.0.1", 0, self.answers)
-        host, port = self.service.address.rsplit(":", 1)
-        self.client = http.client.HTTPConnection(host, int(port), timeout=10)
+        self.client: Client
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
         """Return status and body, over one connection that is kept."""
-        self.client.request(method, path, headers=headers)
-        response = self.client.getresponse()
-        return response.status, response.read().decode()
+        return self.client.ask(path, method, None, **headers)
 
 
 @pytest.fixture
-def shown() -> Iterator[Shown]:
+def shown(tmp_path: Path) -> Iterator[Shown]:
     """Return a running service that shows an actuator before its first tick."""
     made = Shown()
-    with made.service:
+    with serving(lambda: made.snapshot, tmp_path) as made.client:
         yield made
-        made.client.close()
 
 
 def test_it_is_healthy_at_once_and_ready_after_the_first_tick(shown: Shown) -> None:
@@ -91,7 +86,7 @@ def test_it_is_healthy_at_once_and_ready_after_the_first_tick(shown: Shown) -> N
 def test_decisions_say_what_and_why(shown: Shown) -> None:
     """The latest decision of each rule and target, with the meaning of its reason."""
     shown.snapshot = AT_WORK
-    answer = json.loads(shown.ask("/api/v1/decisions?x=1")[1])
+    answer = json.loads(shown.ask("/api/v1/decisions?limit=9")[1])
     (row,) = answer["decisions"]
 
     assert answer["enforcing"]
@@ -139,12 +134,35 @@ def test_metrics_are_what_the_contract_says(shown: Shown) -> None:
         **failures,
         ("query_failures_total", "timeout"): 4,
         ("rule_targets", "trim"): 1,
+        ("query_seconds_sum",): 0.75,
+        ("query_seconds_count",): 3,
+        ("tick_late_seconds",): 0.5,
         ("tick_seconds",): 0.25,
         ("ticks_total", "ok"): 3,
         ("ticks_total", "failed"): 0,
     }
 
     assert expected == samples
+
+
+def test_a_pause_that_ends_by_itself_says_when(shown: Shown) -> None:
+    """One that does not is for somebody to remember."""
+    shown.snapshot = AT_WORK
+    assert "pause_end_timestamp_seconds" not in shown.ask("/metrics")[1]
+
+    shown.snapshot = replace(AT_WORK, pause=Pause(NOW.unix, NOW.unix + 60))
+    end = f"wattgov_actuator_pause_end_timestamp_seconds {NOW.unix + 60:.1f}"
+    assert end.replace("1000060.0", "1.00006e+06") in shown.ask("/metrics")[1]
+
+
+def test_a_web_file_that_was_bad_is_counted(tmp_path: Path) -> None:
+    """As the exporter does."""
+    web = tmp_path / "web.yml"
+    web.write_text("http_server_config: {}\n")
+    with serving(lambda: AT_WORK, tmp_path, web_file=web) as client:
+        assert "web_config_failures_total 0.0" in client.ask("/metrics")[1]
+        web.write_text("no_such_key: {}\n")
+        assert "web_config_failures_total 1.0" in client.ask("/metrics")[1]
 
 
 def test_a_query_that_was_never_answered_has_no_age(shown: Shown) -> None:
@@ -155,12 +173,11 @@ def test_a_query_that_was_never_answered_has_no_age(shown: Shown) -> None:
 def test_one_connection_serves_many_scrapes(shown: Shown) -> None:
     """HTTP/1.1, kept alive; HEAD has no body, and a wrong path says what there is."""
     shown.ask("/metrics")
-    socket = shown.client.sock
+    socket = shown.client.connection.sock
 
     assert (200, "") == shown.ask("/metrics", "HEAD")
-    assert 404 == shown.ask("/nothing")[0]
-    assert "/api/v1/decisions" in shown.ask("/")[1]
-    assert socket is shown.client.sock
+    assert (404, True) == (shown.ask("/no")[0], "/api/v1/decisions" in shown.ask("/no")[1])
+    assert socket is shown.client.connection.sock
 
 
 def test_the_status_says_who_paused_it_and_which_rules_are_in_force(shown: Shown) -> None:
@@ -175,65 +192,20 @@ def test_the_status_says_who_paused_it_and_which_rules_are_in_force(shown: Shown
     assert (True, 1) == (status["enforcing"], status["open_undos"])
 
 
-def test_only_the_reload_takes_a_post(shown: Shown) -> None:
-    """Everything else only reads."""
-    assert 405 == shown.ask("/api/v1/decisions", "POST")[0]
-    assert 404 == shown.ask("/api/v1/restore", "POST")[0]
-    assert (405, "only POST\n") == shown.ask("/-/reload")
-
-
-def test_a_reload_answers_with_what_came_of_it(shown: Shown) -> None:
-    """Good rules, bad rules, and a loop that does not come to it."""
-    assert (200, "reloaded\n") == shown.ask("/-/reload", "POST")
-
-    shown.mistakes = ("rules.yml:3:5: unknown key",)
-
-    assert (500, "rules.yml:3:5: unknown key\nthe old rules stay in force\n") == shown.ask(
-        "/-/reload", "POST"
-    )
-
-    shown.mistakes = None
-
-    assert 504 == shown.ask("/-/reload", "POST")[0]
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [{"Origin": "https://evil.example"}, {"X-Forwarded-For": "192.0.2.7"}, {"Via": "1.1 p"}],
-)
-def test_a_web_page_or_a_proxy_here_reloads_nothing(shown: Shown, headers: dict[str, str]) -> None:
-    """The connection comes from this host; the wish does not."""
-    assert 403 == shown.ask("/-/reload", "POST", **headers)[0]
-
-
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [
-        ("127.0.0.1", 200),
-        ("::1", 200),
-        ("::ffff:127.0.0.1", 200),
-        ("192.0.2.7", 403),
-        ("fe80::1%eth0", 403),
-    ],
-)
-def test_only_this_host_reloads(shown: Shown, host: str, status: int) -> None:
-    """Whatever address the service is bound to."""
-    assert status == shown.answers(Question("POST", "/-/reload", {}, host)).status
-
-
 def test_a_client_that_speaks_nonsense_harms_nobody(shown: Shown) -> None:
     """The next one is answered."""
-    shown.client.connect()
-    shown.client.sock.sendall(b"\x16\x03\x01 no http\r\n\r\n")
-    with shown.client.sock.makefile("rb") as answer:
-        assert b"Bad request" in answer.read()
-    shown.client.close()
+    with socket.create_connection(("127.0.0.1", shown.client.port), timeout=10) as client:
+        client.sendall(b"\x16\x03\x01 no http\r\n\r\n")
+        with client.makefile("rb") as answer:
+            assert answer.read().startswith(b"HTTP/1.1 400 Bad Request")
 
     assert 200 == shown.ask("/-/healthy")[0]
 
 
-def test_a_taken_port_is_an_error_at_once(shown: Shown) -> None:
+def test_a_taken_port_is_an_error_at_once(shown: Shown, tmp_path: Path) -> None:
     """Nothing else was started by then."""
-    port = int(shown.service.address.rsplit(":", 1)[1])
+    control = Control(SimpleQueue(), PauseFile(tmp_path), lambda: NOW)
+    _, web = web_of(None, lambda: 0.0)
+    assert web is not None
     with pytest.raises(OSError, match="Address already in use"):
-        Service("127.0.0.1", port, shown.answers)
+        listening(("127.0.0.1", shown.client.port), web, lambda: shown.snapshot, control)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from wattgov_exporter.serving.answers import Answers, Reload
 from wattgov_exporter.serving.pages import Pages
-from wattgov_exporter.serving.server import Server
-from wattgov_exporter.serving.web import WatchedWeb
-from wattgov_exporter.serving.webfile import load
-from wattgov_exporter.serving.wire import Limits, Seats
+from wattgov_web.server import Server
+from wattgov_web.web import WatchedWeb
+from wattgov_web.webfile import load
+from wattgov_web.wire import Limits, Seats
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def serving(
     pages = pages or Pages(time.monotonic)
     web = WatchedWeb(web_file, load, iter(range(10**9)).__next__, log.append)
     seats = Seats(limits or Limits(), time.monotonic)
-    server = Server(("127.0.0.1", 0), Answers(pages, reload), seats, web)
+    server = Server(("127.0.0.1", 0), Answers(pages, reload), seats, web, "wattgov-exporter")
     thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))
     thread.start()
     try:

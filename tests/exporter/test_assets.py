@@ -16,7 +16,7 @@ from wattgov_exporter.assets.render import TEMPLATES, rendered
 from wattgov_exporter.assets.site import Constants, Engine, Place, Targets
 from wattgov_exporter.cli import main
 from wattgov_exporter.config import Budgets, Site
-from wattgov_exporter.mistakes import Invalid
+from wattgov_web.mistakes import Invalid
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ from wattgov_exporter.config import (
     Scrape,
 )
 from wattgov_exporter.configfile import load
-from wattgov_exporter.mistakes import Invalid
+from wattgov_web.mistakes import Invalid
 
 NAMES = ("rapl", "nvml")
 

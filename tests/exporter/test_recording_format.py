@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wattgov_exporter.mistakes import Invalid
 from wattgov_exporter.reading import Readings, Reason
 from wattgov_exporter.recording.format import (
     Fact,
@@ -27,6 +26,7 @@ from wattgov_exporter.recording.format import (
     unescape,
 )
 from wattgov_exporter.recording.words import Word, facts, words
+from wattgov_web.mistakes import Invalid
 
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1)
 PARTS = NAMES.filter(lambda name: name not in {".", ".."} and len(name) < 50)

@@ -12,7 +12,6 @@ from plant import recorded
 from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import App, Config, Sources
 from wattgov_exporter.doctor import Finding, report
-from wattgov_exporter.mistakes import Invalid
 from wattgov_exporter.poll import Answer, read
 from wattgov_exporter.reading import (
     Anomaly,
@@ -30,6 +29,7 @@ from wattgov_exporter.recording.replay import Recorded, Replay, opened
 from wattgov_exporter.recording.words import Word, facts
 from wattgov_exporter.snapshot import Snapshot
 from wattgov_exporter.sources import configured
+from wattgov_web.mistakes import Invalid
 
 ZONE = "sys/class/powercap/intel-rapl:0"
 CPUS = b"cpu  %d 0 0 %d 0 0 0 0 0 0\ncpu0 %d 0 0 %d 0 0 0 0 0 0\n"

@@ -17,8 +17,8 @@ from exporter.serving import Reloads, Served, ask, serving
 from exporter.views import publish_when_waited_for, stale_pages, view
 from wattgov_exporter.exposition import SERIES
 from wattgov_exporter.reading import Clock
-from wattgov_exporter.serving.request import BadRequest, parse
-from wattgov_exporter.serving.wire import Limits, Seats, TooLong, Wire
+from wattgov_web.request import BadRequest, parse
+from wattgov_web.wire import Limits, Seats, TooLong, Wire
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import pytest
 from conftest import find
 from exporter.certificates import Certificate, certificate, trusting
 from exporter.serving import Reloads, ask, serving
-from wattgov_exporter.mistakes import Invalid
-from wattgov_exporter.serving.logins import REMEMBERED, Logins
-from wattgov_exporter.serving.webfile import load
+from wattgov_web.logins import REMEMBERED, Logins
+from wattgov_web.mistakes import Invalid
+from wattgov_web.webfile import load
 
 PASSWORD = b"correct horse"
 HASHED = bcrypt.hashpw(PASSWORD, bcrypt.gensalt(4)).decode()
@@ -288,7 +288,7 @@ def test_a_new_certificate(
 
 
 PAIR = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
-NOT_OFFERED = "is not offered by this exporter; leave it out"
+NOT_OFFERED = "is not offered by this server; leave it out"
 NOT_HASHED = "user 'prometheus': expected a bcrypt hash, such as `htpasswd -nBC 10` prints"
 MISTAKES = {
     "": "1:1: the file is empty; it holds tls_server_config or basic_auth_users",

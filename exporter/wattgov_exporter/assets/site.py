@@ -7,11 +7,11 @@ from pathlib import Path
 
 import yaml
 
-from wattgov_exporter import fields
 from wattgov_exporter.config import Site
 from wattgov_exporter.configfile import CARBON, LIFETIME, SITE, app_name, url
-from wattgov_exporter.fields import Field, Mistake, Parse, Reader
-from wattgov_exporter.mistakes import Invalid
+from wattgov_web import fields
+from wattgov_web.fields import Field, Mistake, Parse, Reader
+from wattgov_web.mistakes import Invalid
 
 EXPORTER_PORT, ACTUATOR_PORT, ALERTMANAGER_PORT = 9470, 9471, 9093
 ADDRESS = re.compile(

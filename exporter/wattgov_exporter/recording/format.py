@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wattgov_exporter.mistakes import Invalid
+from wattgov_web.mistakes import Invalid
 
 GONE = "ENOENT"
 NEWLINE = b"\n"

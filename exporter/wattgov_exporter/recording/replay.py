@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from wattgov_exporter.config import Sources
-from wattgov_exporter.mistakes import Invalid
 from wattgov_exporter.poll import Answer, read
 from wattgov_exporter.reading import Clock, NoMeter, Readings, Reason, Source
 from wattgov_exporter.recording import laps
@@ -23,6 +22,7 @@ from wattgov_exporter.recording.format import Fact, Facts, Recording, changes, l
 from wattgov_exporter.recording.stage import plant
 from wattgov_exporter.recording.words import SAID, Word, words
 from wattgov_exporter.sources import SOURCES, Machine
+from wattgov_web.mistakes import Invalid
 
 Table = Mapping[str, Callable[[Machine, Sources], Sequence[Source]]]
 

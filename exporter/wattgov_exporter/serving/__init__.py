@@ -1,1 +1,1 @@
-"""HTTP: who may look, what is shown, and how much a client may ask for."""
+"""HTTP: what is shown; who may look, and how much he may ask for, is in `wattgov_web`."""

@@ -1,14 +1,12 @@
 """The paths: /metrics, health, reload, and the first page; and who may see them."""
 
-import ipaddress
 from collections.abc import Callable
 from http import HTTPStatus
 
 from wattgov_exporter.serving.landing import landing
-from wattgov_exporter.serving.logins import Logins
 from wattgov_exporter.serving.pages import Pages
-from wattgov_exporter.serving.request import TEXT, Request, Response
-from wattgov_exporter.serving.web import Web
+from wattgov_web.client import Client
+from wattgov_web.request import TEXT, Request, Response
 
 SCRAPE_MARGIN_SECONDS = 0.5
 """An answer must be there before the scraper gives up: on the way, and parsed."""
@@ -31,18 +29,11 @@ class Answers:
     def __init__(self, pages: Pages, reload: Reload) -> None:
         self._pages = pages
         self._reload = reload
-        self._logins = Logins()
 
-    def answer(self, request: Request, host: str, web: Web) -> Response:
-        """Answer a client at *host*, by the settings *web*."""
-        given = request.headers.get("authorization", "")
-        if web.users and not self._logins.good(web.users, given):
-            ask = ("WWW-Authenticate", 'Basic realm="wattgov-exporter", charset="UTF-8"')
-            return Response(
-                HTTPStatus.UNAUTHORIZED, b"a user and a password, please\n", TEXT, (ask,)
-            )
+    def __call__(self, request: Request, client: Client) -> Response:
+        """Answer a client."""
         if request.path == RELOAD:
-            return self._reloaded(request, host, web)
+            return self._reloaded(request, client)
         if request.path not in READ:
             return Response(HTTPStatus.NOT_FOUND, b"not here; see /\n")
         if request.method not in {"GET", "HEAD"}:
@@ -71,10 +62,10 @@ class Answers:
         packed = (("Content-Encoding", page.encoding),) if page.encoding else ()
         return Response(HTTPStatus.OK, page.body, page.content_type, (vary, *packed))
 
-    def _reloaded(self, request: Request, host: str, web: Web) -> Response:
+    def _reloaded(self, request: Request, client: Client) -> Response:
         if request.method != "POST":
             return _not_allowed("POST")
-        if not _may_change(request, host, web):
+        if not client.may_change(request.headers):
             return Response(
                 HTTPStatus.FORBIDDEN, b"to reload, log in, or be a program on this host\n"
             )
@@ -90,25 +81,6 @@ class Answers:
 def _not_allowed(allowed: str) -> Response:
     body = f"only {allowed}\n".encode()
     return Response(HTTPStatus.METHOD_NOT_ALLOWED, body, TEXT, (("Allow", allowed),))
-
-
-def _may_change(request: Request, host: str, web: Web) -> bool:
-    """Tell whether the client has proved who he is, or is a program on this host.
-
-    A web page in a browser here, or a proxy here that asks for somebody elsewhere, is neither.
-    """
-    if "origin" in request.headers:
-        return False
-    if web.proves_client:
-        return True
-    relayed = any(name in request.headers for name in ("x-forwarded-for", "forwarded", "via"))
-    return not relayed and _loopback(host)
-
-
-def _loopback(host: str) -> bool:
-    address = ipaddress.ip_address(host.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 def _patience(timeout: str) -> float:

@@ -113,6 +113,7 @@ def test_an_order_wakes_it_at_once(stage: Stage, servers: Servers) -> None:
     wrong, right = Wake("cod"), Wake("code")
     stage.loop.wake(wrong)
     stage.loop.wake(right)
+    assert right.answer.empty()
     stage.play(seconds=1)
 
     assert "there is no target called cod here" in wrong.answer.get(timeout=0)

@@ -1,20 +1,30 @@
 """Connections: each has a seat and a thread while its client keeps within the limits."""
 
+import logging
 import socket
 import socketserver
 import sys
 from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from wattgov_exporter.serving.answers import Answers
-from wattgov_exporter.serving.request import BadRequest, Response, parse, render
-from wattgov_exporter.serving.web import WatchedWeb
-from wattgov_exporter.serving.wire import Seats, TooLong, Wire
+from wattgov_web.client import Client
+from wattgov_web.logins import Logins, user_of
+from wattgov_web.request import TEXT, BadRequest, Request, Response, parse, render
+from wattgov_web.web import WatchedWeb, Web
+from wattgov_web.wire import Seats, TooLong, Wire
+
+LOG = logging.getLogger(__name__)
+Answer = Callable[[Request, Client], Response]
 
 _FULL = Response(
     HTTPStatus.SERVICE_UNAVAILABLE, b"too many connections\n", headers=(("Retry-After", "1"),)
 )
+_TOO_LARGE = Response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"too much at once\n")
+_NO_LENGTH = Response(HTTPStatus.LENGTH_REQUIRED, b"say a Content-Length\n")
+_GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 REFUSED_KEPT = 16
 
 
@@ -26,9 +36,12 @@ class Server(socketserver.ThreadingTCPServer):
     request_queue_size = 128
 
     def __init__(
-        self, address: tuple[str, int], answers: Answers, seats: Seats, web: WatchedWeb
+        self, address: tuple[str, int], answer: Answer, seats: Seats, web: WatchedWeb, realm: str
     ) -> None:
-        self._answers = answers
+        """Bind; OSError when the address is taken or not ours. *realm* is what one logs in to."""
+        self._answer = answer
+        self._logins = Logins()
+        self._realm = realm
         self._seats = seats
         self._web = web
         self._wires: dict[socket.socket, Wire] = {}
@@ -79,10 +92,30 @@ class Server(socketserver.ThreadingTCPServer):
             return False
         wire.answers()
         web = self._web.current()
-        response = self._answers.answer(request, host, web)
+        response = self._answered(wire, request, host, web)
         bodiless = request.method == "HEAD"
         wire.send(render(response, web.headers, keeps=request.keeps, bodiless=bodiless))
         return request.keeps
+
+    def _answered(self, wire: Wire, request: Request, host: str, web: Web) -> Response:
+        """Return the answer; who has not logged in is not listened to any further."""
+        given = request.headers.get("authorization", "")
+        if web.users and not self._logins.good(web.users, given):
+            ask = ("WWW-Authenticate", f'Basic realm="{self._realm}", charset="UTF-8"')
+            return Response(
+                HTTPStatus.UNAUTHORIZED, b"a user and a password, please\n", TEXT, (ask,)
+            )
+        client = Client(host, user_of(given) if web.users else "", web.proves_client)
+        if most := wire.limits.body_bytes:
+            if request.length is None:
+                return _NO_LENGTH
+            if request.length > most:
+                return _TOO_LARGE
+            if request.length:
+                if request.headers.get("expect", "").lower() == "100-continue":
+                    wire.send(_GO_ON)
+                request = replace(request, body=wire.body(request.length))
+        return self._answer(request, client)
 
     def _refuse(self, request: socket.socket) -> None:
         """Answer 503 at once, without a thread; over TLS the answer is that nobody is there.
@@ -124,7 +157,8 @@ class Server(socketserver.ThreadingTCPServer):
         while self._refused:
             self._refused.popleft().close()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the base's
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002  the base's
         """Tell of our own mistakes; a client that leaves, or fails to shake hands, is no news."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            LOG.error("event=request_failed client=%s", client_address[0], exc_info=error)

@@ -3,9 +3,8 @@
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-
-from wattgov_exporter.reading import Clock
 
 RECEIVE_BYTES = 8192
 _END = b"\r\n\r\n"
@@ -15,13 +14,15 @@ _END = b"\r\n\r\n"
 class Limits:
     """What all clients together, and each of them, may ask of the server.
 
-    *idle_seconds* outlasts a scrape interval of a minute; *header_bytes* holds a browser's cookies.
+    *idle_seconds* outlasts a scrape interval of a minute; *header_bytes* holds a browser's cookies;
+    *header_seconds* is for a body, too. With no *body_bytes* a body is not read.
     """
 
     connections: int = 64
     idle_seconds: float = 120.0
     header_seconds: float = 10.0
     header_bytes: int = 32768
+    body_bytes: int = 0
     write_seconds: float = 10.0
 
 
@@ -32,7 +33,7 @@ class TooLong(Exception):
 class Seats:
     """At most so many connections; when all are taken, who waits longest for its client goes."""
 
-    def __init__(self, limits: Limits, clock: Clock) -> None:
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self.limits = limits
         self.clock = clock
         self._lock = threading.Lock()
@@ -84,7 +85,7 @@ class Wire:
         if sock.family != socket.AF_UNIX:
             # TLS answers in several pieces: with Nagle each new connection would take 40 ms.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._seats = seats
+        self._seats, self.limits = seats, seats.limits
         self._buffer = bytearray()
         # The first request is due at once: a client connects when it has something to ask.
         self._deadline = seats.clock() + seats.limits.header_seconds
@@ -125,6 +126,21 @@ class Wire:
         head = bytes(self._buffer[:end])
         del self._buffer[: end + len(_END)]
         return head
+
+    def body(self, length: int) -> bytes:
+        """Return the *length* bytes that come after the head; ConnectionError when fewer come.
+
+        TimeoutError when they take longer than the head may.
+        """
+        deadline = self._seats.clock() + self._seats.limits.header_seconds
+        while len(self._buffer) < length:
+            got = self._within(deadline).recv(RECEIVE_BYTES)
+            if not got:
+                raise ConnectionAbortedError("the client left before the end of what it said")
+            self._buffer += got
+        body = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        return body
 
     def answers(self) -> None:
         """Begin to answer; ConnectionError when the client has lost his seat."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from wattgov_exporter.mistakes import Invalid
+from wattgov_web.mistakes import Invalid
 
 UNITS_SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 

@@ -1,4 +1,4 @@
-"""The `web.config.file` that Prometheus exporters share: TLS, client certificates, passwords.
+"""The `web.config.file` of Prometheus and its exporters: TLS, client certificates, passwords.
 
 The format is exporter-toolkit's, and as there a password or client certificate guards every path,
 health included. What this server does not do is refused by name, never passed over in silence.
@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wattgov_exporter.mistakes import Invalid, mistakes_of
-from wattgov_exporter.reading import Clock
-from wattgov_exporter.serving.tls import Tls
+from wattgov_web.mistakes import Invalid, mistakes_of
+from wattgov_web.tls import Tls
 
 CHECK_SECONDS = 1.0
 """How often, at most, the files are looked at; they are looked at only when somebody asks."""
@@ -41,7 +40,7 @@ class WatchedWeb:
         self,
         path: Path | None,
         read: Callable[[Path], Web],
-        clock: Clock,
+        clock: Callable[[], float],
         log: Callable[[str], object],
     ) -> None:
         """Read the file for the first time; raises as *read* (`webfile.load`) does."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from wattgov_exporter import fields
-from wattgov_exporter.fields import Field, Mistake, Parse, Reader
-from wattgov_exporter.serving.tls import Tls
+from wattgov_web import fields
+from wattgov_web.fields import Field, Mistake, Parse, Reader
+from wattgov_web.tls import Tls
 
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _VERIFY = {
@@ -19,8 +19,8 @@ _VERIFY = {
 
 
 def not_offered(_reader: Reader, _node: yaml.Node) -> object:
-    """Refuse a key that exporter-toolkit knows and this exporter does not."""
-    raise Mistake("is not offered by this exporter; leave it out")
+    """Refuse a key that exporter-toolkit knows and this server does not."""
+    raise Mistake("is not offered by this server; leave it out")
 
 
 def _readable(folder: Path) -> Parse:

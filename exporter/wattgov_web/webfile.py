@@ -7,11 +7,11 @@ from pathlib import Path
 
 import yaml
 
-from wattgov_exporter import fields
-from wattgov_exporter.fields import Field, Mistake, Parse, Reader
-from wattgov_exporter.mistakes import Invalid
-from wattgov_exporter.serving.tlsfile import not_offered, tls
-from wattgov_exporter.serving.web import Web
+from wattgov_web import fields
+from wattgov_web.fields import Field, Mistake, Parse, Reader
+from wattgov_web.mistakes import Invalid
+from wattgov_web.tlsfile import not_offered, tls
+from wattgov_web.web import Web
 
 _BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
 

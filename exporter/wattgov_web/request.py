@@ -1,4 +1,4 @@
-"""What a client asks, and what he is told: the part of HTTP/1.1 that an exporter needs. Pure."""
+"""What a client asks, and what he is told: the part of HTTP/1.1 that a daemon needs. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 
 TEXT = "text/plain; charset=utf-8"
+LONGEST_LENGTH = 18  # digits: what is longer is no length
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -20,12 +21,15 @@ class BadRequest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request's head; *headers* by their names in lower case, *keeps* if the client stays."""
+    """What is asked; *headers* by their names in lower case, *keeps* if the client stays."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     keeps: bool
+    query: str = ""
+    length: int | None = 0  # bytes of the body; None: the client does not say
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,19 @@ def parse(head: bytes) -> Request:
             raise BadRequest(HTTPStatus.BAD_REQUEST)
         key, value = name.lower(), value.strip(" \t")
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    # A body is not read, so what comes after it cannot be told from it.
-    body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+    length = _length(headers)
     leaves = "close" in headers.get("connection", "").lower()
-    keeps = not (body or leaves or version == "HTTP/1.0")
-    return Request(method, target.partition("?")[0], headers, keeps)
+    # A body may not be read, and then what comes after it cannot be told from it.
+    keeps = length == 0 and not leaves and version != "HTTP/1.0"
+    path, _, query = target.partition("?")
+    return Request(method, path, headers, keeps, query, length)
+
+
+def _length(headers: Mapping[str, str]) -> int | None:
+    """Return how long the body is, None when the head does not say it for sure."""
+    given = headers.get("content-length", "0")
+    said = given.isascii() and given.isdecimal() and len(given) <= LONGEST_LENGTH
+    return int(given) if said and "transfer-encoding" not in headers else None
 
 
 def render(

@@ -70,6 +70,12 @@ class Logins:
         return digest.digest()
 
 
+def user_of(authorization: str) -> str:
+    """Return the user whom the header names, whoever sent it; "" when it names none."""
+    given = _basic(authorization)
+    return given[0] if given else ""
+
+
 def cost(hashed: bytes) -> int:
     """Return the cost in a bcrypt hash: 2 to the power of it rounds."""
     return int(hashed[4:6])
