@@ -6,6 +6,8 @@ from wattgov_actuator.rules import Backend, Key
 
 HERE = "wattgov_actuator.knobs"
 RANGE = {"low": Key("count", 1.0), "high": Key("count")}  # of what tells no range itself
+SERVER = {"url": Key("url"), "ca_file": Key("path", optional=True)}
+TOKEN = {"token": Key("secret", optional=True)}
 
 BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
     "file": (
@@ -17,6 +19,20 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
                 "pattern": Key("pattern", r"(\d+)"),
                 "pid_file": Key("path", optional=True),
                 "signal": Key("word", "HUP", choices=("HUP", "USR1", "USR2")),
+                **RANGE,
+            },
+        ),
+    ),
+    "triton": (
+        ("batch_size",),
+        Backend(
+            f"{HERE}.triton",
+            {
+                **SERVER,
+                "model": Key("text"),
+                "field": Key("word", "max_batch_size", choices=("max_batch_size", "instances")),
+                "header": Key("text", optional=True),
+                "header_value": Key("secret", optional=True),
                 **RANGE,
             },
         ),

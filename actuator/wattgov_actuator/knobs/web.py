@@ -16,6 +16,7 @@ from requests.adapters import HTTPAdapter
 
 from wattgov_actuator.connecting import is_loopback
 from wattgov_actuator.connection import Connection
+from wattgov_actuator.knobs.secrets import secret
 from wattgov_actuator.reading import Fault, KnobError
 
 MAX_BYTES = 4 << 20
@@ -65,13 +66,13 @@ class Reply:
             kind = plain(self.headers.get("Content-Type", "something"))
             raise KnobError(Fault.LOST, f"{self.url} answered with {kind}, not JSON") from None
 
-    def fault(self, words: str = "", fixes: Mapping[int, str] = FIXES) -> KnobError:
-        """Return the error that this is: the server's *words*, and what to do by the status."""
+    def fault(self, fixes: Mapping[int, str] = FIXES) -> KnobError:
+        """Return the error that this is: the server's words, and what to do by the status."""
         said = f"{self.url} answered {self.status}"
         goal = self.headers.get("Location", "")
         if HTTPStatus.MULTIPLE_CHOICES <= self.status < HTTPStatus.BAD_REQUEST and goal:
             said += f" and leads to {plain(goal)}; if that is meant, give it as url"
-        words = plain(_without(self.secrets, words or self.content.decode(errors="replace")))
+        words = plain(_without(self.secrets, _words(self.content)))
         said += f": {words}" if words else ""
         fix = fixes.get(self.status) or FIXES.get(self.status)
         fault = FAULTS.get(self.status, Fault.REFUSED)
@@ -81,24 +82,34 @@ class Reply:
 class Web:
     """The server that a connection leads to, as its `url` says; `ca_file` vouches for it."""
 
-    def __init__(self, way: Connection, secret: Callable[[], Headers] = dict) -> None:
+    def __init__(self, way: Connection, secrets: Callable[[], Headers] = dict) -> None:
         """Take the connection, and what gives the headers that hold a secret; asked each time."""
         self._base, self._wait_seconds = way.text("url"), way.timeout_seconds
         self._ca_file = way.text("ca_file")
-        self._secret = secret
+        self._secrets = secrets
         self._session = requests.Session()
         self._session.mount("http://", HTTPAdapter(max_retries=0))
         self._session.mount("https://", HTTPAdapter(max_retries=0))
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        # A proxy of the environment does not lead back to this machine.
-        self._session.trust_env = not is_loopback(urlsplit(self._base).hostname or "")
 
-    def get(self, path: str) -> object:
+    def get(self, path: str, fixes: Mapping[int, str] = FIXES) -> object:
         """Return the JSON at *path*; raises KnobError."""
-        reply = self.ask("GET", path)
+        return self.told("GET", path, fixes=fixes).json()
+
+    def told(
+        self,
+        verb: str,
+        path: str,
+        body: object = None,
+        *,
+        wait_seconds: float | None = None,
+        fixes: Mapping[int, str] = FIXES,
+    ) -> Reply:
+        """Return the good answer to one request; raises KnobError, with what to do by *fixes*."""
+        reply = self.ask(verb, path, body, wait_seconds=wait_seconds)
         if not reply.good:
-            raise reply.fault()
-        return reply.json()
+            raise reply.fault(fixes)
+        return reply
 
     def ask(
         self,
@@ -116,8 +127,10 @@ class Web:
         """
         url = path if "://" in path else self._base + path
         wait = self._wait_seconds if wait_seconds is None else wait_seconds
-        secret = self._secret()
-        secrets = tuple(value.rpartition(" ")[2] for value in secret.values())
+        # A proxy of the environment does not lead back to this machine.
+        self._session.trust_env = not is_loopback(urlsplit(url).hostname or "")
+        secrets = self._secrets()
+        hidden = tuple(value.rpartition(" ")[2] for value in secrets.values())
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         kind = {} if body is None else {"Content-Type": "application/json"}
         try:
@@ -125,7 +138,7 @@ class Web:
                 verb,
                 url,
                 data=data,
-                headers={**PLAIN, **kind, **(headers or {}), **secret},
+                headers={**PLAIN, **kind, **(headers or {}), **secrets},
                 auth=_as_it_is,
                 timeout=(min(wait, self._wait_seconds), wait),
                 allow_redirects=False,
@@ -140,9 +153,9 @@ class Web:
             raise KnobError(Fault.LOST, f"{url} did not answer within {wait:g} s") from None
         except (requests.RequestException, OSError, ValueError) as error:
             # OSError: no file at `ca_file`. ValueError: a secret that is no header.
-            detail = f"{url} cannot be reached: {_without(secrets, _cause(error))}"
+            detail = f"{url} cannot be reached: {_without(hidden, _cause(error))}"
             raise KnobError(Fault.LOST, detail) from None
-        return Reply(url, response.status_code, response.headers, content, secrets)
+        return Reply(url, response.status_code, response.headers, content, hidden)
 
     def close(self) -> None:
         """Close what is open."""
@@ -153,6 +166,28 @@ def plain(text: str) -> str:
     """Return text from outside as one printable, short line."""
     line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
     return line if len(line) <= SHORT else f"{line[:SHORT]}..."
+
+
+def bearer(way: Connection) -> Callable[[], Headers]:
+    """Return what sends the `token` of a connection, read anew each time, if it has one."""
+
+    def headers() -> Headers:
+        token = secret(way, "token")
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    return headers
+
+
+def _words(content: bytes) -> str:
+    """Return the sentence in an error: most APIs have it in one of these places."""
+    text = content.decode(errors="replace")
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return text
+    for key in ("error", "message"):
+        found = found.get(key, found) if isinstance(found, dict) else found
+    return found if isinstance(found, str) else text
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -172,8 +207,8 @@ def _bounded(response: requests.Response) -> bytes:
 
 def _without(secrets: tuple[str, ...], text: str) -> str:
     """Return *text* without what whoever was given it may repeat."""
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "***")
+    for each in filter(None, secrets):
+        text = text.replace(each, "***")
     return text
 
 
