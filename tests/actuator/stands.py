@@ -5,9 +5,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from fakes.api import Answering, Reply, Request, serving
+from fakes.limiter import Limiter
+from fakes.limits import Limits
+from fakes.ray import CONFIGS, Ray
+from fakes.torchserve import TorchServe
 from fakes.triton import CHAT, Triton
 from plant import plant
 from testbed.nvml import VirtualGpus
@@ -153,15 +159,27 @@ def _kept(fake: Callable[[Path], Answering], request: Request) -> Reply:
     return fake(file)(replace(request, path=path))
 
 
-def _triton(file: Path) -> Answering:
-    server = Triton({"chat": json.loads(file.read_text())})
+def _on_disk(
+    make: Callable[[Any], Answering], state: Callable[[Any], object]
+) -> Callable[[Path], Answering]:
+    """Return a fake that is made of what is in a file, and puts there what became of it."""
 
-    def answer(request: Request) -> Reply:
-        reply = server(request)
-        file.write_text(json.dumps(server.models["chat"], sort_keys=True))
-        return reply
+    def fake(file: Path) -> Answering:
+        server = make(json.loads(file.read_text()))
 
-    return answer
+        def answer(request: Request) -> Reply:
+            reply = server(request)
+            file.write_text(json.dumps(state(server), sort_keys=True))
+            return reply
+
+        return answer
+
+    return fake
+
+
+def _planted(state: object) -> str:
+    """Return the line that plants a server's state."""
+    return f"sys/server.json = {json.dumps(state, sort_keys=True)}"
 
 
 def _limits(gpus: VirtualGpus) -> object:
@@ -192,7 +210,7 @@ STANDS: Mapping[str, Stand] = {
         Stand(
             "batch_size",
             (16, 8),
-            tree=f"sys/server.json = {json.dumps(CHAT, sort_keys=True)}",
+            tree=_planted({"chat": CHAT}),
             settings={
                 "url": "{url}",
                 "model": "chat",
@@ -201,7 +219,54 @@ STANDS: Mapping[str, Stand] = {
                 "high": 64,
             },
             backend="triton",
-            fake=_triton,
+            fake=_on_disk(Triton, attrgetter("models")),
+        ),
+        Stand(
+            "batch_size",
+            (16, 8),
+            tree=_planted({"limits": [{"name": "chat", "batch": 32}]}),
+            settings={
+                "read_url": "{url}/v1/limits?of=chat",
+                "read_path": "/limits/0/batch",
+                "write_url": "{url}/v1/limits/chat",
+                "write_method": "PUT",
+                "write_body": '{{"batch": {{{{ value }}}}}}',  # as `format` leaves it
+                "low": 1,
+                "high": 64,
+            },
+            backend="http",
+            fake=_on_disk(Limits, attrgetter("state")),
+        ),
+        Stand(
+            "batch_size",
+            (16, 8),
+            tree=_planted({"app": "chat", "limit": None}),
+            settings={"url": "{url}", "high": 64},
+            backend="limiter",
+            fake=_on_disk(Limiter, attrgetter("state")),
+        ),
+        Stand(
+            "batch_size",
+            (16, 8),
+            tree=_planted(CONFIGS),
+            settings={
+                "url": "{url}",
+                "application": "chat",
+                "deployment": "D",
+                "field": "max_ongoing_requests",
+                "low": 1,
+                "high": 64,
+            },
+            backend="ray",
+            fake=_on_disk(Ray, attrgetter("configs")),
+        ),
+        Stand(
+            "batch_size",
+            (3, 2),
+            tree=_planted({"chat": [4, 6]}),
+            settings={"url": "{url}", "model": "chat", "low": 1, "high": 8},
+            backend="torchserve",
+            fake=_on_disk(TorchServe, attrgetter("models")),
         ),
     )
 }

@@ -42,7 +42,7 @@ def test_a_target_says_who_it_is_and_how_far_it_goes(bench: Bench, stand: Stand)
         assert target.labels
         assert reading.current is not None
         assert target.low <= reading.current <= target.high
-        assert target.unit in {*SYMBOLS, "weight", "cpus", "requests"}
+        assert target.unit in {*SYMBOLS, "weight", "cpus", "requests", "workers"}
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -37,6 +37,54 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
             },
         ),
     ),
+    "http": (
+        ("batch_size",),
+        Backend(
+            f"{HERE}.http",
+            {
+                "read_url": Key("url"),
+                "read_path": Key("pointer"),
+                "write_url": Key("url_template"),
+                "write_method": Key("word", "PUT", choices=("PUT", "POST", "PATCH")),
+                "write_body": Key("template"),
+                "restore_body": Key("template", optional=True),
+                "ca_file": Key("path", optional=True),
+                **TOKEN,
+                **RANGE,
+            },
+        ),
+    ),
+    "limiter": (
+        ("batch_size",),
+        Backend(f"{HERE}.limiter", {**SERVER, **TOKEN, "high": Key("count")}),
+    ),
+    "ray": (
+        ("batch_size",),
+        Backend(
+            f"{HERE}.ray",
+            {
+                **SERVER,
+                **TOKEN,
+                "application": Key("text"),
+                "deployment": Key("text"),
+                "field": Key("text", "max_ongoing_requests"),
+                **RANGE,
+            },
+        ),
+    ),
+    "torchserve": (
+        ("batch_size",),
+        Backend(
+            f"{HERE}.torchserve",
+            {
+                **SERVER,
+                **TOKEN,
+                "key": Key("secret", optional=True),
+                "model": Key("text"),
+                **RANGE,
+            },
+        ),
+    ),
 }
 """By name: the knobs that it serves, and what an entry of `knobs` says of it."""
 

@@ -21,7 +21,7 @@ def secret(way: Connection, name: str) -> str:
     """
     file, variable = way.text(f"{name}_file"), way.text(f"{name}_env")
     if file:
-        return _checked(_read(Path(file), f"{name}_file"), f"{name}_file {file}")
+        return _checked(read(Path(file), f"{name}_file"), f"{name}_file {file}")
     if variable:
         where = f"{name}_env: the variable {variable}"
         if variable not in os.environ:
@@ -30,7 +30,8 @@ def secret(way: Connection, name: str) -> str:
     return ""
 
 
-def _read(path: Path, key: str) -> str:
+def read(path: Path, key: str) -> str:
+    """Return all of a file that others cannot read; raises KnobError, which names *key*."""
     try:
         # A pipe would wait for its writer for ever.
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
