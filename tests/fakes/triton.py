@@ -70,8 +70,8 @@ class Triton:
         parameters = json.loads(request.body or b"{}").get("parameters", {})
         wrong = set(parameters) - {"config"}
         if wrong or not isinstance(parameters.get("config", ""), str):
-            words = "on creating Triton parameter" if wrong else "attempt to access non-string"
-            return _error(500, f"unexpected error: {words}")
+            words = "unexpected error on creating Triton parameter"
+            return _error(500, words if wrong else "attempt to access JSON non-string as string")
         if "config" not in parameters:
             return Reply(200)  # and what was overridden stays
         given = json.loads(parameters["config"])
