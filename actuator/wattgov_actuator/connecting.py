@@ -148,14 +148,14 @@ def _url(fields: Fields, name: str, _: Key) -> Setting:
 
 def _url_template(fields: Fields, name: str, key: Key) -> Setting:
     text = _url(fields, name, key)
-    _filled_in(fields, name)
+    _filled_in(fields, name, str(text))
     return text
 
 
 def _template(fields: Fields, name: str, _: Key) -> Setting:
     """Read a template of JSON; whether it is one shows with any value."""
     text = fields.text(name)
-    whole = _filled_in(fields, name)
+    whole = _filled_in(fields, name, text)
     try:
         json.loads(whole or "{}")
     except (ValueError, RecursionError) as error:
@@ -163,11 +163,11 @@ def _template(fields: Fields, name: str, _: Key) -> Setting:
     return text
 
 
-def _filled_in(fields: Fields, name: str) -> str:
+def _filled_in(fields: Fields, name: str, text: str) -> str:
     """Return a template with something for each variable; a mistake in it is noted."""
     some = {"value": 1, "prior": 1, "target": "name", "labels": defaultdict(lambda: "label")}
     try:
-        return rendered(fields.text(name), some)
+        return rendered(text, some)
     except ValueError as error:
         fields.say(name, f"{name} {error}; it may use {', '.join(some)}")
         return ""

@@ -78,7 +78,6 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
             f"{HERE}.torchserve",
             {
                 **SERVER,
-                **TOKEN,
                 "key": Key("secret", optional=True),
                 "model": Key("text"),
                 **RANGE,

@@ -58,7 +58,7 @@ class Ray:
         """Put the config with what it said before us, or without it where it said nothing."""
         state, said = self._state(), json.loads(text)
         if said is None and not state.get("restores_unset_config_options"):
-            said = int(value) if value.is_integer() else value  # before 2.60 an override stays
+            said = int(value) if value.is_integer() else value  # an older one keeps ours
         self._put(state, said)
 
     def close(self) -> None:

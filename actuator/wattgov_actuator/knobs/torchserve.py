@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from wattgov_actuator.connection import Connection
-from wattgov_actuator.knobs.secrets import read
-from wattgov_actuator.knobs.web import Headers, Web, bearer
+from wattgov_actuator.knobs.secrets import read, secret
+from wattgov_actuator.knobs.web import Headers, Web
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, InForce, KnobError, Probe, Target
 
@@ -75,17 +75,20 @@ class TorchServe:
 
 
 def _token(way: Connection) -> Callable[[], Headers]:
-    """Return what sends the management key of `key_file`, or else the `token`."""
-    path = way.text("key_file")
+    """Return what sends the management key, read anew each time."""
 
     def headers() -> Headers:
+        path = way.text("key_file")
+        if not path:
+            key = secret(way, "key")
+            return {"Authorization": f"Bearer {key}"} if key else {}
         try:
             key = str(json.loads(read(Path(path), "key_file"))["management"]["key"])
         except (ValueError, LookupError, TypeError):
             raise KnobError(Fault.REFUSED, f"key_file {path} has no management key") from None
         return {"Authorization": f"Bearer {key}"}
 
-    return headers if path else bearer(way)
+    return headers
 
 
 def open_knob(machine: Machine, way: Connection) -> TorchServe:  # noqa: ARG001 (a backend)

@@ -100,8 +100,10 @@ class Triton:
             raise reply.fault(FIXES)
 
     def _headers(self) -> Mapping[str, str]:
-        name = self._way.text("header")
-        return {name: secret(self._way, "header_value")} if name else {}
+        name, value = self._way.text("header"), secret(self._way, "header_value")
+        if bool(name) != bool(value):
+            raise KnobError(Fault.REFUSED, "header and header_value go together; give both")
+        return {name: value} if name else {}
 
 
 def _kept(config: Config, field: str) -> Config:

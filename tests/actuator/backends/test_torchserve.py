@@ -94,6 +94,17 @@ def test_workers_that_do_not_come_up(
     assert raised.value.fault is fault
 
 
+def test_a_key_that_does_not_change_may_be_in_a_variable(
+    torchserve: TorchServe, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after `--disable-token-auth` behind somebody's own gate."""
+    torchserve.token = "letmein"  # noqa: S105 (of a fake)
+    monkeypatch.setenv("TS_KEY", "letmein")
+    knob(url, key_env="TS_KEY").write("chat", 3)
+
+    assert [3, 4] == torchserve.models["chat"]
+
+
 def test_an_unknown_model_is_no_target(url: str) -> None:
     """The note has the server's words."""
     assert "404: Model not found: other" in knob(url, "other").probe().note

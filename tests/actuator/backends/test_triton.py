@@ -140,6 +140,7 @@ def test_a_restricted_api_gets_its_header(triton: Triton, url: str, tmp_path: Pa
 
     assert 4.0 == found(opened).value
     assert "--http-restricted-api" in knob(url).probe().note
+    assert "go together" in knob(url, header="admin-key").probe().note
 
 
 @pytest.mark.parametrize(
