@@ -7,7 +7,7 @@ DEMO   ?=
 PYTEST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check lint wheel bench docs pictures dashboards-check fmt clean
+.PHONY: help up demo triton test check lint wheel bench docs pictures dashboards-check fmt clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -17,6 +17,8 @@ up: $(VENV)/.local  ## watch this machine: exporter, Prometheus, Alertmanager an
 
 demo: $(VENV)/.local  ## the same stack on four virtual GPUs, enforcing: about three minutes, before and after
 	@$(BIN)/python -m testbed demo $(DEMO)
+
+triton: .state/triton/.made  ## a real Triton on the CPU (55 MB) for its tests, which skip without
 
 test: check  ## everything that CI runs
 
@@ -68,6 +70,12 @@ $(VENV)/.local: pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local]'
 	@printf '%s\n' "$(CURDIR)/deploy/local" "$(CURDIR)/tests" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/wattgov-checkout.pth"
+	@touch $@
+
+# Without what it requires: the server and the models need numpy alone.
+.state/triton/.made:
+	@$(PYTHON) -m venv .state/triton
+	@.state/triton/bin/pip install --quiet --disable-pip-version-check --no-deps 'nvidia-pytriton==0.7.0' 'numpy<2'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.local

@@ -1,6 +1,8 @@
 """Read `knobs` of a rule file: which connections lead to what is no part of this machine."""
 
+import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -9,8 +11,11 @@ from wattgov_actuator.connection import Connection, Setting
 from wattgov_actuator.rules import Backend, Key, Kind
 from wattgov_actuator.selection import LABEL
 from wattgov_actuator.strict import Fields
+from wattgov_actuator.template import rendered
 
 INSECURE = "allow_insecure"
+URLS = ("url", "url_template")
+POINTER = re.compile(r"(/([^/~]|~[01])*)*")  # RFC 6901
 SECRETS = ("file", "env")  # where a secret may lie; never in the rule file itself
 
 
@@ -103,7 +108,7 @@ def _secure(fields: Fields, backend: Backend, settings: Mapping[str, Setting]) -
     }
     known = bool(secrets & set(settings))
     for name, key in backend.keys.items():
-        parts = urlsplit(str(settings.get(name, ""))) if key.form == "url" else None
+        parts = urlsplit(str(settings.get(name, ""))) if key.form in URLS else None
         if parts is None or not parts.hostname or allowed or is_loopback(parts.hostname):
             continue
         if not known:
@@ -139,6 +144,40 @@ def _url(fields: Fields, name: str, _: Key) -> Setting:
     elif parts.username or parts.password:
         fields.say(name, f"{name}: a URL with a password in it ends in logs; give it apart")
     return text.rstrip("/")
+
+
+def _url_template(fields: Fields, name: str, key: Key) -> Setting:
+    text = _url(fields, name, key)
+    _filled_in(fields, name, str(text))
+    return text
+
+
+def _template(fields: Fields, name: str, _: Key) -> Setting:
+    """Read a template of JSON; whether it is one shows with any value."""
+    text = fields.text(name)
+    whole = _filled_in(fields, name, text)
+    try:
+        json.loads(whole or "{}")
+    except (ValueError, RecursionError) as error:
+        fields.say(name, f"{name}: with a value of 1 it is no JSON: {error}")
+    return text
+
+
+def _filled_in(fields: Fields, name: str, text: str) -> str:
+    """Return a template with something for each variable; a mistake in it is noted."""
+    some = {"value": 1, "prior": 1, "target": "name", "labels": defaultdict(lambda: "label")}
+    try:
+        return rendered(text, some)
+    except ValueError as error:
+        fields.say(name, f"{name} {error}; it may use {', '.join(some)}")
+        return ""
+
+
+def _pointer(fields: Fields, name: str, _: Key) -> Setting:
+    text = fields.text(name)
+    if text.strip() and not POINTER.fullmatch(text):
+        fields.say(name, f"{name}: '{text}' is no JSON pointer, such as '/limits/0/batch'")
+    return text
 
 
 def _path(fields: Fields, name: str, _: Key) -> Setting:
@@ -186,6 +225,9 @@ def _text(fields: Fields, name: str, _: Key) -> Setting:
 FORMS: Mapping[str, Callable[[Fields, str, Key], Setting]] = {
     "text": _text,
     "url": _url,
+    "url_template": _url_template,
+    "template": _template,
+    "pointer": _pointer,
     "path": _path,
     "pattern": _pattern,
     "seconds": _seconds,

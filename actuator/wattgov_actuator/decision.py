@@ -79,7 +79,7 @@ MEANING = {
     Reason.REFUSED: "The driver said no, or said yes and did not do it.",
     Reason.UNSUPPORTED: "This device has no such knob.",
     Reason.LOST: "The device or its driver does not answer.",
-    Reason.BUSY: "The device still works on our last order; it is looked at again at each tick.",
+    Reason.BUSY: "The device works on our last order or rests from it; it is asked at each tick.",
     Reason.UNJOURNALLED: "The undo could not be written to disk, so the knob was not touched.",
     Reason.INEFFECTIVE: "The rule went as far as it may, and the device is not held back by it: it "
     "was put back, and is tried again later.",

@@ -177,7 +177,7 @@ class Bounds:
 class Key(NamedTuple):
     """One key of a connection in a rule file."""
 
-    form: str  # text, url, path, pattern, seconds, count, flag, word or secret
+    form: str  # one of `connecting.FORMS`, or secret
     default: str | float | bool | None = None  # None: it must be given, unless it is optional
     choices: tuple[str, ...] = ()  # of a word
     optional: bool = False

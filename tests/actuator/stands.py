@@ -1,9 +1,20 @@
 """A fake machine for each knob: what is planted, how it is opened, and what it says of itself."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
+from fakes.api import Answering, Reply, Request, serving
+from fakes.limiter import Limiter
+from fakes.limits import Limits
+from fakes.ray import CONFIGS, Ray
+from fakes.torchserve import TorchServe
+from fakes.triton import CHAT, Triton
 from plant import plant
 from testbed.nvml import VirtualGpus
 from wattgov_actuator.connection import Connection, Setting
@@ -92,6 +103,22 @@ class Stand:
     asked: Callable[[VirtualGpus], object] | None = None  # what the cards say of themselves
     settings: Mapping[str, Setting] | None = None  # of a connection; `{here}` is the folder
     backend: str = ""
+    fake: Callable[[Path], Answering] | None = None  # the server behind it, from the file it is in
+    url: str = ""  # where that listens
+
+    @property
+    def key(self) -> str:
+        """Return what no two stands share."""
+        return f"{self.name}/{self.backend}" if self.backend else self.name
+
+    @contextmanager
+    def served(self) -> Iterator["Stand"]:
+        """Give it with its server, if there is one, while the context lasts."""
+        if self.fake is None:
+            yield self
+            return
+        with serving(partial(_kept, self.fake)) as url:
+            yield replace(self, url=url)
 
     def plant(self, folder: Path) -> None:
         """Set the machine up."""
@@ -100,14 +127,17 @@ class Stand:
 
     def open(self, folder: Path) -> Knob:
         """Return the real knob on it."""
-        return open_knob(self.name, self.ways(folder), Machine(folder / "sys"))
+        machine = Machine(folder / "sys", steady=lambda: 0.0)
+        return open_knob(self.name, self.ways(folder), machine)
 
     def ways(self, folder: Path) -> tuple[Connection, ...]:
         """Return the connection that leads to it, if it takes one."""
         if self.settings is None:
             return ()
         given = {
-            key: value.format(here=folder) if isinstance(value, str) else value
+            key: value.format(here=folder, url=f"{self.url}{folder}/sys/-")
+            if isinstance(value, str)
+            else value
             for key, value in self.settings.items()
         }
         return (Connection(self.name, self.backend, "chat", {"app": "chat"}, given),)
@@ -120,6 +150,38 @@ class Stand:
         return {str(path.relative_to(folder)): path.read_text().strip() for path in files}
 
 
+def _kept(fake: Callable[[Path], Answering], request: Request) -> Reply:
+    """Answer for the server whose state is in the folder that the URL names: it is on disk."""
+    folder, _, path = request.path.partition("/-")
+    file = Path(folder) / "server.json"
+    if not file.exists():
+        return Reply(404, {"error": "nothing is here"})
+    return fake(file)(replace(request, path=path))
+
+
+def _on_disk(
+    make: Callable[[Any], Answering], state: Callable[[Any], object]
+) -> Callable[[Path], Answering]:
+    """Return a fake that is made of what is in a file, and puts there what became of it."""
+
+    def fake(file: Path) -> Answering:
+        server = make(json.loads(file.read_text()))
+
+        def answer(request: Request) -> Reply:
+            reply = server(request)
+            file.write_text(json.dumps(state(server), sort_keys=True))
+            return reply
+
+        return answer
+
+    return fake
+
+
+def _planted(state: object) -> str:
+    """Return the line that plants a server's state."""
+    return f"sys/server.json = {json.dumps(state, sort_keys=True)}"
+
+
 def _limits(gpus: VirtualGpus) -> object:
     return [gpus.card(each).limit_watts for each in range(gpus.count())]
 
@@ -129,7 +191,7 @@ def _locks(gpus: VirtualGpus) -> object:
 
 
 STANDS: Mapping[str, Stand] = {
-    each.name: each
+    each.key: each
     for each in (
         Stand("gpu_power_limit", (600, 500), asked=_limits),
         Stand("gpu_clock_lock", (1500e6, 1200e6), asked=_locks),
@@ -144,6 +206,67 @@ STANDS: Mapping[str, Stand] = {
             tree="sys/server.conf = max_batch = 32",
             settings={"path": "{here}/sys/server.conf", "pattern": r"(\d+)", "low": 1, "high": 64},
             backend="file",
+        ),
+        Stand(
+            "batch_size",
+            (16, 8),
+            tree=_planted({"chat": CHAT}),
+            settings={
+                "url": "{url}",
+                "model": "chat",
+                "field": "max_batch_size",
+                "low": 1,
+                "high": 64,
+            },
+            backend="triton",
+            fake=_on_disk(Triton, attrgetter("models")),
+        ),
+        Stand(
+            "batch_size",
+            (16, 8),
+            tree=_planted({"limits": [{"name": "chat", "batch": 32}]}),
+            settings={
+                "read_url": "{url}/v1/limits?of=chat",
+                "read_path": "/limits/0/batch",
+                "write_url": "{url}/v1/limits/chat",
+                "write_method": "PUT",
+                "write_body": '{{"batch": {{{{ value }}}}}}',  # as `format` leaves it
+                "low": 1,
+                "high": 64,
+            },
+            backend="http",
+            fake=_on_disk(Limits, attrgetter("state")),
+        ),
+        Stand(
+            "batch_size",
+            (16, 8),
+            tree=_planted({"app": "chat", "limit": None}),
+            settings={"url": "{url}", "high": 64},
+            backend="limiter",
+            fake=_on_disk(Limiter, attrgetter("state")),
+        ),
+        Stand(
+            "batch_size",
+            (16, 8),
+            tree=_planted(CONFIGS),
+            settings={
+                "url": "{url}",
+                "application": "chat",
+                "deployment": "D",
+                "field": "max_ongoing_requests",
+                "low": 1,
+                "high": 64,
+            },
+            backend="ray",
+            fake=_on_disk(Ray, attrgetter("configs")),
+        ),
+        Stand(
+            "batch_size",
+            (3, 2),
+            tree=_planted({"chat": [4, 6]}),
+            settings={"url": "{url}", "model": "chat", "low": 1, "high": 8},
+            backend="torchserve",
+            fake=_on_disk(TorchServe, attrgetter("models")),
         ),
     )
 }

@@ -10,18 +10,17 @@ from actuator.bench import Bench
 from actuator.stands import STANDS, Stand
 from testbed.nvml import VirtualGpus
 from wattgov_actuator.decision import Reason
-from wattgov_actuator.knobs import KNOBS
 from wattgov_actuator.strict import SYMBOLS
 
 pytest_plugins = ["testbed.fixtures"]
 
 
-@pytest.fixture(params=sorted(KNOBS))
-def stand(request: pytest.FixtureRequest, tmp_path: Path) -> Stand:
+@pytest.fixture(params=sorted(STANDS))
+def stand(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stand]:
     """Return each knob's machine, planted."""
-    found = STANDS[request.param]
-    found.plant(tmp_path)
-    return found
+    with STANDS[request.param].served() as found:
+        found.plant(tmp_path)
+        yield found
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def test_a_target_says_who_it_is_and_how_far_it_goes(bench: Bench, stand: Stand)
         assert target.labels
         assert reading.current is not None
         assert target.low <= reading.current <= target.high
-        assert target.unit in {*SYMBOLS, "weight", "cpus", "requests"}
+        assert target.unit in {*SYMBOLS, "weight", "cpus", "requests", "workers"}
 
 
 @pytest.mark.parametrize("seed", range(3))

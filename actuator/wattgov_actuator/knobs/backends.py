@@ -6,6 +6,8 @@ from wattgov_actuator.rules import Backend, Key
 
 HERE = "wattgov_actuator.knobs"
 RANGE = {"low": Key("count", 1.0), "high": Key("count")}  # of what tells no range itself
+SERVER = {"url": Key("url"), "ca_file": Key("path", optional=True)}
+TOKEN = {"token": Key("secret", optional=True)}
 
 BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
     "file": (
@@ -17,6 +19,67 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
                 "pattern": Key("pattern", r"(\d+)"),
                 "pid_file": Key("path", optional=True),
                 "signal": Key("word", "HUP", choices=("HUP", "USR1", "USR2")),
+                **RANGE,
+            },
+        ),
+    ),
+    "triton": (
+        ("batch_size",),
+        Backend(
+            f"{HERE}.triton",
+            {
+                **SERVER,
+                "model": Key("text"),
+                "field": Key("word", "max_batch_size", choices=("max_batch_size", "instances")),
+                "header": Key("text", optional=True),
+                "header_value": Key("secret", optional=True),
+                **RANGE,
+            },
+        ),
+    ),
+    "http": (
+        ("batch_size",),
+        Backend(
+            f"{HERE}.http",
+            {
+                "read_url": Key("url"),
+                "read_path": Key("pointer"),
+                "write_url": Key("url_template"),
+                "write_method": Key("word", "PUT", choices=("PUT", "POST", "PATCH")),
+                "write_body": Key("template"),
+                "restore_body": Key("template", optional=True),
+                "ca_file": Key("path", optional=True),
+                **TOKEN,
+                **RANGE,
+            },
+        ),
+    ),
+    "limiter": (
+        ("batch_size",),
+        Backend(f"{HERE}.limiter", {**SERVER, **TOKEN, "high": Key("count")}),
+    ),
+    "ray": (
+        ("batch_size",),
+        Backend(
+            f"{HERE}.ray",
+            {
+                **SERVER,
+                **TOKEN,
+                "application": Key("text"),
+                "deployment": Key("text"),
+                "field": Key("text", "max_ongoing_requests"),
+                **RANGE,
+            },
+        ),
+    ),
+    "torchserve": (
+        ("batch_size",),
+        Backend(
+            f"{HERE}.torchserve",
+            {
+                **SERVER,
+                "key": Key("secret", optional=True),
+                "model": Key("text"),
                 **RANGE,
             },
         ),

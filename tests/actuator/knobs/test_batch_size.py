@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+from click.testing import CliRunner
+
 from actuator.bench import Bench
 from actuator.stands import STANDS
+from wattgov_actuator.cli import main
 from wattgov_actuator.decision import Reason
 
-STAND = STANDS["batch_size"]
+STAND = STANDS["batch_size/file"]
 
 
 def test_a_batch_may_grow_beyond_what_was_there_before_us(tmp_path: Path) -> None:
@@ -23,3 +26,11 @@ def test_a_batch_may_grow_beyond_what_was_there_before_us(tmp_path: Path) -> Non
     bench.writer.restore()
     assert (tmp_path / "sys/server.conf").read_text().strip() == "max_batch = 32"
     bench.close()
+
+
+def test_the_example_in_the_docs_is_accepted() -> None:
+    """Two servers, one rule."""
+    example = Path(__file__).parents[3] / "docs" / "batches.yml"
+    result = CliRunner().invoke(main, ["check", str(example)])
+
+    assert (0, "") == (result.exit_code, result.stderr)

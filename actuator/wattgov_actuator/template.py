@@ -1,0 +1,18 @@
+"""Jinja2 templates in a rule file, such as the body of a call: sandboxed, no name is guessed."""
+
+from collections.abc import Mapping
+
+
+def rendered(text: str, variables: Mapping[str, object]) -> str:
+    """Return the template with the variables in it; raises ValueError with a sentence."""
+    from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError  # noqa: PLC0415 (for few)
+    from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415 (the same)
+
+    try:
+        environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+        return environment.from_string(text).render(variables)
+    except TemplateSyntaxError as error:
+        where = f" (its line {error.lineno})" if "\n" in text else ""
+        raise ValueError(f"is no template: {error.message}{where}") from None
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"cannot be filled in: {error}") from None
