@@ -6,6 +6,7 @@ import accuracy
 import cost
 import decide
 import forecast
+import heat
 import rules
 import search
 
@@ -17,3 +18,4 @@ if __name__ == "__main__":
     forecast.show(console)
     search.show(console)
     decide.show(console)
+    heat.show(console)
