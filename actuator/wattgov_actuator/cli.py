@@ -39,6 +39,7 @@ from wattgov_actuator.orders import asked_to_reload
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.plan import table
 from wattgov_actuator.reading import Moment
+from wattgov_actuator.rehearsing import test
 from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.stopping import pause, restore, resume
@@ -63,7 +64,7 @@ def main(context: click.Context) -> None:
     context.obj = context.obj or now
 
 
-for command in (journal, explain, pause, resume, restore):
+for command in (journal, explain, pause, resume, restore, test):
     main.add_command(command)
 
 
