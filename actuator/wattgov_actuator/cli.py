@@ -35,6 +35,7 @@ from wattgov_actuator.orders import asked_to_reload
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.reading import Moment
 from wattgov_actuator.rehearsing import test
+from wattgov_actuator.replaying import backtest
 from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.stopping import pause, restore, resume
@@ -59,7 +60,7 @@ def main(context: click.Context) -> None:
     context.obj = context.obj or now
 
 
-for command in (check, plan, test, journal, explain, pause, resume, restore):
+for command in (check, plan, test, backtest, journal, explain, pause, resume, restore):
     main.add_command(command)
 
 

@@ -70,15 +70,19 @@ class Prometheus:
         self._session.close()
 
     def _ask(self, expr: str) -> Answer:
+        wait = f"{self._patience.read:g}s"
+        # VictoriaMetrics answers with what was 30 s ago unless told not to cache.
+        data = self.fetch("query", {"query": expr, "nocache": "1", "timeout": wait})
+        return data if isinstance(data, Answer) else self._answer(data)
+
+    def fetch(self, path: str, params: Mapping[str, str]) -> Mapping[str, object] | Answer:
+        """Return the data of a good answer, else why there is none."""
         # Not by custom_query: it returns the bare result, and so hides the warnings that mark an
         # answer as partial, and whether it is a vector at all. The session is the library's own.
         wait = self._patience
         try:
             response = self._session.get(
-                f"{self._api.url}/api/v1/query",
-                # VictoriaMetrics answers with what was 30 s ago unless told not to cache.
-                params={"query": expr, "nocache": "1", "timeout": f"{wait.read:g}s"},
-                timeout=(wait.connect, wait.read),
+                f"{self._api.url}/api/v1/{path}", params=params, timeout=(wait.connect, wait.read)
             )
         except requests.Timeout:
             detail = f"{self.url} did not answer within {wait.read:g} s"
@@ -95,7 +99,7 @@ class Prometheus:
             body = None
         if response.status_code != requests.codes.ok:
             return self._refused(response, body)
-        return self._answer(body, response)
+        return self._data(body, response)
 
     def _refused(self, response: requests.Response, body: object) -> Answer:
         status, said = response.status_code, response.reason
@@ -109,7 +113,7 @@ class Prometheus:
             failure = QueryFailure.TIMEOUT
         return Answer(failure=failure, detail=f"{self.url} answered {status}: {said}")
 
-    def _answer(self, body: object, response: requests.Response) -> Answer:
+    def _data(self, body: object, response: requests.Response) -> Mapping[str, object] | Answer:
         data = body.get("data") if isinstance(body, dict) else None
         if not isinstance(body, dict) or body.get("status") != "success" or data is None:
             kind = response.headers.get("Content-Type", "something else").partition(";")[0]
@@ -119,15 +123,24 @@ class Prometheus:
         if warnings:
             detail = f"{self.url} gave a partial answer: {str(warnings[0])[:SHORT]}"
             return Answer(failure=QueryFailure.PARTIAL, detail=detail)
-        result = data.get("resultType") if isinstance(data, dict) else None
+        return data if isinstance(data, dict) else {}
+
+    def _answer(self, data: Mapping[str, object]) -> Answer:
+        result = data.get("resultType")
         if result != "vector":
             detail = f"the expression gives a {result}; a rule needs a vector, one series a target"
             return Answer(failure=QueryFailure.NOT_A_VECTOR, detail=detail)
         try:
-            return Answer(tuple(_sample(each) for each in data["result"]))
+            return Answer(_samples(data["result"]))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError):
             detail = f"{self.url} answered with a vector that cannot be read"
             return Answer(failure=QueryFailure.BAD_JSON, detail=detail)
+
+
+def _samples(series: object) -> tuple[Sample, ...]:
+    if not isinstance(series, list):
+        raise TypeError(series)
+    return tuple(_sample(each) for each in series)
 
 
 def _sample(series: Mapping[str, object]) -> Sample:

@@ -1,8 +1,5 @@
-"""`test` and `backtest`: what rules would do to a machine that is not there."""
+"""`test`: what rules decide in scenarios, on a machine that is not there."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,19 +34,8 @@ def test(files: tuple[Path, ...]) -> None:
             status = BAD_INPUT
             continue
         for scenario in suite.scenarios:
-            with told(), _quiet(), TemporaryDirectory(prefix="wattgov-") as folder:
+            with told(), TemporaryDirectory(prefix="wattgov-") as folder:
                 verdict = trial(scenario, suite.rules, Path(folder))
             click.echo(report(verdict))
             status = max(status, FAILED if verdict.misses else 0)
     raise SystemExit(status)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the log of what is not real off the terminal."""
-    log, nowhere = logging.getLogger("wattgov_actuator"), logging.NullHandler()
-    log.addHandler(nowhere)
-    try:
-        yield
-    finally:
-        log.removeHandler(nowhere)

@@ -1,5 +1,6 @@
 """A machine that is not there, under the loop, the writer and the journal that are."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -126,5 +127,10 @@ class Simulation:
 @contextmanager
 def simulated(rules: RuleSet, planted: Iterable[Planted], folder: Path) -> Iterator[Simulation]:
     """Yield a simulation whose journal is in *folder*; raises JournalError and OSError."""
-    with closing(Journal(folder)) as journal:
-        yield Simulation(rules, planted, journal)
+    log, nowhere = logging.getLogger("wattgov_actuator"), logging.NullHandler()
+    log.addHandler(nowhere)  # what is not real is kept off the terminal
+    try:
+        with closing(Journal(folder)) as journal:
+            yield Simulation(rules, planted, journal)
+    finally:
+        log.removeHandler(nowhere)

@@ -1,7 +1,7 @@
 """`check` and `plan`: what is wrong with rules, and what they would do now."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
+from wattgov_actuator.columns import aligned
 from wattgov_actuator.decision import Reason
-from wattgov_actuator.exits import BAD_INPUT, fail
+from wattgov_actuator.exits import BAD_INPUT, FAILED, rules_of
 from wattgov_actuator.flags import (
     PATH,
     machine_options,
@@ -20,15 +21,14 @@ from wattgov_actuator.flags import (
     state_option,
 )
 from wattgov_actuator.hands import Hands
-from wattgov_actuator.knobs import KNOBS, open_knob
-from wattgov_actuator.laws import LAWS
+from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.machine import Machine
+from wattgov_actuator.online import BAD, Finding, findings
 from wattgov_actuator.pause import PauseFile
+from wattgov_actuator.places import places
 from wattgov_actuator.plan import diff, told
 from wattgov_actuator.reading import Moment
-from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
-from wattgov_actuator.strict import Invalid
 from wattgov_actuator.tick import Facts, Memory, tick
 
 Clock = Callable[[], Moment]
@@ -37,15 +37,30 @@ COLOURS = {"-": "red", "+": "green"}
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
-def check(files: tuple[Path, ...]) -> None:
+@click.option("--online", is_flag=True, help="Ask Prometheus every expression, too.")
+@prometheus_option
+@machine_options
+def check(
+    *, files: tuple[Path, ...], online: bool, prometheus: str, sysfs: Path, procfs: Path
+) -> None:
     """Check rule files, and report every mistake.
 
-    They are read as `run` reads them; the exit status is 2 if there is a mistake.
+    They are read as `run` reads them. With --online every expression is asked once, and it is told
+    which fail, return nothing or NaN, or name no device of this machine.
+
+    Exit status: 0, 1 when Prometheus did not answer, 2 for a mistake in a file or an expression
+    that cannot be used.
     """
     ruleset = rules_of(files)
     names = ", ".join(rule.action for group in ruleset.groups for rule in group.rules)
     mode = "enforcing" if ruleset.enforce else "dry run unless --enforce"
     click.echo(f"OK: {names}; {mode}")
+    if online:
+        found = _asked(ruleset, prometheus, Machine(sysfs, procfs))
+        rows = [(each.place, each.word, each.says) for each in found]
+        click.echo("\n".join(aligned([("EXPRESSION OF", "IS", "BECAUSE"), *rows])))
+        failures = {each.failure for each in found if each.failure}
+        raise SystemExit(BAD_INPUT if failures & BAD else FAILED if failures else 0)
 
 
 @click.command()
@@ -94,9 +109,14 @@ def plan(
         click.secho(text, fg=COLOURS.get(text[:1]))
 
 
-def rules_of(paths: Sequence[Path]) -> RuleSet:
-    """Return the rules of all files; say what is wrong with them, and end."""
-    try:
-        return load(paths, LAWS, KNOBS)
-    except Invalid as error:
-        return fail(str(error), BAD_INPUT)
+def _asked(rules: RuleSet, url: str, machine: Machine) -> tuple[Finding, ...]:
+    """Ask every expression once."""
+    from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
+
+    with (
+        closing(Prometheus(url)) as source,
+        closing(Hands(partial(open_knob, machine=machine))) as hands,
+    ):
+        answers = source.ask(dict.fromkeys(expr for _, expr in places(rules)))
+        targets = [target for knob in rules.knobs for target in hands.probe(knob).targets]
+    return findings(rules, answers, targets)
