@@ -1,7 +1,6 @@
 """`test`: what rules decide in scenarios, on a machine that is not there."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 
@@ -10,6 +9,7 @@ from wattgov_actuator.flags import PATH
 from wattgov_actuator.knobs import KNOBS
 from wattgov_actuator.laws import LAWS
 from wattgov_actuator.scenariofile import read
+from wattgov_actuator.simulation import scratch
 from wattgov_actuator.strict import Invalid
 from wattgov_actuator.trial import report, trial
 
@@ -34,7 +34,7 @@ def test(files: tuple[Path, ...]) -> None:
             status = BAD_INPUT
             continue
         for scenario in suite.scenarios:
-            with told(), TemporaryDirectory(prefix="wattgov-") as folder:
+            with told(), scratch() as folder:
                 verdict = trial(scenario, suite.rules, Path(folder))
             click.echo(report(verdict))
             status = max(status, FAILED if verdict.misses else 0)

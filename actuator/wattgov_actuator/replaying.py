@@ -7,7 +7,6 @@ from contextlib import closing
 from functools import partial
 from math import ceil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -31,7 +30,7 @@ from wattgov_actuator.places import places
 from wattgov_actuator.reading import Answer, Moment
 from wattgov_actuator.replayed import data, text
 from wattgov_actuator.rules import RuleSet
-from wattgov_actuator.simulation import Planted
+from wattgov_actuator.simulation import Planted, scratch
 from wattgov_actuator.when import Moments, moments_between
 
 if TYPE_CHECKING:  # it loads requests, and --help stays light
@@ -107,7 +106,7 @@ def backtest(
             past = _here(ruleset, Machine(sysfs, procfs), now())
         drawn = draws(ruleset, instance)
         said = _said(history, (*_expressions(ruleset), *drawn.values()), asked)
-        with told(), TemporaryDirectory(prefix="wattgov-") as folder:
+        with told(), scratch() as folder:
             moments = _counted(said, asked.count) if sys.stderr.isatty() else said
             done = replay(
                 *(ruleset, past.planted, moments),

@@ -1,14 +1,16 @@
 """A machine that is not there, under the loop, the writer and the journal that are."""
 
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from wattgov_actuator.decision import Decision
 from wattgov_actuator.hands import Hands
-from wattgov_actuator.journal import Journal
+from wattgov_actuator.journal import Journal, Limits
 from wattgov_actuator.loop import Loop, put_back
 from wattgov_actuator.reading import (
     Answer,
@@ -23,6 +25,8 @@ from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.writer import Writer
 
 Place = tuple[str, str]  # knob, target
+MEMORY = Path("/dev/shm")  # noqa: S108 (a fresh folder in it, of our own)
+FEW = Limits(decisions=1_000)  # nobody reads them, and memory is small in a container
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +128,21 @@ class Simulation:
         return SimulatedKnob(tuple(each.target for each in here), values)
 
 
+def scratch(memory: Path = MEMORY) -> TemporaryDirectory[str]:
+    """Return a folder for the journal of a simulation, in *memory* where there is such a folder.
+
+    On a disk its syncs would take most of the time, and protect nothing.
+    """
+    return TemporaryDirectory(prefix="wattgov-", dir=memory if os.access(memory, os.W_OK) else None)
+
+
 @contextmanager
 def simulated(rules: RuleSet, planted: Iterable[Planted], folder: Path) -> Iterator[Simulation]:
     """Yield a simulation whose journal is in *folder*; raises JournalError and OSError."""
     log, nowhere = logging.getLogger("wattgov_actuator"), logging.NullHandler()
     log.addHandler(nowhere)  # what is not real is kept off the terminal
     try:
-        with closing(Journal(folder)) as journal:
+        with closing(Journal(folder, FEW)) as journal:
             yield Simulation(rules, planted, journal)
     finally:
         log.removeHandler(nowhere)

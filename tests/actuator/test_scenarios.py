@@ -7,6 +7,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from wattgov_actuator import cli
+from wattgov_actuator.simulation import scratch
 
 STARTERS = Path(__file__).parents[2] / "rules" / "actuator"
 SCENARIOS = sorted(STARTERS.glob("tests/*.test.yml"))
@@ -268,3 +269,21 @@ def test_a_bad_file_does_not_hide_the_next(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli.main, words)
 
     assert (2, True) == (result.exit_code, "SUCCESS" in result.stdout)
+
+
+def test_the_form_in_the_docs_is_one(tmp_path: Path) -> None:
+    """The example runs as it stands, beside the starter rules."""
+    text = (STARTERS.parents[1] / "docs" / "testing-rules.md").read_text()
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    rules = (STARTERS / "balanced.yml").read_text()
+    result = run(tmp_path, example.replace("../balanced.yml", "rules.yml"), rules)
+
+    assert (0, 1) == (result.exit_code, result.stdout.count("SUCCESS")), result.output
+
+
+def test_nothing_of_a_simulation_stays(tmp_path: Path) -> None:
+    """Its journal is in memory where there is such a folder, and gone at the end."""
+    for memory in (tmp_path, tmp_path / "none"):
+        with scratch(memory) as folder:
+            assert (Path(folder).parent == tmp_path) is (memory == tmp_path)
+        assert not Path(folder).exists()
