@@ -6,18 +6,16 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
 import click
 
-from wattgov_actuator.decision import Decision, Reason
+from wattgov_actuator.checking import check, plan
+from wattgov_actuator.decision import Decision
 from wattgov_actuator.exits import BAD_INPUT, FAILED, fail, signalled, told
-from wattgov_actuator.facts import Facts, Memory
 from wattgov_actuator.flags import (
-    PATH,
     Address,
     machine_options,
     prometheus_option,
@@ -26,9 +24,8 @@ from wattgov_actuator.flags import (
     state_option,
 )
 from wattgov_actuator.guardian import Guardian
-from wattgov_actuator.hands import Hands
 from wattgov_actuator.holding import LEASE_SECONDS, holding
-from wattgov_actuator.knobs import KNOBS, open_knob
+from wattgov_actuator.knobs import KNOBS
 from wattgov_actuator.laws import LAWS
 from wattgov_actuator.lease import LeaseFile
 from wattgov_actuator.lock import evict
@@ -38,14 +35,14 @@ from wattgov_actuator.machine import Machine
 from wattgov_actuator.notes.options import note_options
 from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
 from wattgov_actuator.pause import PauseFile
-from wattgov_actuator.plan import table
 from wattgov_actuator.reading import Moment
+from wattgov_actuator.rehearsing import test
+from wattgov_actuator.replaying import backtest
 from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.stopping import pause, restore, resume
 from wattgov_actuator.strict import Invalid
 from wattgov_actuator.telling import explain, journal
-from wattgov_actuator.tick import tick
 
 LOG = logging.getLogger(__name__)
 EVICT_SECONDS = 10.0
@@ -64,7 +61,7 @@ def main(context: click.Context) -> None:
     context.obj = context.obj or now
 
 
-for command in (journal, explain, pause, resume, restore):
+for command in (check, plan, test, backtest, journal, explain, pause, resume, restore):
     main.add_command(command)
 
 
@@ -146,7 +143,7 @@ def run(
         writer.connect(ways)  # and no longer those of an earlier run
         if (row := book.broken()) is not None:
             LOG.warning(line("journal_changed_by_others", file=book.path, first_row=row))
-        with closing(Prometheus(prometheus)) as source:
+        with closing(Prometheus(prometheus, lambda: now().steady)) as source:
             loop = Loop(
                 ruleset,
                 ask=source.ask,
@@ -185,62 +182,6 @@ def run(
             lease.end()
     LOG.info(line("stopped", status=status))
     sys.exit(status)
-
-
-@main.command()
-@click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
-def check(files: tuple[Path, ...]) -> None:
-    """Check rule files, and report every mistake.
-
-    They are read as `run` reads them; the exit status is 2 if there is a mistake.
-    """
-    mistakes, ruleset = _loaded(files)
-    if ruleset is None:
-        fail(mistakes, BAD_INPUT)
-    names = ", ".join(rule.action for group in ruleset.groups for rule in group.rules)
-    mode = "enforcing" if ruleset.enforce else "dry run unless --enforce"
-    click.echo(f"OK: {names}; {mode}")
-
-
-@main.command()
-@rule_options
-@prometheus_option
-@state_option
-@machine_options
-def plan(
-    *,
-    rules: tuple[Path, ...],
-    more: tuple[Path, ...],
-    prometheus: str,
-    state_dir: Path,
-    sysfs: Path,
-    procfs: Path,
-) -> None:
-    """Show what would change now, and why not.
-
-    Nothing is written, and a Prometheus that does not answer is one of the reasons, as is a pause.
-
-    Exit status: 0, 2 for a mistake in the rules.
-    """
-    from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
-
-    mistakes, ruleset = _loaded((*rules, *more))
-    if ruleset is None:
-        fail(mistakes, BAD_INPUT)
-    began = now()
-    expressions = dict.fromkeys(each for group in ruleset.groups for each in group.expressions())
-    knobs = Hands(partial(open_knob, machine=Machine(sysfs, procfs)))
-    knobs.connect(ruleset.connections)
-    with closing(Prometheus(prometheus)) as source, closing(knobs) as hands:
-        answers = source.ask(expressions)
-        readings, notes = hands.look(ruleset.knobs, began.steady)
-    brake = PauseFile(state_dir).read(began.unix)
-    facts = Facts(answers, readings, began.steady, notes, brake)
-    decisions = tick(ruleset, Memory(), facts, now()).decisions
-    would = Reason.DISARMED if brake is not None and brake.restore else Reason.WOULD_APPLY
-    if brake is not None:
-        click.echo(f"Paused {brake}\n")
-    click.echo(table([replace(each, reason=would) if each.acts else each for each in decisions]))
 
 
 @main.command()

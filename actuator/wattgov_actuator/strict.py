@@ -124,6 +124,20 @@ class Fields:
         """Tell whether the file has *key*."""
         return key in self._values
 
+    def names(self, choices: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Return the keys of a mapping that has names for keys; one not of *choices* is unknown."""
+        self._known.update(dict.fromkeys(self._values))
+        if choices is None:
+            return tuple(self._values)
+        for name, (key, _) in self._values.items():
+            if name not in choices:
+                self._note(key, f"{self.what}: unknown '{name}'{_hint(name, choices)}")
+        return tuple(name for name in self._values if name in choices)
+
+    def maps(self, key: str) -> bool:
+        """Tell whether there is a mapping at *key*."""
+        return key in self._values and isinstance(self._values[key][1], yaml.MappingNode)
+
     def strange(self, *more: str) -> bool:
         """Tell whether it has keys that nobody asked for, besides *more*, or is no mapping."""
         known = {*self._known, *more}
