@@ -35,6 +35,7 @@ knobs:
     name: chat
     url: {url}
     model: chat
+    timeout: 1s                  # a load takes longer: it goes on by itself
     high: 64
 groups:
   - name: batches
