@@ -1,9 +1,12 @@
 """A fake machine for each knob: what is planted, how it is opened, and what it says of itself."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fakes import redfish
 from plant import plant
 from testbed.nvml import VirtualGpus
 from wattgov_actuator.connection import Connection, Setting
@@ -82,6 +85,24 @@ def policies() -> str:
     return "\n".join(lines)
 
 
+Served = AbstractContextManager[str]
+"""What answers, and its URL."""
+
+
+class Attended:
+    """A knob with what answers it."""
+
+    def __init__(self, knob: Knob, served: Served) -> None:
+        self._knob, self._served = knob, served
+        self.probe, self.read = knob.probe, knob.read
+        self.write, self.restore = knob.write, knob.restore
+
+    def close(self) -> None:
+        """Close the knob, then end what answered."""
+        self._knob.close()
+        self._served.__exit__(None, None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Stand:
     """One knob's machine; *values* are written in turn, within its range and below its prior."""
@@ -92,6 +113,11 @@ class Stand:
     asked: Callable[[VirtualGpus], object] | None = None  # what the cards say of themselves
     settings: Mapping[str, Setting] | None = None  # of a connection; `{here}` is the folder
     backend: str = ""
+    serve: Callable[[Path], Served] | None = None  # what answers while the knob is open
+
+    def __str__(self) -> str:
+        """Return what no two stands share."""
+        return f"{self.name}:{self.backend}" if self.backend else self.name
 
     def plant(self, folder: Path) -> None:
         """Set the machine up."""
@@ -99,15 +125,19 @@ class Stand:
             plant(self.tree, folder)
 
     def open(self, folder: Path) -> Knob:
-        """Return the real knob on it."""
-        return open_knob(self.name, self.ways(folder), Machine(folder / "sys"))
+        """Return the real knob on it; what serves it ends as the knob is closed."""
+        if self.serve is None:
+            return open_knob(self.name, self.ways(folder), Machine(folder / "sys"))
+        context = self.serve(folder)
+        ways = self.ways(folder, context.__enter__())
+        return Attended(open_knob(self.name, ways, Machine(folder / "sys")), context)
 
-    def ways(self, folder: Path) -> tuple[Connection, ...]:
+    def ways(self, folder: Path, url: str = "") -> tuple[Connection, ...]:
         """Return the connection that leads to it, if it takes one."""
         if self.settings is None:
             return ()
         given = {
-            key: value.format(here=folder) if isinstance(value, str) else value
+            key: value.format(here=folder, url=url) if isinstance(value, str) else value
             for key, value in self.settings.items()
         }
         return (Connection(self.name, self.backend, "chat", {"app": "chat"}, given),)
@@ -128,8 +158,33 @@ def _locks(gpus: VirtualGpus) -> object:
     return [gpus.lock_megahertz(each) for each in range(gpus.count())]
 
 
+@contextmanager
+def _bmc(folder: Path) -> Iterator[str]:
+    """Serve the BMC whose state is a file of the machine; without one it has no chassis."""
+    state, password = folder / "sys/bmc.json", folder / "password"
+    folder.mkdir(exist_ok=True)
+    password.touch(0o600)
+    password.write_text("correct horse\n")
+    chassis = redfish.chassis("1U")
+    if state.exists():
+        chassis = redfish.chassis("1U", EnvironmentMetrics=json.loads(state.read_text()))
+
+    def changed() -> None:
+        new = state.with_suffix(".new")
+        found = dict(chassis["/redfish/v1/Chassis/1U/EnvironmentMetrics"])
+        del found["@odata.id"]
+        new.write_text(json.dumps(found))
+        new.replace(state)
+
+    with redfish.serving(redfish.Bmc(redfish.tree(chassis), changed=changed)) as url:
+        yield url
+
+
+LIMIT = {"SetPoint": 650, "ControlMode": "Disabled", "AllowableMin": 200, "AllowableMax": 800}
+
+
 STANDS: Mapping[str, Stand] = {
-    each.name: each
+    str(each): each
     for each in (
         Stand("gpu_power_limit", (600, 500), asked=_limits),
         Stand("gpu_clock_lock", (1500e6, 1200e6), asked=_locks),
@@ -144,6 +199,18 @@ STANDS: Mapping[str, Stand] = {
             tree="sys/server.conf = max_batch = 32",
             settings={"path": "{here}/sys/server.conf", "pattern": r"(\d+)", "low": 1, "high": 64},
             backend="file",
+        ),
+        Stand(
+            "platform_power_limit",
+            (500, 400),
+            tree=f"sys/bmc.json = {json.dumps({'PowerLimitWatts': LIMIT})}",
+            settings={
+                "url": "{url}",
+                "username": "meter",
+                "password_file": "{here}/password",
+            },
+            backend="redfish",
+            serve=_bmc,
         ),
     )
 }

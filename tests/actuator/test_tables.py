@@ -50,7 +50,14 @@ def test_every_backend_has_its_page_and_a_knob() -> None:
 
 def test_every_knob_is_in_the_crash_matrix() -> None:
     """A new one joins by its fake machine."""
-    assert set(KNOBS) == set(STANDS)
+    assert set(KNOBS) == {each.name for each in STANDS.values()}
+
+
+def test_every_backend_is_in_the_crash_matrix() -> None:
+    """For each knob that it serves."""
+    pairs = {(knob, name) for name, (knobs, _) in BACKENDS.items() for knob in knobs}
+
+    assert pairs == {(each.name, each.backend) for each in STANDS.values() if each.backend}
 
 
 def test_every_law_has_its_section() -> None:

@@ -24,6 +24,7 @@ KNOBS: dict[str, Kind] = {
         ("cpu_priority", ("percent",), "wattgov_actuator.knobs.cpu_priority"),
         ("cpu_affinity", ("percent",), "wattgov_actuator.knobs.cpu_affinity"),
         ("batch_size", REQUESTS, ""),
+        ("platform_power_limit", WATTS, ""),
     )
 }
 

@@ -21,6 +21,22 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
             },
         ),
     ),
+    "redfish": (
+        ("platform_power_limit",),
+        Backend(
+            f"{HERE}.redfish",
+            {
+                "url": Key("url"),
+                "username": Key("text", optional=True),
+                "password": Key("secret", optional=True),
+                "ca_file": Key("path", optional=True),
+                "chassis": Key("text", optional=True),
+                "low": Key("count", optional=True),
+                "high": Key("count", optional=True),
+            },
+            timeout_seconds=10.0,
+        ),
+    ),
 }
 """By name: the knobs that it serves, and what an entry of `knobs` says of it."""
 

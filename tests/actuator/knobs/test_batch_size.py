@@ -6,7 +6,7 @@ from actuator.bench import Bench
 from actuator.stands import STANDS
 from wattgov_actuator.decision import Reason
 
-STAND = STANDS["batch_size"]
+STAND = STANDS["batch_size:file"]
 
 
 def test_a_batch_may_grow_beyond_what_was_there_before_us(tmp_path: Path) -> None:
