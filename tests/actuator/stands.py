@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fakes import redfish
+from fakes import redfish, zeusd
 from plant import plant
 from testbed.nvml import VirtualGpus
 from wattgov_actuator.connection import Connection, Setting
@@ -180,6 +180,13 @@ def _bmc(folder: Path) -> Iterator[str]:
         yield url
 
 
+def _zeusd(folder: Path) -> Served:
+    """Serve the driver of this process."""
+    socket = folder.with_name(f"{folder.name}.sock")  # copytree takes none
+    socket.unlink(missing_ok=True)  # of one that was killed
+    return zeusd.serving(zeusd.Zeusd(), socket)
+
+
 LIMIT = {"SetPoint": 650, "ControlMode": "Disabled", "AllowableMin": 200, "AllowableMax": 800}
 
 
@@ -211,6 +218,22 @@ STANDS: Mapping[str, Stand] = {
             },
             backend="redfish",
             serve=_bmc,
+        ),
+        Stand(
+            "gpu_power_limit",
+            (600, 500),
+            asked=_limits,
+            settings={"socket": "{url}"},
+            backend="zeusd",
+            serve=_zeusd,
+        ),
+        Stand(
+            "gpu_clock_lock",
+            (1500e6, 1200e6),
+            asked=_locks,
+            settings={"socket": "{url}"},
+            backend="zeusd",
+            serve=_zeusd,
         ),
     )
 }

@@ -37,6 +37,18 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
             timeout_seconds=10.0,
         ),
     ),
+    "zeusd": (
+        ("gpu_power_limit", "gpu_clock_lock"),
+        Backend(
+            f"{HERE}.zeusd",
+            {
+                "socket": Key("path", "/run/zeusd/zeusd.sock"),
+                "url": Key("url", optional=True),
+                "token": Key("secret", optional=True),
+                "ca_file": Key("path", optional=True),
+            },
+        ),
+    ),
 }
 """By name: the knobs that it serves, and what an entry of `knobs` says of it."""
 
