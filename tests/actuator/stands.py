@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fakes import redfish, zeusd
@@ -187,6 +188,40 @@ def _zeusd(folder: Path) -> Served:
     return zeusd.serving(zeusd.Zeusd(), socket)
 
 
+@contextmanager
+def _commands(folder: Path, text: str) -> Iterator[str]:
+    """Put a command and its file in place: it keeps the setting in a file of the machine."""
+    folder.mkdir(exist_ok=True)
+    setting, program = folder / "sys/setting", folder / "turn"
+    program.write_text(TURN.format(setting=setting))
+    program.chmod(0o755)
+    (folder / "commands.yml").write_text(text.format(program=program))
+    (folder / "commands.yml").chmod(0o644)
+    yield ""
+
+
+TURN = """\
+#!/bin/sh
+case $1 in
+list) test -e {setting} && echo one 100 4000 ;;
+read) test -e {setting} && cat {setting} ;;
+clock) echo 300 ;;
+write) echo "$3" > {setting}.new && mv {setting}.new {setting} ;;
+esac
+"""
+TURNING = """\
+probe: [{program}, list]
+read: [{program}, read, "{{target}}"]
+write: [{program}, write, "{{target}}", "{{value}}"]
+"""
+LOCKING = """\
+probe: [{program}, list]
+read: [{program}, clock]
+write: [{program}, write, "{{target}}", "{{value}}"]
+restore: [{program}, write, "{{target}}", free]
+"""
+
+
 LIMIT = {"SetPoint": 650, "ControlMode": "Disabled", "AllowableMin": 200, "AllowableMax": 800}
 
 
@@ -234,6 +269,23 @@ STANDS: Mapping[str, Stand] = {
             settings={"socket": "{url}"},
             backend="zeusd",
             serve=_zeusd,
+        ),
+        *(
+            Stand(
+                name,
+                values,
+                tree=f"sys/setting = {prior}",
+                settings={"file": "{here}/commands.yml"},
+                backend="command",
+                serve=partial(_commands, text=text),
+            )
+            for name, values, prior, text in (
+                ("gpu_power_limit", (600, 500), "650.50", TURNING),
+                ("gpu_clock_lock", (1500e6, 1200e6), "free", LOCKING),
+                ("cpu_power_limit", (140, 120), "165", TURNING),
+                ("cpu_frequency", (2500e6, 2000e6), "3500", TURNING),
+                ("platform_power_limit", (500, 400), "0800", TURNING),
+            )
         ),
     )
 }

@@ -151,3 +151,6 @@ class _Server(ThreadingUnixStreamServer):
     def __init__(self, path: str, zeusd: Zeusd) -> None:
         self.zeusd = zeusd
         super().__init__(path, _Handler)
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of a client that does not wait for the answer."""

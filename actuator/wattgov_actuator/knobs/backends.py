@@ -49,6 +49,23 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
             },
         ),
     ),
+    "command": (
+        (
+            "gpu_power_limit",
+            "gpu_clock_lock",
+            "cpu_power_limit",
+            "cpu_frequency",
+            "platform_power_limit",
+        ),
+        Backend(
+            f"{HERE}.command",
+            {
+                "file": Key("path"),
+                "low": Key("count", optional=True),
+                "high": Key("count", optional=True),
+            },
+        ),
+    ),
 }
 """By name: the knobs that it serves, and what an entry of `knobs` says of it."""
 
