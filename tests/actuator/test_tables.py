@@ -57,7 +57,9 @@ def test_every_backend_is_in_the_crash_matrix() -> None:
     """For each knob that it serves."""
     pairs = {(knob, name) for name, (knobs, _) in BACKENDS.items() for knob in knobs}
 
-    assert pairs == {(each.name, each.backend) for each in STANDS.values() if each.backend}
+    stands = {(each.name, each.backend) for each in STANDS.values() if each.backend}
+    forkless = {("platform_power_limit", "ipmi")}  # pyghmi's sockets and threads outlive no fork
+    assert pairs - forkless == stands
 
 
 def test_every_law_has_its_section() -> None:

@@ -37,6 +37,21 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
             timeout_seconds=10.0,
         ),
     ),
+    "ipmi": (
+        ("platform_power_limit",),
+        Backend(
+            f"{HERE}.ipmi",
+            {
+                "host": Key("text"),
+                "port": Key("count", 623.0),
+                "username": Key("text"),
+                "password": Key("secret"),
+                "low": Key("count"),
+                "high": Key("count"),
+            },
+            timeout_seconds=10.0,
+        ),
+    ),
     "zeusd": (
         ("gpu_power_limit", "gpu_clock_lock"),
         Backend(
