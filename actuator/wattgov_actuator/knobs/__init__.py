@@ -27,6 +27,7 @@ KNOBS: dict[str, Kind] = {
         ("cpu_affinity", ("percent",), "wattgov_actuator.knobs.cpu_affinity"),
         ("batch_size", REQUESTS, ""),
         ("hibernate", ("level",), ""),
+        ("platform_power_limit", WATTS, ""),
     )
 }
 
