@@ -38,6 +38,7 @@ from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
 from wattgov_actuator.orders import asked_to_reload
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.plan import table
+from wattgov_actuator.proxy.command import proxy
 from wattgov_actuator.reading import Moment
 from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
@@ -63,7 +64,7 @@ def main(context: click.Context) -> None:
     context.obj = context.obj or now
 
 
-for command in (journal, explain, pause, resume, restore):
+for command in (journal, explain, pause, resume, restore, proxy):
     main.add_command(command)
 
 
