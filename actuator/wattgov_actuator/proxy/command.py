@@ -1,6 +1,7 @@
 """`proxy`: the admission limiter's options, signals and end."""
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -139,6 +140,8 @@ def proxy(
     start, 2 for a wrong option.
     """
     try:
+        import uvloop  # noqa: PLC0415 (a third less latency than with asyncio's own, see make bench)
+
         from wattgov_actuator.proxy.forward import Patience  # noqa: PLC0415 (--help stays light)
         from wattgov_actuator.proxy.running import Settings  # noqa: PLC0415 (--help stays light)
     except ModuleNotFoundError as error:
@@ -169,7 +172,8 @@ def proxy(
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     _as_many_files_as_allowed()
     try:
-        left = asyncio.run(_run(settings, clock, drain_seconds))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            left = runner.run(_run(settings, clock, drain_seconds))
     except OSError as error:
         fail(f"cannot listen: {error.strerror}; give another --listen or --control", FAILED)
     LOG.info(line("stopped", cut_off=left))
@@ -191,6 +195,8 @@ async def _run(settings: "Settings", clock: Clock, drain_seconds: float) -> int:
     async with serving(settings, clock) as proxy:
         ends = {"listen": proxy.address, "control": proxy.control_address}
         LOG.info(line("started", app=settings.app, upstream=settings.upstream, **ends))
+        gc.collect()
+        gc.freeze()  # what is here now stays; it need not be looked at while requests pass
         notify(READY)
         await stop.wait()
         notify(GOING)

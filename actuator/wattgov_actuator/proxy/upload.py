@@ -25,6 +25,9 @@ class Upload:
 
     async def begin(self) -> None:
         """Wait for the whole body, or for its first part; Failed when it is not worth a turn."""
+        if self._source.is_eof():
+            self._first = self._source.read_nowait()
+            return
         parts: list[bytes] = []
         size = 0
         try:

@@ -89,8 +89,18 @@ class Upstream:
         if answer.status == SWITCHED:
             raise Failed(Failure.BROKEN_OFF, "it changed the protocol unasked")
         fields = passed(answer.headers)
+        unsaid = [name for name in ADDED if name not in fields]
+        if answer.content.is_eof():  # it has come whole, and goes out in one piece
+            whole = web.Response(
+                status=answer.status,
+                reason=answer.reason,
+                headers=fields,
+                body=answer.content.read_nowait(),
+            )
+            whole[UNSAID] = unsaid
+            return whole
         response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=fields)
-        response[UNSAID] = [name for name in ADDED if name not in fields]
+        response[UNSAID] = unsaid
         try:
             await response.prepare(request)
             async for part in answer.content.iter_any():
