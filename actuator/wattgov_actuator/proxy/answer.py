@@ -14,7 +14,7 @@ from wattgov_actuator.proxy.failure import (
 )
 from wattgov_actuator.proxy.headers import NAME
 
-UNSAID = "unsaid"
+UNSAID = web.ResponseKey("unsaid", list[str])
 """Where an answer keeps the fields that the library would add, and its server has not said."""
 
 ENDS_CONNECTION = {Failure.MALFORMED, Failure.CLIENT_SLOW, Failure.CLIENT_GONE, Failure.STOPPING}

@@ -146,7 +146,7 @@ def _only(given: Mapping[str, object], known: set[str]) -> None:
 def _fields(body: bytes) -> Mapping[str, object]:
     try:
         given = json.loads(body) if body.strip() else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the body is not JSON: {error}") from error
     if not isinstance(given, dict):
         raise ValueError("the body is not a JSON object")  # noqa: TRY004 (of the input, not ours)

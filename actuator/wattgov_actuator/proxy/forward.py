@@ -46,7 +46,7 @@ class Forward:
         self._upstream, self._gate, self._tally = upstream, gate, tally
         self._patience, self._uncounted, self._now = patience, uncounted, now
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         """Return the answer, the server's or our own."""
         if request.raw_path.partition("?")[0] in self._uncounted:
             return await self._answered(request, self._straight)

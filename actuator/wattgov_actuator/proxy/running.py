@@ -25,7 +25,7 @@ from wattgov_actuator.reading import Moment
 LOG = logging.getLogger(__name__)
 BACKLOG = 4096  # connections that the kernel keeps for us; net.core.somaxconn bounds it, too
 KEEP_SECONDS = 75.0  # for the next request on a connection, and for the first to come whole
-LINGER_SECONDS = 5.0
+LINGER_SECONDS = 2.0  # to read what a refused client still sends, so that it hears why
 LEAVE_SECONDS = 1.0  # for the answers to those who are sent away at the end
 MOST_LINE_BYTES = 16_384  # of a head, which has 128 lines at most
 
@@ -98,7 +98,7 @@ async def serving(settings: Settings, now: Callable[[], Moment]) -> AsyncIterato
             settings.app, gate, Exposition(settings.app, gate, tally), settings.token_file
         )
         front, touch = web.Application(), LastTouch()
-        front.router.add_route("*", "/{path:.*}", forward, expect_handler=_later)
+        front.router.add_route("*", "/{path:.*}", forward.handle, expect_handler=_later)
         front.on_response_prepare.append(touch)
         async with (
             _site(control.application(), settings.control) as orders,

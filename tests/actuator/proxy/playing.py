@@ -71,8 +71,12 @@ class Play:
 @asynccontextmanager
 async def listening(handler: Handler) -> AsyncIterator[str]:
     """Serve every path by *handler*; give the URL."""
+
+    async def answered(request: web.Request) -> web.StreamResponse:
+        return await handler(request)
+
     pages = web.Application(client_max_size=2**30)
-    pages.router.add_route("*", "/{path:.*}", handler)
+    pages.router.add_route("*", "/{path:.*}", answered)
     runner = web.AppRunner(
         pages, handler_cancellation=True, shutdown_timeout=0.1, auto_decompress=False
     )
