@@ -22,6 +22,7 @@ from wattgov_actuator.proxy.relay import relay
 from wattgov_actuator.proxy.upload import Upload
 
 ADDED = ("Content-Type", "Server")
+OLDEST = (1, 0)
 CONNECT_SECONDS = 10.0
 KEEP_SECONDS = 4.0  # less than uvicorn's 5: a connection that it is about to close is not used
 BUFFER_BYTES = 65_536
@@ -64,6 +65,8 @@ class Upstream:
 
     def _addressed(self, request: web.Request) -> tuple[URL, CIMultiDict[str]]:
         """Return where a request goes, and what it says."""
+        if request.version < OLDEST:
+            raise Failed(Failure.MALFORMED, "HTTP/1.0 or later is needed")
         try:
             target, host = target_of(request.raw_path)
             fields = passed(request.headers, but=EXPECT | WEBSOCKET)

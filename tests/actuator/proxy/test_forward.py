@@ -32,12 +32,14 @@ async def echo(request: web.Request) -> web.StreamResponse:
 async def mirror(request: web.Request) -> web.Response:
     """Tell what has arrived."""
     body = await request.read()
-    return web.json_response({
-        "method": request.method,
-        "path": request.raw_path,
-        "headers": [(name.lower(), value) for name, value in request.headers.items()],
-        "body": body.decode(errors="replace"),
-    })
+    return web.json_response(
+        {
+            "method": request.method,
+            "path": request.raw_path,
+            "headers": [(name.lower(), value) for name, value in request.headers.items()],
+            "body": body.decode(errors="replace"),
+        }
+    )
 
 
 async def exchange(play: Play, text: bytes, *, end: bool = False) -> bytes:
