@@ -3,6 +3,7 @@
 from rich.console import Console
 
 import accuracy
+import admission
 import cost
 import decide
 import forecast
@@ -17,3 +18,4 @@ if __name__ == "__main__":
     forecast.show(console)
     search.show(console)
     decide.show(console)
+    admission.show(console)

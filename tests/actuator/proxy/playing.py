@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import aiohttp
 from aiohttp import web
@@ -29,7 +29,6 @@ class Play:
 
     proxy: Proxy
     client: aiohttp.ClientSession
-    seen: list[web.Request] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -64,7 +63,7 @@ class Play:
     async def until(self, so: Callable[[], bool]) -> None:
         """Return when it is so."""
         async with asyncio.timeout(LONG_SECONDS):
-            while not so():
+            while not so():  # noqa: ASYNC110 (what is looked at tells nobody when it changes)
                 await asyncio.sleep(0)
 
 

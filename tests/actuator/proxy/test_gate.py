@@ -22,6 +22,7 @@ class Clock:
         self.seconds = 0.0
 
     def __call__(self) -> Moment:
+        """Return what they show."""
         return Moment(BASE + self.seconds, self.seconds)
 
 
@@ -32,12 +33,15 @@ class Porter:
         self.told: list[str] = []
 
     def knocked(self) -> None:
+        """Write it down."""
         self.told.append("knocked")
 
     def renewed(self) -> None:
+        """Write it down."""
         self.told.append("renewed")
 
     def opened(self) -> None:
+        """Write it down."""
         self.told.append("opened")
 
 
@@ -51,6 +55,18 @@ async def settled() -> None:
     """Let every task go as far as it can."""
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+async def emptied(gate: Gate) -> int:
+    """Open, and let everybody go; return how many there were."""
+    gate.open()
+    await settled()
+    gone = 0
+    while gate.in_flight:
+        gate.leave()
+        gone += 1
+        await settled()
+    return gone
 
 
 def test_the_limit_is_kept_and_the_order_is_that_of_arrival() -> None:
@@ -242,12 +258,7 @@ def test_no_slot_is_ever_lost_or_made_up(steps: list[str], limit: int) -> None:
             if step != "l":  # a leave and what follows it in one step
                 await settled()
         await settled()
-        gate.open()
-        await settled()
-        while gate.in_flight:
-            gate.leave()
-            gone += 1
-            await settled()
+        gone += await emptied(gate)
         assert sorted(log) == log
         assert (0, 0, len(log)) == (gate.in_flight, gate.queued, gone)
         assert all(each.done() for each in (*tasks, *holds))
