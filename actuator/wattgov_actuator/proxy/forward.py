@@ -75,10 +75,12 @@ class Forward:
         return told(failed) if failed.begun is None else cut(request, failed)
 
     async def _straight(self, request: web.Request) -> web.StreamResponse:
-        return await self._upstream(request, await self._upload(request))
+        letter = self._upstream.addressed(request)
+        return await self._upstream.exchange(request, letter, await self._upload(request))
 
     async def _in_turn(self, request: web.Request) -> web.StreamResponse:
         """Pass it on when it may be; one that asks whether to send its body is told so then."""
+        letter = self._upstream.addressed(request)  # what goes nowhere takes no turn, wakes nobody
         asks = request.version >= (1, 1) and "Expect" in request.headers
         upload = None if asks else await self._upload(request)
         waits_since = self._now().steady
@@ -91,7 +93,7 @@ class Forward:
                 if request.transport is not None:
                     request.transport.write(GO_AHEAD)
                 upload = await self._upload(request)
-            return await self._upstream(request, upload)
+            return await self._upstream.exchange(request, letter, upload)
         finally:
             self._gate.leave()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import aiohttp
 from aiohttp import web
@@ -42,6 +43,13 @@ def session(silence_seconds: float) -> aiohttp.ClientSession:
     )
 
 
+class Letter(NamedTuple):
+    """The head of a request, as it goes on."""
+
+    url: URL
+    fields: CIMultiDict[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """Where it is, and how it is reached."""
@@ -50,9 +58,11 @@ class Upstream:
     session: aiohttp.ClientSession
     client_seconds: float  # for a client that takes nothing of its answer
 
-    async def __call__(self, request: web.Request, upload: Upload) -> web.StreamResponse:
+    async def exchange(
+        self, request: web.Request, letter: Letter, upload: Upload
+    ) -> web.StreamResponse:
         """Pass a request on and its answer back; Failed if one of the two ends does."""
-        url, fields = self._addressed(request)
+        url, fields = letter
         if wants_websocket(request.method, request.headers):
             return await relay(request, self.session, url, fields)
         try:
@@ -63,8 +73,8 @@ class Upstream:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise (upload.trouble or failure_of(error)) from error
 
-    def _addressed(self, request: web.Request) -> tuple[URL, CIMultiDict[str]]:
-        """Return where a request goes, and what it says."""
+    def addressed(self, request: web.Request) -> Letter:
+        """Return where a request goes, and what its head says; Failed when it can go nowhere."""
         if request.version < OLDEST:
             raise Failed(Failure.MALFORMED, "HTTP/1.0 or later is needed")
         try:
@@ -82,7 +92,7 @@ class Upstream:
             for text in (target, *fields.values()):
                 if not text.isascii():
                     text.encode()
-            return URL(self.url + target, encoded=True), fields
+            return Letter(URL(self.url + target, encoded=True), fields)
         except ValueError as error:
             raise Failed(Failure.MALFORMED, "neither a path nor a URL, or not UTF-8") from error
 

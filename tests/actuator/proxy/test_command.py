@@ -269,6 +269,15 @@ def test_a_wrong_option_is_a_sentence(words: list[str], why: str) -> None:
     assert (2, True) == (status, why in text)
 
 
+def test_without_its_libraries_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are an extra."""
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+
+    assert (1, "the proxy needs uvloop: pip install 'wattgov[proxy]'\n") == _invoke(
+        "--app", "chat", "--upstream", "http://127.0.0.1:8000"
+    )
+
+
 def _invoke(*words: str) -> tuple[int, str]:
     result = CliRunner().invoke(cli.main, ["proxy", *words], catch_exceptions=False)
     return result.exit_code, result.output

@@ -92,6 +92,22 @@ def test_what_is_ambiguous_is_refused(what: str) -> None:
     played(scene())
 
 
+def test_what_goes_nowhere_wakes_nobody() -> None:
+    """It takes no turn at a held gate."""
+
+    async def scene() -> None:
+        async with listening(Server()) as upstream, before(upstream) as play:
+            await play.order("hold")
+            for what in ("no version", "a target of another scheme", "bytes that are no text"):
+                assert b" 400 " in await refused(play, REFUSED[what])
+            assert (True, None) == (
+                (await play.state())["held"],
+                (await play.state())["last_request"],
+            )
+
+    played(scene())
+
+
 def test_a_target_in_absolute_form_names_the_host() -> None:
     """The field says something else and does not count (RFC 9112, section 3.2.2)."""
     hosts = []

@@ -1,13 +1,16 @@
 """Requests at a held gate wake the server once, and wait no longer than they have to."""
 
 import asyncio
-import logging
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from actuator.proxy.playing import Play, before, listening, played
+from actuator.proxy.playing import Play, before, listening, now, played
+from wattgov_actuator.proxy.forward import Patience
+from wattgov_actuator.proxy.gate import Gate
+from wattgov_actuator.proxy.tally import Tally, Wake
+from wattgov_actuator.proxy.waking import Waking
 
 WAITING = 50
 
@@ -148,33 +151,46 @@ def test_an_open_while_it_wakes_ends_the_wake() -> None:
     played(scene())
 
 
-def test_a_renewed_hold_begins_the_patience_anew(caplog: pytest.LogCaptureFixture) -> None:
-    """An actuator that says that it lives is waited for."""
-    caplog.set_level(logging.ERROR)
+class Turned(asyncio.SelectorEventLoop):
+    """A loop whose clock can be put forward."""
+
+    ahead_seconds = 0.0
+
+    def time(self) -> float:
+        """Return the time that its timers go by."""
+        return super().time() + self.ahead_seconds
+
+
+def test_a_renewed_hold_begins_the_patience_anew() -> None:
+    """An actuator that says that it lives is waited for, and no longer than once more."""
+    patience_seconds = 1000.0
 
     async def scene() -> None:
-        async with listening(awake) as upstream, before(upstream, fail_open_seconds=0.3) as play:
-            await play.order("hold")
-            loop = asyncio.get_running_loop()
-            began = loop.time()
-            task = asyncio.create_task(asked(play))
-            await play.until(lambda: play.proxy.gate.queued == 1)
-            renewed_at = began
-            while renewed_at < began + 0.3:  # for longer than the patience
-                assert (200, True) == _held(await play.order("hold"))
-                renewed_at = loop.time()
-            assert 200 == await task
-            assert loop.time() >= renewed_at + 0.29  # not a bound on speed: it may not be earlier
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Turned)
+        gate, tally = Gate(now), Tally()
+        gate.employ(Waking(gate, None, patience_seconds, tally))
+        assert await gate.hold(0.0) is None
+        waits = asyncio.create_task(gate.enter(10 * patience_seconds))
+        await asyncio.sleep(0)
+        for _ in range(3):  # for longer than the patience, all in all
+            await asyncio.sleep(0)
+            loop.ahead_seconds += 0.9 * patience_seconds
+            assert await gate.hold(0.0) is None
+        await asyncio.sleep(0)
+        assert not waits.done()
+        loop.ahead_seconds += 1.1 * patience_seconds
+        await waits
+        assert {Wake.FAILED_OPEN: 1} == tally.wakes
 
-    played(scene())
+    with asyncio.Runner(loop_factory=Turned) as runner:
+        runner.run(scene())
 
 
 def test_a_deadline_is_kept_while_the_server_sleeps() -> None:
     """503, when to come again, and the words of the API's clients."""
 
     async def scene() -> None:
-        from wattgov_actuator.proxy.forward import Patience  # noqa: PLC0415 (used once)
-
         patience = Patience(deadline_seconds=0.02)
         async with listening(awake) as upstream, before(upstream, patience=patience) as play:
             await play.order("hold")
