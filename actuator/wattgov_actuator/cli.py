@@ -35,6 +35,7 @@ from wattgov_actuator.machine import Machine
 from wattgov_actuator.notes.options import note_options
 from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
 from wattgov_actuator.pause import PauseFile
+from wattgov_actuator.proxy.command import proxy
 from wattgov_actuator.reading import Moment
 from wattgov_actuator.rehearsing import test
 from wattgov_actuator.replaying import backtest
@@ -61,7 +62,7 @@ def main(context: click.Context) -> None:
     context.obj = context.obj or now
 
 
-for command in (check, plan, test, backtest, journal, explain, pause, resume, restore):
+for command in (check, plan, test, backtest, journal, explain, pause, resume, restore, proxy):
     main.add_command(command)
 
 

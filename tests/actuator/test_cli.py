@@ -43,8 +43,9 @@ def invoke(*arguments: object, **environment: str) -> Result:
 
 
 def test_help_is_light() -> None:
-    """It loads neither the driver's binding nor requests nor the metrics client."""
+    """It loads neither the driver's binding nor requests, nor what serves metrics or proxies."""
     heavy = {"pynvml", "requests", "prometheus_client", "prometheus_api_client", "http.server"}
+    heavy |= {"aiohttp", "uvloop"}
     program = (
         "import sys\nfrom click.testing import CliRunner\nfrom wattgov_actuator.cli import main\n"
         "for command in ([], *([name] for name in main.commands)):\n"

@@ -3,6 +3,7 @@
 from rich.console import Console
 
 import accuracy
+import admission
 import cost
 import decide
 import forecast
@@ -19,3 +20,4 @@ if __name__ == "__main__":
     search.show(console)
     decide.show(console)
     heat.show(console)
+    admission.show(console)
