@@ -22,7 +22,10 @@ Place = tuple[Component | None, str]
 
 @dataclass(slots=True)
 class Run:
-    """The time that a meter has counted: what is between was counted by it, or by another."""
+    """From when until when a meter has counted; what it did not between, another did.
+
+    Or nobody: one package of two that was silent longer than its source is taken for counted.
+    """
 
     start: float
     until: float

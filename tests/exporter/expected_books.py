@@ -78,18 +78,18 @@ class Expected:
             self._waits[key] = []
             return
         pieces = [*self._waits[key], _piece(mark, told, doubtful=bool(doubt))]
-        counted = self._counted[place]
-        others = [one for other, each in counted.items() if other[0] != key[0] for one in each]
+        others = [
+            each for other, each in self._counted[place].items() if other[0] != key[0] and each
+        ]
+        own = self._counted[place][key]
         if counts[place] == key[0]:
-            self._add(place, pieces, [*counted[key], *others])
-            counted[key] += pieces
+            self._add(place, pieces, [own, *others])
+            own += pieces
             self._waits[key] = []
             return
-        relieved = [each for other, each in counted.items() if other[0] != key[0] and each]
-        self._relieve(place, key, pieces, [each[0].since for each in relieved], others)
-        ends = [one.at for one in others]
-        sure = max((one.at for one in others if one.sure), default=-math.inf)
-        told_of = max(ends, default=-math.inf)
+        self._relieve(place, own, pieces, others)
+        told_of = max((one.at for each in others for one in each), default=-math.inf)
+        sure = max((one.at for each in others for one in each if one.sure), default=-math.inf)
         self._waits[key] = [
             replace(one, least=one.least if one.at > told_of else 0.0)
             for one in pieces
@@ -97,25 +97,21 @@ class Expected:
         ]
 
     def _relieve(
-        self,
-        place: Place,
-        key: Key,
-        pieces: list[Piece],
-        starts: Iterable[float],
-        others: list[Piece],
+        self, place: Place, own: list[Piece], pieces: list[Piece], others: list[list[Piece]]
     ) -> None:
         """Count what a source still tells of the time before another one started."""
-        own = self._counted[place][key]
         until = max((one.at for one in own), default=math.inf)
-        end = min((start for start in starts if start > until), default=-math.inf)
+        starts = [each[0].since for each in others if each[0].since > until]
+        end = min(starts, default=-math.inf)
         left = [part for one in pieces if (part := one.before(end)).at > one.since]
-        self._add(place, left, [*own, *others])
+        self._add(place, left, [own, *others])
         own += left
 
-    def _add(self, place: Place, pieces: Iterable[Piece], counted: Sequence[Piece]) -> None:
-        sure = [one for one in counted if one.sure]
+    def _add(self, place: Place, pieces: Iterable[Piece], counted: Sequence[list[Piece]]) -> None:
+        spans = [(each[0].since, max(one.at for one in each)) for each in counted if each]
+        sure = [(one.since, one.at) for each in counted for one in each if one.sure]
         for piece in pieces:
-            self.least[place[0].value] += piece.least * _free(piece, counted)
+            self.least[place[0].value] += piece.least * _free(piece, spans)
             self.most[place[0].value] += piece.most * (_free(piece, sure) if piece.sure else 1.0)
 
 
@@ -130,12 +126,12 @@ def _piece(mark: Told, told: Told, *, doubtful: bool) -> Piece:
     return Piece(mark.at, told.at, joules, joules, sure=True)
 
 
-def _free(piece: Piece, counted: Iterable[Piece]) -> float:
+def _free(piece: Piece, counted: Iterable[tuple[float, float]]) -> float:
     """Return the part of a piece's time that is in none of those."""
     told, free = piece.since, 0.0
-    for one in sorted(counted, key=lambda one: one.since):
-        free += max(min(one.since, piece.at) - told, 0.0)
-        told = max(told, one.at)
+    for since, at in sorted(counted):
+        free += max(min(since, piece.at) - told, 0.0)
+        told = max(told, at)
     return (free + max(piece.at - told, 0.0)) / (piece.at - piece.since)
 
 
