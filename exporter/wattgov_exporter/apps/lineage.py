@@ -124,8 +124,9 @@ class Lineage:
             elif not _read(process, read, gains):
                 gone[pid] = process
         pids = listing()
-        gone |= {pid: process for pid, process in self.known.items() if pid not in pids}
-        for process in resting:
+        if not self.known.keys() <= pids:
+            gone |= {pid: process for pid, process in self.known.items() if pid not in pids}
+        for process in resting if gains else ():
             if process.stat.parent in gains and not _lives(process, read):
                 gone[process.pid] = process
         for pid in gone:
