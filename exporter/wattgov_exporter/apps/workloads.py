@@ -20,7 +20,7 @@ from wattgov_exporter.reading import Pods
 OTHER = "_other"
 """Processes that no app claims."""
 
-RECHECK_LOOKS = 64
+RECHECK_LOOKS = 128
 """Every so many looks a process is asked for its cgroup again: a container runtime may move it
 after the start. A new process, or one with a new name, is asked for everything at two looks."""
 
