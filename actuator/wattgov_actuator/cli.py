@@ -15,6 +15,7 @@ import click
 
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.exits import BAD_INPUT, FAILED, fail, signalled, told
+from wattgov_actuator.expressions import parser
 from wattgov_actuator.flags import (
     PATH,
     Address,
@@ -148,7 +149,7 @@ def run(
                 alive=alive,
                 beat_seconds=min(lease_seconds / 4, 5.0),
                 paused=PauseFile(state_dir).read,
-                load=lambda: load((*rules, *more), LAWS, KNOBS),
+                load=lambda: load((*rules, *more), LAWS, KNOBS, os.environ),
                 armed=enforce,
             )
             orders = SimpleQueue[object]()
@@ -177,11 +178,16 @@ def run(
 def check(files: tuple[Path, ...]) -> None:
     """Check rule files, and report every mistake.
 
-    They are read as `run` reads them; the exit status is 2 if there is a mistake.
+    They are read as `run` reads them; the exit status is 2 if there is a mistake. PromQL is checked
+    where wattgov[promql] is installed. What is allowed and will do nothing is a note.
     """
     mistakes, ruleset = _loaded(files)
     if ruleset is None:
         fail(mistakes, BAD_INPUT)
+    for note in ruleset.notes:
+        click.echo(note, err=True)
+    if parser() is None:
+        click.echo("PromQL not checked: install wattgov[promql]", err=True)
     names = ", ".join(rule.action for group in ruleset.groups for rule in group.rules)
     mode = "enforcing" if ruleset.enforce else "dry run unless --enforce"
     click.echo(f"OK: {names}; {mode}")
@@ -254,7 +260,7 @@ def guardian(*, state_dir: Path, sysfs: Path, procfs: Path) -> None:
 def _loaded(paths: Sequence[Path]) -> tuple[str, RuleSet | None]:
     """Return the mistakes as text, or the rules."""
     try:
-        return "", load(paths, LAWS, KNOBS)
+        return "", load(paths, LAWS, KNOBS, os.environ)
     except Invalid as error:
         return str(error), None
 

@@ -159,8 +159,8 @@ def test_a_file_that_cannot_be_read_is_a_mistake_like_others(tmp_path: Path) -> 
     assert [
         f"{tmp_path}/a.yml:1:1: cannot be read: No such file or directory",
         f"{tmp_path}/b.yml:1:1: the rule file has no 'groups'",
-        f"{tmp_path}/b.yml:1:10: version: unknown '2'; known: 1",
-        f"{tmp_path}/c.yml:1:1: not UTF-8 text",
+        f"{tmp_path}/b.yml:1:10: version must be 1, found '2'",
+        f"{tmp_path}/c.yml:1:1: UTF-16 text; save it as UTF-8",
     ] == str(caught.value).splitlines()
 
 
