@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import yaml
 
-LARGEST = 100_000  # values, aliases counted as often as they are read
+DEEPEST = 50  # PyYAML calls itself for each level
+LARGEST = 50_000  # values, aliases counted as often as they are read
 STANDARD = "tag:yaml.org,2002:"
 MERGE = f"{STANDARD}merge"
 NULL = f"{STANDARD}null"
@@ -16,12 +17,15 @@ SPACES = "\n\t "
 
 # What PyYAML says, as a pattern -> what to say; {quoted} is what it quotes, {line} where it began.
 PHRASES = {
+    "too deep": "nested too deeply",
+    "too many": f"more than {LARGEST} values; give several files, or include them",
     r"found character '\\t'": "a tab; indent with spaces",
     "cannot start any token": "a text that begins with {quoted} needs quotes around it",
     "duplicate anchor": "the anchor &{quoted} is here for the second time; give it another name",
     "undefined alias": "no anchor &{quoted} stands above; an alias is of an earlier one",
+    "document start": "what stands above is complete; compare the indentation with the first line",
     "another document": "a second document begins here; put it into a file of its own",
-    "mapping values": "': ' cannot stand here; put quotes around the text, or look at the line "
+    "mapping (values|keys)": "': ' cannot stand here; put quotes around the text, or look at the line "
     "above for a missing ':' or another indentation",
     "find expected ':'": "a key without ':' ends here; write 'key: value'",
     "sequence entries": "'- ' cannot stand here; put each item on a line of its own",
@@ -41,6 +45,24 @@ AFTER_QUOTES = "the text goes on behind its closing quote; put quotes around all
 NOT_YAML = "not YAML: "
 
 
+class Loader(yaml.SafeLoader):
+    """PyYAML's, with limits to depth and number."""
+
+    depth = count = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Return the next node; raises ComposerError when there are too many."""
+        self.count += 1
+        if self.depth > DEEPEST or self.count > LARGEST:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            wrong = "too deep" if self.depth > DEEPEST else "too many"
+            raise yaml.composer.ComposerError(None, None, wrong, mark)
+        self.depth += 1
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
 def problem(error: Exception, text: str) -> tuple[int, int, str]:
     """Return line, column (from 1) and sentence of what kept *text* from being composed."""
     if isinstance(error, yaml.MarkedYAMLError):
@@ -51,8 +73,6 @@ def problem(error: Exception, text: str) -> tuple[int, int, str]:
         where = text[: error.position]
         line, column = where.count("\n") + 1, len(where) - where.rfind("\n")
         return line, column, f"{NOT_YAML}the character {_code(error.character)} is not allowed"
-    if isinstance(error, RecursionError):
-        return 1, 1, f"{NOT_YAML}nested too deeply"
     return 1, 1, f"{NOT_YAML}it holds a number that is too large for what it is"  # an escape, %YAML
 
 

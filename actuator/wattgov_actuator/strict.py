@@ -14,6 +14,7 @@ import yaml
 
 from wattgov_actuator.document import (
     MERGE,
+    Loader,
     brackets,
     is_nothing,
     kind,
@@ -91,8 +92,8 @@ class Quantity:
 def compose(text: str, file: str) -> yaml.Node:
     """Return the root node of one YAML document; raises Invalid."""
     try:
-        root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
+        root: yaml.Node | None = yaml.compose(text, Loader=Loader)
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise Invalid([Mistake(file, *problem(error, text))]) from None
     if root is None:
         raise Invalid([Mistake(file, 1, 1, "the file is empty")])
@@ -241,12 +242,13 @@ class Fields:
         node = self._scalar(key, default, "a quantity")
         if node is None:
             return default
-        written, takes = str(node.value).strip(), f"{taker} takes {' or '.join(accepts)}"
+        written = str(node.value).strip()
+        takes = f"{taker} takes {' or '.join(accepts) or 'a number with its unit'}"
         match, shown = QUANTITY.fullmatch(written), line_of(written)
         if not accepts and (match is None or match[2] not in UNITS):
             return default  # nobody knows what would be right
         if match is None or len(match[1]) > DIGITS:
-            example = f"20{SYMBOLS[accepts[0]]}"
+            example = f"20{SYMBOLS[accepts[0] if accepts else 'watts']}"
             trouble = "is not a quantity" if match is None else "is larger than anything here"
             self._note(node, f"{key}: '{shown}' {trouble}; {takes}, such as '{example}'")
             return default

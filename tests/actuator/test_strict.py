@@ -115,7 +115,7 @@ def test_an_unlike_key_gets_the_list() -> None:
             "a: 1\n---\nb: 1\n",
             f"f.yml:2:1: not YAML: {SECOND}",
         ),
-        ("[" * 5000, "f.yml:1:1: not YAML: nested too deeply"),
+        ("[" * 5000, "f.yml:1:52: not YAML: nested too deeply"),
     ],
 )
 def test_what_is_not_yaml_says_where(text: str, message: str) -> None:
