@@ -1,5 +1,6 @@
 """The command line: the only wiring, the only real clock, the only signals."""
 
+import json
 import logging
 import os
 import sys
@@ -42,6 +43,7 @@ from wattgov_actuator.plan import table
 from wattgov_actuator.reading import Moment
 from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
+from wattgov_actuator.schema import schema
 from wattgov_actuator.stopping import pause, restore, resume
 from wattgov_actuator.strict import Invalid
 from wattgov_actuator.telling import explain, journal
@@ -191,6 +193,15 @@ def check(files: tuple[Path, ...]) -> None:
     names = ", ".join(rule.action for group in ruleset.groups for rule in group.rules)
     mode = "enforcing" if ruleset.enforce else "dry run unless --enforce"
     click.echo(f"OK: {names}; {mode}")
+
+
+@main.command("schema")
+def show_schema() -> None:
+    """Print the JSON Schema of rule files, for editors.
+
+    The starter files name it in their first line, which the YAML language server reads.
+    """
+    click.echo(json.dumps(schema(LAWS, KNOBS), indent=1))
 
 
 @main.command()

@@ -25,8 +25,8 @@ PHRASES = {
     "undefined alias": "no anchor &{quoted} stands above; an alias is of an earlier one",
     "document start": "what stands above is complete; compare the indentation with the first line",
     "another document": "a second document begins here; put it into a file of its own",
-    "mapping (values|keys)": "': ' cannot stand here; put quotes around the text, or look at the line "
-    "above for a missing ':' or another indentation",
+    "mapping (values|keys)": "': ' cannot stand here; put quotes around the text, or look at the "
+    "line above for a missing ':' or another indentation",
     "find expected ':'": "a key without ':' ends here; write 'key: value'",
     "sequence entries": "'- ' cannot stand here; put each item on a line of its own",
     "<block end>": "this line is indented unlike those that it goes with",

@@ -22,6 +22,8 @@ LAST = ("", " x", "(x)", "(x)(x)")  # behind the brackets that are closed then
 LONGEST = 2_000  # characters in which the place is looked for
 MOST_TOKENS = 2_000  # the parser calls itself for each bracket, and a deep call ends the process
 SAME = {"": "it makes no sense", "invalid promql query": "it makes no sense"}
+# Numbers that the parser cannot hold as a time, over which it panics; they are left unchecked.
+STRANGE = re.compile(r"(?i)[0-9]{16}|[0-9]e\+?[0-9]{2}|0x|\b[+-]?(?:inf|nan)")
 SCALARS = frozenset({"time", "pi", "scalar"})
 KEEPING = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})  # aggregations that keep series
 
@@ -51,7 +53,7 @@ def syntax(expr: str) -> str:
 def names_nothing(expr: str, labels: Collection[str]) -> str:
     """Return the aggregation that leaves none of *labels* on the result, if there is one."""
     found = parser()
-    if found is None or _trouble(found, expr):
+    if found is None or STRANGE.search(expr) or _trouble(found, expr):
         return ""
     return _lost(found, found.parse(expr), frozenset(labels))
 
@@ -59,9 +61,15 @@ def names_nothing(expr: str, labels: Collection[str]) -> str:
 def _trouble(found: ModuleType, expr: str) -> str:
     if len(TOKEN.findall(expr)) > MOST_TOKENS:
         return f"it has more than {MOST_TOKENS} words"
+    if STRANGE.search(expr):
+        return ""
     try:
         found.parse(expr)
-    except ValueError as error:
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":  # of Rust; it has no other name here
+            return ""
+        if not isinstance(error, ValueError):
+            raise
         return SAME.get(str(error), " ".join(str(error).split()))
     return ""
 

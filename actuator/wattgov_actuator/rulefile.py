@@ -142,7 +142,7 @@ class _File:
             fields.say("keep", "keep goes with set and scale; this law keeps its claim by itself")
         deadband, slew = (_size(fields, key, kind.accepts, knob) for key in ("deadband", "slew"))
         active, rate, targets = _active(fields), _rate(fields), (*ours, *_targets(fields))
-        rank = RANKS[fields.word("class", list(RANKS))] if "class" in fields else None
+        rank = RANKS[fields.word("class", list(RANKS), "cost")] if "class" in fields else None
         fields.skip("class")
         fields.end()
         if law is None:

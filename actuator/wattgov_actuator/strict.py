@@ -305,7 +305,7 @@ class Fields:
         value = default if found is None else found.value
         if value < at_least:
             limit = f"be at least {at_least:g}s" if at_least else "not be negative"
-            self.say(key, f"{key} must {limit}, found {line_of(self._values[key][1].value)}")
+            self.say(key, f"{key} must {limit}, found {line_of(str(self._at(key).value))}")
         return value
 
     def block(self, key: str) -> "Fields | None":

@@ -52,7 +52,10 @@ def fill(
         if isinstance(node, yaml.MappingNode):
             for key, _ in node.value:
                 if isinstance(key, yaml.ScalarNode) and VARIABLE.search(key.value):
-                    yield key, f"a variable may stand in a value, not in the key '{key.value}'"
+                    yield (
+                        key,
+                        f"a variable may stand in a value, not in the key '{line_of(key.value)}'",
+                    )
             values = [value for _, value in node.value]
         else:
             values = node.value

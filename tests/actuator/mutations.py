@@ -7,17 +7,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LARGEST = 6_000  # bytes; what a starter file has without its comments, a few times over
-TOKENS = [
-    *("{", "}", "[", "]", ":", ": ", "- ", "? ", ", ", "#", " #", "|", ">", "|-\n", ">+2\n", "\t"),
-    *("&a ", "*a", "&a [*a]", "<<: *a", "!!str ", "!x ", "!!binary ", "---\n", "...\n", "%YAML 1.1\n"),
-    *("'", '"', '"\\x', '"\\uD800"', '"\\UFFFFFFFF"', '"\\0"', "\\", "`", "@", "\r", "\u2028", "\ufeff"),
-    *("~", "null", "true", "no", ".inf", "-.nan", "1e400", "-0", "0x1F", "1_000", "1:30", "9" * 400),
-    *("20W", "-20", "5%", "1e3W", "60s", "2GHz", "0W", "-1%", "٢٠W", "1d", "down", "up", "learned"),
-    *("${X}", "${X:-1}", "$${", "${", "${1}", "$", "sum(", "rate(x)", "[5m]", "by (gpu)", "> 3", "((("),
-    *("version: 1\n", "groups:\n", "rules:\n", "include: '*'\n", "include: .\n", "enforce: true\n"),
-    *("min:", "max:", "pid: {target: 1}\n", "minimise:", "budget: 1W\n", "targets: {only: {a: '(a+)+$'}}"),
-    *("a{1,9999999999}", "(?P<a", "[[a", "Europe/Paris", "../..", "00:00-24:00", "\x00", "\x1b[31m"),
-]  # fmt: skip
+TOKENS = (
+    *("{", "}", "[", "]", ":", ": ", "- ", "? ", ", ", "#", " #", "|", ">", "|-\n", ">+2\n"),
+    *("\t", "&a ", "*a", "&a [*a]", "<<: *a", "!!str ", "!x ", "!!binary ", "---\n", "...\n"),
+    *("%YAML 1.1\n", "'", '"', '"\\x', '"\\uD800"', '"\\UFFFFFFFF"', '"\\0"', "\\"),
+    *("`", "@", "\r", "\u2028", "\ufeff", "~", "null", "true", "no", ".inf", "-.nan", "1e400"),
+    *("-0", "0x1F", "1_000", "1:30", "9" * 400, "20W", "-20", "5%", "1e3W", "60s", "2GHz"),
+    *("0W", "-1%", "\u0662\u0660W", "1d", "down", "up", "learned", "${X}", "${X:-1}", "$${"),
+    *("${", "${1}", "$", "sum(", "rate(x)", "[5m]", "by (gpu)", "> 3", "(((", "version: 1\n"),
+    *("groups:\n", "rules:\n", "include: '*'\n", "include: .\n", "enforce: true\n", "min:"),
+    *("max:", "pid: {target: 1}\n", "minimise:", "budget: 1W\n"),
+    *("targets: {only: {a: '(a+)+$'}}", "\x00", "\x1b[31m", "a{1,9999999999}", "(?P<a", "[[a"),
+    *("Europe/Paris", "../..", "00:00-24:00"),
+)  # fmt: skip
 
 
 def right() -> list[str]:
@@ -114,7 +116,8 @@ def _bytes(hand: random.Random, raw: bytes) -> bytes:
 def _swapped(hand: random.Random, text: str, texts: Sequence[str]) -> str:
     """Put a value of another place, or of another file, for one: YAML stays YAML."""
     value = r"(?<=: )[^\n,{}\[\]]+"
-    found, others = list(re.finditer(value, text)), re.findall(value, hand.choice(texts))
+    found = list(re.finditer(value, text))
+    others = [match[0] for match in re.finditer(value, hand.choice(texts))]
     if not found or not others:
         return text
     match = hand.choice(found)

@@ -51,6 +51,10 @@ def test_the_place_is_the_first_word_that_cannot_be_right(expr: str, where: str)
         "time() - app_last_active_timestamp_seconds > 1800",
         'label_replace(up, "a", "${1}", "b", "(.*)")',
         "rollup_rate(x[5m]) > 3",  # a function of VictoriaMetrics
+        "x[9999999999999999999999]",  # over these the parser panics
+        "x[1e400]",
+        "x offset NaN",
+        "x[inf]",
     ],
 )
 def test_what_some_prometheus_takes_is_right(expr: str) -> None:
