@@ -12,7 +12,9 @@ import yaml
 from wattgov_actuator.document import line_of
 
 # `${1}` is PromQL's, in label_replace; `$${` is a plain `${`.
-VARIABLE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:-)([^}]*))?\}|(\$\{)(?![0-9]+\})")
+VARIABLE = re.compile(
+    r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-((?:[^{}]|\{[^{}]*\})*))?\}|(\$\{)(?![0-9]+\})"
+)
 WORD = re.compile(r"\w{3,}")
 OPEN = re.compile(r"[+-]?[0-9.]{1,8} ?[A-Za-z%]{0,3}")  # a number with a unit is no secret
 
@@ -72,7 +74,7 @@ def fill(
 
 
 def _wrong(text: str, environment: Mapping[str, str]) -> Iterator[str]:
-    for plain, name, default, _, broken in VARIABLE.findall(text):
+    for plain, name, default, inner, broken in VARIABLE.findall(text):
         if broken:
             yield (
                 "'${' begins a variable, ${NAME} or ${NAME:-default}, which this is not; "
@@ -81,6 +83,8 @@ def _wrong(text: str, environment: Mapping[str, str]) -> Iterator[str]:
         elif not plain and not default and name not in environment:
             advice = f"set it, or give a default: ${{{name}:-...}}"
             yield f"the environment has no {name}; {advice}"
+        elif default and not environment.get(name):
+            yield from _wrong(inner, environment)
 
 
 def _filled(
@@ -95,7 +99,7 @@ def _filled(
         if found:
             held.append(found)
         used[match[2]] = found
-        return found or match[4] or ""
+        return found or VARIABLE.sub(text_of, match[4] or "")
 
     value = VARIABLE.sub(text_of, node.value)
     return Filled(node, value, tuple(held)) if value != node.value else node

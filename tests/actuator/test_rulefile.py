@@ -1,6 +1,7 @@
 """Rule files that are right, and how several of them go together."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -170,7 +171,7 @@ def test_the_starters_are_right(path: Path) -> None:
     rules = load([path], LAWS, KNOBS)
 
     assert not rules.enforce
-    assert {"trim-quiet-gpus", "relax-busy-gpus"} == {
+    assert {"trim-quiet-gpus", "relax-busy-gpus"} <= {
         rule.action for group in rules.groups for rule in group.rules
     }
     assert all(group.protect.sla and group.protect.thermal for group in rules.groups)
@@ -210,3 +211,33 @@ def test_a_mutated_file_is_rules_or_mistakes(tmp_path: Path, data: st.DataObject
 
     assert bool(groups) != bool(mistakes)
     assert all(each.line >= 1 and each.column >= 1 for each in mistakes)
+
+
+def test_the_classic_names_are_heard() -> None:
+    """The starter file of the first controllers' variables, with their defaults and without."""
+    path = STARTERS / "classic.yml"
+    (usual,) = load([path], LAWS, KNOBS).groups
+    known = {"OPTIMIZATION_INTERVAL": "30", "GPU_POWER_FLOOR": "150", "GPU_POWER_CEIL": "250"}
+    (other,) = load([path], LAWS, KNOBS, {**known, "JOULES_PER_REQ_THRESHOLD": "90"}).groups
+
+    assert (60, 30) == (usual.interval_seconds, other.interval_seconds)
+    assert {Bounds(Quantity(120, "watts"), Quantity(300, "watts"))} == {
+        rule.bounds for rule in usual.rules
+    }
+    assert {Bounds(Quantity(150, "watts"), Quantity(250, "watts"))} == {
+        rule.bounds for rule in other.rules
+    }
+    assert ["> 90)", "< 0.8 * 90)"] == [
+        re.sub(r".*request\) ", "", rule.expr) for rule in other.rules if "request" in rule.expr
+    ]
+
+
+def test_every_known_name_has_its_place_in_the_docs() -> None:
+    """A name that a starter file reads is in the table, with the default of the file."""
+    text = (STARTERS / "classic.yml").read_text()
+    table = (STARTERS.parents[1] / "docs" / "environment.md").read_text()
+    found = set(re.findall(r"\$\{([A-Z_]+):-([1-9][0-9]+)?", text))
+
+    assert {"60", "120", "300"} == {default for _, default in found if default}
+    for name, default in found:
+        assert re.search(rf"`{name}`.*\({default}\) \|", table) if default else f"`{name}`" in table

@@ -40,6 +40,9 @@ def only(rules: RuleSet) -> Rule:
         ('"${FLOOR:-140}W"', {}, 140),
         ('"${FLOOR:-140}W"', {"FLOOR": "130"}, 130),
         ('"${FLOOR:-140}W"', {"FLOOR": ""}, 140),
+        ('"${FLOOR:-${LOW:-150}}W"', {}, 150),
+        ('"${FLOOR:-${LOW}}W"', {"LOW": "160"}, 160),
+        ('"${FLOOR:-${LOW}}W"', {"FLOOR": "130"}, 130),
         ('"${FLOOR:-140}${UNIT:-W}"', {"UNIT": "%", "FLOOR": "50"}, None),
     ],
 )
@@ -56,6 +59,7 @@ def test_a_value_is_filled_in(
     ("written", "filled"),
     [
         ("up > ${LIMIT}", "up > 3"),
+        ("${EXPR:-up{job='x'}} > ${LIMIT}", "up{job='x'} > 3"),
         ("label_replace(up, \\'a\\', \\'${1}-x\\', \\'b\\', \\'(.*)\\')".replace("\\", ""), None),
         ("up{a=$${LIMIT}}".replace("=$", "='$").replace("}}", "}'}"), "up{a='${LIMIT}'}"),
     ],
