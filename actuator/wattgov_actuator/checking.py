@@ -12,6 +12,7 @@ import click
 from wattgov_actuator.columns import aligned
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.exits import BAD_INPUT, FAILED, rules_of
+from wattgov_actuator.expressions import parser
 from wattgov_actuator.facts import Facts, Memory
 from wattgov_actuator.flags import (
     PATH,
@@ -54,12 +55,17 @@ def check(
     """Check rule files, and report every mistake.
 
     They are read as `run` reads them. With --online every expression is asked once, and it is told
-    which fail, return nothing or NaN, or name no device of this machine.
+    which fail, return nothing or NaN, or name no device of this machine. PromQL is checked offline,
+    too, where wattgov[promql] is installed. What is allowed and will do nothing is a note.
 
     Exit status: 0, 1 when Prometheus did not answer, 2 for a mistake in a file or an expression
     that cannot be used.
     """
     ruleset = rules_of(files)
+    for note in ruleset.notes:
+        click.echo(note, err=True)
+    if parser() is None:
+        click.echo("PromQL not checked: install wattgov[promql]", err=True)
     names = ", ".join(rule.action for group in ruleset.groups for rule in group.rules)
     mode = "enforcing" if ruleset.enforce else "dry run unless --enforce"
     click.echo(f"OK: {names}; {mode}")

@@ -1,5 +1,6 @@
 """The command line: the only wiring, the only real clock, the only signals."""
 
+import json
 import logging
 import os
 import sys
@@ -41,6 +42,7 @@ from wattgov_actuator.rehearsing import test
 from wattgov_actuator.replaying import backtest
 from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
+from wattgov_actuator.schema import schema
 from wattgov_actuator.stopping import pause, restore, resume
 from wattgov_actuator.strict import Invalid
 from wattgov_actuator.telling import explain, journal
@@ -155,7 +157,7 @@ def run(
                 alive=alive,
                 beat_seconds=min(lease_seconds / 4, 5.0),
                 paused=PauseFile(state_dir).read,
-                load=lambda: load((*rules, *more), LAWS, KNOBS),
+                load=lambda: load((*rules, *more), LAWS, KNOBS, os.environ),
                 armed=enforce,
                 tell=tell,
             )
@@ -185,6 +187,15 @@ def run(
     sys.exit(status)
 
 
+@main.command("schema")
+def show_schema() -> None:
+    """Print the JSON Schema of rule files, for editors.
+
+    The starter files name it in their first line, which the YAML language server reads.
+    """
+    click.echo(json.dumps(schema(LAWS, KNOBS), indent=1))
+
+
 @main.command()
 @state_option
 @machine_options
@@ -212,7 +223,7 @@ def guardian(*, state_dir: Path, sysfs: Path, procfs: Path) -> None:
 def _loaded(paths: Sequence[Path]) -> tuple[str, RuleSet | None]:
     """Return the mistakes as text, or the rules."""
     try:
-        return "", load(paths, LAWS, KNOBS)
+        return "", load(paths, LAWS, KNOBS, os.environ)
     except Invalid as error:
         return str(error), None
 

@@ -1,5 +1,6 @@
 """How a command ends: in sentences, by an exit status, on a signal."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -31,7 +32,7 @@ def fail(message: str, status: int) -> NoReturn:
 def rules_of(paths: Sequence[Path]) -> RuleSet:
     """Return the rules of all files; say what is wrong with them, and end."""
     try:
-        return load(paths, LAWS, KNOBS)
+        return load(paths, LAWS, KNOBS, os.environ)
     except Invalid as error:
         return fail(str(error), BAD_INPUT)
 

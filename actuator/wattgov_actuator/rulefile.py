@@ -11,11 +11,16 @@ from zoneinfo import ZoneInfo
 
 from wattgov_actuator.connecting import connections
 from wattgov_actuator.connection import Connection
+from wattgov_actuator.document import oddities
 from wattgov_actuator.expecting import expectation
+from wattgov_actuator.expressions import names_nothing
 from wattgov_actuator.include import included
+from wattgov_actuator.naming import DEVICES
 from wattgov_actuator.policies import policy
+from wattgov_actuator.reading import UUIDS
 from wattgov_actuator.rules import (
     FRESHNESS,
+    LEARNED,
     STRATEGIES,
     Bounds,
     Group,
@@ -35,7 +40,16 @@ from wattgov_actuator.rules import (
     Thermal,
 )
 from wattgov_actuator.selection import Patterns, Selection, patterns
-from wattgov_actuator.strict import Fields, Invalid, Mistake, Quantity, compose
+from wattgov_actuator.strict import (
+    NOWHERE,
+    Fields,
+    Invalid,
+    Mistake,
+    Quantity,
+    compose,
+    mistake_at,
+)
+from wattgov_actuator.variables import fill
 from wattgov_actuator.windows import Windows, spans, zone
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")  # safe as a label value, a file name and a heading
@@ -43,7 +57,8 @@ LARGEST = 1 << 20  # bytes; a rule file is written by hand
 FASTEST_SECONDS = 1.0
 QUORUM = Quantity(70, "percent")
 HYSTERESIS_CELSIUS = 8.0  # below `above`, where `clear` is not given
-OF_KNOB = ("min", "max", "deadband", "slew")  # their units are the knob's
+UNKNOWN = Kind((), "")  # of a knob that is not known: any unit may be right
+NAMING = (*UUIDS, *DEVICES, "app")  # a series without any of them names nothing that a rule turns
 RANKS = {"cost": Rank.COST, "carbon": Rank.CARBON, "budget": Rank.BUDGET}
 
 
@@ -57,15 +72,27 @@ class _File:
         self.mistakes: list[Mistake] = []
         self.connections: tuple[Connection, ...] = ()
         self.stand_ins: list[tuple[Fields, str, str]] = []  # with the rule, and whom it replaces
+        self.notes: list[Mistake] = []  # of what is allowed, and probably not meant
+        self.variables: dict[str, str] = {}  # of the environment, as they were read
 
-    def parse(self, text: str, *, enforce: bool) -> tuple[tuple[Group, ...], bool, list[Path]]:
+    def parse(
+        self, text: str, environment: Mapping[str, str], *, enforce: bool
+    ) -> tuple[tuple[Group, ...], bool, list[Path]]:
         """Return the groups, whether the file asks to enforce, and the files that it includes.
 
         *enforce* is what it asks for without saying so: the same as the one that includes it.
         """
-        fields = Fields(compose(text, self.name), self.name, self.mistakes, "the rule file")
+        root = compose(text, self.name)
+        wrong = [*oddities(root), *fill(root, environment, self.variables)]
+        self.mistakes += [mistake_at(node, self.name, message) for node, message in wrong]
+        told = {id(node) for node, _ in wrong}
+        fields = Fields(root, self.name, self.mistakes, "the rule file", told)
+        return self.read(fields, enforce=enforce)
+
+    def read(self, fields: Fields, *, enforce: bool) -> tuple[tuple[Group, ...], bool, list[Path]]:
+        """Read the file from its outermost mapping."""
         fields.word("version", ["1"])
-        strategy = STRATEGIES[fields.word("strategy", list(STRATEGIES), "balanced")]
+        strategy = STRATEGIES[fields.word("strategy", list(STRATEGIES), "balanced", LEARNED)]
         strategy = replace(strategy, policies=_policies(fields))
         enforce = fields.flag("enforce", default=enforce)
         more = included(fields, Path(self.name).parent)
@@ -92,7 +119,7 @@ class _File:
             sla=None if sla is None else self._sla(sla),
             thermal=None if thermal is None else self._thermal(thermal),
             quorum=None if quorum is None else _quorum(quorum),
-            freshness=fields.text("freshness", FRESHNESS),
+            freshness=fields.expression("freshness", FRESHNESS),
             max_age_seconds=fields.seconds("max_age", 45.0, at_least=1.0),
             hold_seconds=fields.seconds("hold", 120.0),
         )
@@ -101,7 +128,7 @@ class _File:
 
     def _sla(self, fields: Fields) -> Sla:
         fields.word("then", ["restore"], "restore")
-        sla = Sla(fields.text("expr"), fields.seconds("rearm", 60.0))
+        sla = Sla(fields.expression("expr"), fields.seconds("rearm", 60.0))
         fields.end()
         return sla
 
@@ -112,10 +139,10 @@ class _File:
             then.end()
         device = fields.block("device")
         sensor = None if device is None else self._sensor(device)
-        expr = fields.text("expr") if device is None else fields.text("expr", "")
+        expr = fields.expression("expr") if device is None else fields.expression("expr", "")
         if "clear" in fields and device is not None and "expr" not in fields:
             fields.say("clear", "clear goes with expr; the device's own is in device")
-        thermal = Thermal(expr or None, fields.text("clear", "") or None, sensor)
+        thermal = Thermal(expr or None, fields.expression("clear", "") or None, sensor)
         fields.end()
         return thermal
 
@@ -136,33 +163,31 @@ class _File:
     def _rule(self, fields: Fields, strategy: Strategy, ours: tuple[Selection, ...]) -> Rule | None:
         action = self._unique(fields, "action", "rule")
         searched = fields.peek("minimise", "expr") or ""
-        expr = fields.text("expr", searched) if "minimise" in fields else fields.text("expr")
+        expr = fields.expression("expr", *([searched] if "minimise" in fields else []))
         for_seconds = fields.seconds("for", 0.0)
-        known = fields.one_of("knob", list(self.kinds))
-        knob = known or fields.word("knob", list(self.kinds))
-        bounds = _bounds(fields, knob, self.kinds[knob], strategy) if known else None
-        law = self._law(fields, knob, strategy, bounds)
-        if bounds is None:  # units and bounds mean nothing without the knob
-            fields.skip(*OF_KNOB, *(key for form in self.laws.values() for key in form.keys))
+        meant = fields.meant("knob", list(self.kinds))
+        fields.word("knob", list(self.kinds))
+        knob, kind = meant or "the knob", self.kinds[meant] if meant else UNKNOWN
+        bounds = _bounds(fields, knob, kind, strategy)
+        law = self._law(fields, knob, kind, strategy, bounds)
         paced = "slew" in fields or (law is not None and law.traits.paced)
         cooldown = fields.seconds("cooldown", 0.0 if paced else strategy.cooldown_seconds)
         keep = fields.seconds("keep", 0.0)
         if "keep" in fields and law is not None and not law.traits.keeps:
             fields.say("keep", "keep goes with set and scale; this law keeps its claim by itself")
-        accepts = self.kinds[knob].accepts
-        deadband = slew = None
-        if bounds is not None:
-            deadband = _size(fields, "deadband", accepts, knob)
-            slew = _size(fields, "slew", accepts, knob)
+        deadband, slew = (_size(fields, key, kind.accepts, knob) for key in ("deadband", "slew"))
         active, rate, targets = _active(fields), _rate(fields), (*ours, *_targets(fields))
         expect, instead_of = expectation(fields, law, strategy), fields.text("instead_of", "")
         if instead_of:
             self.stand_ins.append((fields, action, instead_of))
-        rank = RANKS[fields.word("class", list(RANKS))] if "class" in fields else None
+        rank = RANKS[fields.word("class", list(RANKS), "cost")] if "class" in fields else None
         fields.skip("class")
         fields.end()
-        if bounds is None or law is None:
+        if law is None:
             return None
+        if not law.traits.measures and (lost := names_nothing(expr, NAMING)):
+            note = f"a note: {lost} leaves no label that names a device; the rule will act on none"
+            self.notes.append(fields.placed("expr", note))
         return Rule(
             action,
             expr,
@@ -183,18 +208,17 @@ class _File:
         )
 
     def _law(
-        self, fields: Fields, knob: str, strategy: Strategy, bounds: Bounds | None
+        self, fields: Fields, knob: str, kind: Kind, strategy: Strategy, bounds: Bounds
     ) -> Law | None:
         keys = [key for form in self.laws.values() for key in form.keys]
         given = [key for key in keys if key in fields]
         if len(given) > 1:
-            fields.say(given[1], f"a rule has one law; give {' or '.join(given)}, not both")
+            fields.say(given[1], f"a rule has one law; give only one of {', '.join(given)}")
         elif not given and not fields.strange("min", "max", *keys):  # else the law is misspelt
             fields.say(None, f"the rule says when, but not what to do; give {' or '.join(keys)}")
         found: Law | None = None
         for form in self.laws.values():
-            if bounds is not None:
-                found = form.parse(fields, knob, self.kinds[knob], strategy, bounds) or found
+            found = form.parse(fields, knob, kind, strategy, bounds) or found
         return found
 
     def _unique(self, fields: Fields, key: str, what: str) -> str:
@@ -271,19 +295,23 @@ def _active(fields: Fields) -> Windows | None:
     block = fields.block("active")
     if block is None:
         return None
-    found: tuple[tuple[int, int], ...] = ()
+    found: list[tuple[int, int]] = []
     where: ZoneInfo | None = None
     text, name = block.text("windows"), block.text("zone", "UTC")
-    try:
-        found = spans(text) if text.strip() else ()
-    except ValueError as error:
-        block.say("windows", f"windows: {error}")
+    wrong = []
+    for each in text.split(",") if text.strip() else ():
+        try:
+            found += spans(each)
+        except ValueError as error:
+            wrong.append(str(error))
+    if wrong:
+        block.say("windows", f"windows: {'; '.join(wrong)}")
     try:
         where = zone(name)
     except ValueError as error:
         block.say("zone", f"zone: {error}")
     block.end()
-    return None if where is None else Windows(found, where)
+    return None if where is None else Windows(tuple(found), where)
 
 
 def _targets(fields: Fields) -> tuple[Selection, ...]:
@@ -297,10 +325,11 @@ def _targets(fields: Fields) -> tuple[Selection, ...]:
         if labels is None:
             continue
         written = labels.texts()
-        try:
-            found[key] = patterns(written)
-        except ValueError as error:
-            block.say(key, f"{key}: {error}")
+        for label, text in written.items():
+            try:
+                found[key] += patterns({label: text})
+            except ValueError as error:
+                labels.say(label, f"{key}: {error}")
         if not written and not labels.strange():
             block.say(key, f"{key} names no label; write it as {key}: {{gpu: '0|1'}}")
     if not block.strange() and "only" not in block and "except" not in block:
@@ -321,12 +350,17 @@ def _rate(fields: Fields) -> Rate | None:
     return Rate(int(changes), per)
 
 
-def load(paths: Sequence[Path], laws: Mapping[str, LawForm], kinds: Mapping[str, Kind]) -> RuleSet:
+def load(
+    paths: Sequence[Path],
+    laws: Mapping[str, LawForm],
+    kinds: Mapping[str, Kind],
+    environment: Mapping[str, str] = NOWHERE,
+) -> RuleSet:
     """Return the rules of all files together; raises Invalid with every mistake found."""
     groups: list[Group] = []
     ways: list[Connection] = []
     files: list[_File] = []
-    enforce, taken, mistakes = [], set[str](), list[Mistake]()
+    enforce, taken, mistakes, notes = [], set[str](), list[Mistake](), list[Mistake]()
     digest = hashlib.sha256()
     waiting, known = [(path, False) for path in paths], set(map(_real, paths))
     while waiting:
@@ -335,11 +369,13 @@ def load(paths: Sequence[Path], laws: Mapping[str, LawForm], kinds: Mapping[str,
         try:
             text = _read(path)
             digest.update(text.encode())
-            found, wants, more = file.parse(text, enforce=inherited)
+            found, wants, more = file.parse(text, environment, enforce=inherited)
+            digest.update("".join(f"{k}={v}\n" for k, v in file.variables.items()).encode())
         except Invalid as error:
             mistakes += error.mistakes
             continue
         files.append(file)
+        notes += file.notes
         groups += found
         ways += file.connections
         enforce.append(wants)
@@ -358,7 +394,7 @@ def load(paths: Sequence[Path], laws: Mapping[str, LawForm], kinds: Mapping[str,
         first = str(paths[0])
         raise Invalid([Mistake(first, 1, 1, "there is no group in it, nor in what it includes")])
     asks = bool(enforce) and all(enforce)
-    return RuleSet(tuple(groups), asks, digest.hexdigest(), tuple(ways))
+    return RuleSet(tuple(groups), asks, digest.hexdigest(), tuple(ways), tuple(notes))
 
 
 def _stands_in(fields: Fields, action: str, other: Rule | None, rules: Mapping[str, Rule]) -> None:
@@ -386,8 +422,8 @@ def _read(path: Path) -> str:
             mode = os.fstat(file.fileno()).st_mode
             raw = file.read(LARGEST + 1)
         text = raw.decode()
-    except UnicodeDecodeError:
-        raise Invalid([Mistake(str(path), 1, 1, "not UTF-8 text")]) from None
+    except UnicodeDecodeError as error:
+        raise Invalid([_not_utf8(str(path), error)]) from None
     except OSError as error:
         raise Invalid([Mistake(str(path), 1, 1, f"cannot be read: {error.strerror}")]) from None
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -396,3 +432,17 @@ def _read(path: Path) -> str:
     if len(raw) > LARGEST:
         raise Invalid([Mistake(str(path), 1, 1, "larger than 1 MiB; is this a rule file?")])
     return text
+
+
+def _not_utf8(name: str, error: UnicodeDecodeError) -> Mistake:
+    before = error.object[: error.start]
+    line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+    if error.object.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return Mistake(name, 1, 1, "UTF-16 text; save it as UTF-8")
+    byte = error.object[error.start]
+    return Mistake(name, line, column, f"byte {byte:#04x} is not UTF-8 text; save it as UTF-8")
+
+
+def outline(fields: Fields, laws: Mapping[str, LawForm], kinds: Mapping[str, Kind]) -> None:
+    """Read *fields* as a rule file for nothing but the questions that it is asked."""
+    _File(".", laws, kinds, set()).read(fields, enforce=False)

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.reading import Labels, Moment, Reading
 from wattgov_actuator.selection import Selection
-from wattgov_actuator.strict import Fields, Quantity
+from wattgov_actuator.strict import Fields, Mistake, Quantity
 from wattgov_actuator.windows import Windows
 
 FRESHNESS = "energy_source_last_sample_timestamp_seconds"
@@ -49,6 +49,10 @@ STRATEGIES = {
     "conservative": _percent(3, 75, 180, 3),
     "balanced": _percent(5, 60, 60, 5),
     "aggressive": _percent(10, 50, 30, 10),
+}
+LEARNED = {
+    "learned": "is no strategy: a law adapts to the workload; write a rule with minimise: {expr: "
+    "energy:app_joules_per_token, subject_to: energy:app_p95_latency_seconds < 0.2}",
 }
 
 
@@ -345,6 +349,7 @@ class RuleSet:
     enforce: bool = False  # every file says so
     sha256: str = ""  # of the files, so that two machines can be compared
     connections: tuple[Connection, ...] = ()
+    notes: tuple[Mistake, ...] = ()  # of what is allowed, and probably not meant
 
     @property
     def interval_seconds(self) -> float:

@@ -53,7 +53,7 @@ class _File:
     def parse(self, text: str, load_rules: Callable[[Sequence[Path]], RuleSet]) -> Suite:
         """Return what the file says; raises Invalid with the mistakes of the rules."""
         fields = Fields(compose(text, self.name), self.name, self.mistakes, "the scenario file")
-        files = fields.listed("rules")
+        files = [each for each, _ in fields.listed("rules")]
         if not files:
             fields.say("rules" if "rules" in fields else None, "rules names no rule file")
             raise Invalid(self.mistakes)

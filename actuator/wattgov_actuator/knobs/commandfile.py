@@ -77,7 +77,7 @@ def _commands(fields: Fields, *, hidden: bool) -> Commands:
 
 def _argv(fields: Fields, name: str) -> list[str]:
     """Return the words of one command; only the words after the program are filled in."""
-    argv = fields.listed(name)
+    argv = [word for word, _ in fields.listed(name)]
     if not argv or not argv[0].startswith("/") or BRACES.search(argv[0]):
         example = "[/usr/bin/sudo, -n, /usr/sbin/cap]"
         fields.say(name, f"{name} is a list that begins with the path of a program: {example}")

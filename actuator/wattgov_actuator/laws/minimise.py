@@ -178,8 +178,8 @@ def parse(fields: Fields, knob: str, kind: Kind, strategy: Strategy, _bounds: Bo
     block = fields.block("minimise")
     if block is None:
         return None
-    texts = {name: block.text(name, "") or None for name in ("subject_to", "work", "load")}
-    expr = block.text("expr")
+    texts = {name: block.expression(name, "") or None for name in ("subject_to", "work", "load")}
+    expr = block.expression("expr")
     slowdown = block.quantity("slowdown", ("percent",), "slowdown", strategy.slowdown)
     step = block.quantity("step", kind.accepts, knob, STEP) or STEP
     samples = int(block.number("samples", 4.0))
