@@ -55,6 +55,10 @@ def now() -> Moment:
     return Moment(time.time(), time.monotonic())
 
 
+def _steady() -> float:
+    return now().steady
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="wattgov", prog_name="wattgov-actuator")
 @click.pass_context
@@ -137,10 +141,10 @@ def run(
         put_back(writer)
         if (row := book.broken()) is not None:
             LOG.warning(line("journal_changed_by_others", file=book.path, first_row=row))
-        with closing(Prometheus(prometheus)) as source:
+        with closing(Prometheus(prometheus, _steady)) as source:
             loop = Loop(
                 ruleset,
-                ask=source.ask,
+                ask=partial(source.ask, alive=alive),
                 writer=writer,
                 journal=book,
                 now=now,
@@ -215,7 +219,7 @@ def plan(
     began = now()
     expressions = dict.fromkeys(each for group in ruleset.groups for each in group.expressions())
     knobs = Hands(partial(open_knob, machine=Machine(sysfs, procfs)))
-    with closing(Prometheus(prometheus)) as source, closing(knobs) as hands:
+    with closing(Prometheus(prometheus, _steady)) as source, closing(knobs) as hands:
         answers = source.ask(expressions)
         readings, notes = hands.look(ruleset.knobs, began.steady)
     brake = PauseFile(state_dir).read(began.unix)
