@@ -22,6 +22,7 @@ from wattgov_actuator.flags import (
     machine_options,
     prometheus_option,
     rule_options,
+    run_option,
     state_option,
 )
 from wattgov_actuator.guardian import Guardian
@@ -30,7 +31,7 @@ from wattgov_actuator.holding import LEASE_SECONDS, holding
 from wattgov_actuator.knobs import KNOBS, open_knob
 from wattgov_actuator.laws import LAWS
 from wattgov_actuator.lease import LeaseFile
-from wattgov_actuator.lock import evict
+from wattgov_actuator.lock import Busy, MachineLock, evict
 from wattgov_actuator.logfmt import Formatter, line
 from wattgov_actuator.loop import Loop, put_back
 from wattgov_actuator.machine import Machine
@@ -42,7 +43,7 @@ from wattgov_actuator.reading import Moment
 from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.stopping import pause, restore, resume
-from wattgov_actuator.strict import Invalid
+from wattgov_actuator.strict import Invalid, Mistake
 from wattgov_actuator.telling import explain, journal
 from wattgov_actuator.tick import Facts, Memory, tick
 
@@ -75,6 +76,7 @@ for command in (journal, explain, pause, resume, restore):
 @rule_options
 @prometheus_option
 @state_option
+@run_option
 @click.option(
     "--listen",
     metavar="HOST:PORT",
@@ -99,6 +101,7 @@ def run(
     more: tuple[Path, ...],
     prometheus: str,
     state_dir: Path,
+    run_dir: Path,
     listen: Address,
     enforce: bool,
     lease_seconds: float,
@@ -108,7 +111,7 @@ def run(
     """Ask, decide and act; at the end put back.
 
     A dry run, unless --enforce is given or every rule file says `enforce: true`. What an earlier
-    run left changed is put back first, before anything else.
+    run left changed is put back first, before anything else. One actuator enforces on a machine.
 
     SIGHUP, or POST to /-/reload from this host, reads the rules again; with a mistake the old ones
     stay in force. SIGTERM and SIGINT end it.
@@ -130,7 +133,8 @@ def run(
             with told(), holding(state_dir, machine, now) as (_, writer):
                 put_back(writer)
         sys.exit(BAD_INPUT)
-    with told(), holding(state_dir, machine, now) as (book, writer):
+    alone = MachineLock(run_dir, state_dir)
+    with told(), closing(alone), holding(state_dir, machine, now) as (book, writer):
         lease = LeaseFile(state_dir, procfs)
 
         def alive() -> None:
@@ -139,6 +143,8 @@ def run(
 
         alive()
         put_back(writer)
+        if enforce or ruleset.enforce:
+            alone.take()
         if (row := book.broken()) is not None:
             LOG.warning(line("journal_changed_by_others", file=book.path, first_row=row))
         with closing(Prometheus(prometheus, _steady)) as source:
@@ -152,7 +158,7 @@ def run(
                 alive=alive,
                 beat_seconds=min(lease_seconds / 4, 5.0),
                 paused=PauseFile(state_dir).read,
-                load=lambda: load((*rules, *more), LAWS, KNOBS),
+                load=partial(_reloaded, (*rules, *more), alone, enforce=enforce),
                 armed=enforce,
             )
             orders = SimpleQueue[object]()
@@ -261,6 +267,17 @@ def _loaded(paths: Sequence[Path]) -> tuple[str, RuleSet | None]:
         return "", load(paths, LAWS, KNOBS)
     except Invalid as error:
         return str(error), None
+
+
+def _reloaded(paths: Sequence[Path], alone: MachineLock, *, enforce: bool) -> RuleSet:
+    """Return the rules; raises Invalid, also when they enforce where somebody else does."""
+    ruleset = load(paths, LAWS, KNOBS)
+    if enforce or ruleset.enforce:
+        try:
+            alone.take()
+        except Busy as error:
+            raise Invalid([Mistake(str(paths[0]), 1, 1, f"'enforce': {error}")]) from None
+    return ruleset
 
 
 def _log_to_stderr() -> None:
