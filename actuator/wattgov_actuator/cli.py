@@ -10,6 +10,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from typing import NoReturn
 
 import click
 
@@ -21,6 +22,7 @@ from wattgov_actuator.flags import (
     machine_options,
     prometheus_option,
     rule_options,
+    run_option,
     service_options,
     state_option,
 )
@@ -29,7 +31,7 @@ from wattgov_actuator.holding import LEASE_SECONDS, holding
 from wattgov_actuator.knobs import KNOBS
 from wattgov_actuator.laws import LAWS
 from wattgov_actuator.lease import LeaseFile
-from wattgov_actuator.lock import evict
+from wattgov_actuator.lock import Busy, MachineLock, evict
 from wattgov_actuator.logfmt import Formatter, line
 from wattgov_actuator.loop import Loop, log_decision, put_back
 from wattgov_actuator.machine import Machine
@@ -44,7 +46,7 @@ from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.schema import schema
 from wattgov_actuator.stopping import pause, restore, resume
-from wattgov_actuator.strict import Invalid
+from wattgov_actuator.strict import Invalid, Mistake
 from wattgov_actuator.telling import explain, journal
 
 LOG = logging.getLogger(__name__)
@@ -54,6 +56,10 @@ EVICT_SECONDS = 10.0
 def now() -> Moment:
     """Return this moment by both clocks."""
     return Moment(time.time(), time.monotonic())
+
+
+def _steady() -> float:
+    return now().steady
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -74,6 +80,7 @@ for command in (check, plan, test, backtest, journal, explain, pause, resume, re
 @state_option
 @service_options
 @note_options
+@run_option
 @click.option("--enforce", is_flag=True, help="Write knobs. Without it this is a dry run.")
 @click.option(
     "--lease",
@@ -90,6 +97,7 @@ def run(
     more: tuple[Path, ...],
     prometheus: str,
     state_dir: Path,
+    run_dir: Path,
     listen: Address,
     web_file: Path | None,
     grafana_url: str | None,
@@ -103,7 +111,7 @@ def run(
     """Ask, decide and act; at the end put back.
 
     A dry run, unless --enforce is given or every rule file says `enforce: true`. What an earlier
-    run left changed is put back first, before anything else.
+    run left changed is put back first, before anything else. One actuator enforces on a machine.
 
     SIGHUP, or POST to /-/reload, reads the rules again; with a mistake the old ones stay in force.
     SIGTERM and SIGINT end it.
@@ -122,19 +130,20 @@ def run(
     bad, web = web_of(web_file, lambda: now().steady)
     unsent, told_to = sinks(grafana_url, grafana_token_file, webhook_url_file, os.environ)
     if ruleset is None or web is None or told_to is None:
-        click.echo("\n".join(filter(None, (mistakes, bad, unsent))), err=True)
-        if (state_dir / "journal.sqlite").exists():  # a crash need not wait for good rules
-            with told(), holding(state_dir, machine, now) as (_, writer):
-                put_back(writer)
-        sys.exit(BAD_INPUT)
+        _refused("\n".join(filter(None, (mistakes, bad, unsent))), state_dir, machine)
     notes = Notes(told_to, os.uname().nodename)
 
     def tell(decision: Decision) -> None:
         log_decision(decision)
         notes(decision)
 
-    ways = ruleset.connections
-    with told(), notes, holding(state_dir, machine, now, ways) as (book, writer):
+    ways, alone = ruleset.connections, MachineLock(run_dir, state_dir)
+    with (
+        told(),
+        notes,
+        closing(alone),
+        holding(state_dir, machine, now, ways) as (book, writer),
+    ):
         lease = LeaseFile(state_dir, procfs)
 
         def alive() -> None:
@@ -144,12 +153,14 @@ def run(
         alive()
         put_back(writer, tell)
         writer.connect(ways)  # and no longer those of an earlier run
+        if enforce or ruleset.enforce:
+            alone.take()
         if (row := book.broken()) is not None:
             LOG.warning(line("journal_changed_by_others", file=book.path, first_row=row))
-        with closing(Prometheus(prometheus, lambda: now().steady)) as source:
+        with closing(Prometheus(prometheus, _steady)) as source:
             loop = Loop(
                 ruleset,
-                ask=source.ask,
+                ask=partial(source.ask, alive=alive),
                 writer=writer,
                 journal=book,
                 now=now,
@@ -157,7 +168,7 @@ def run(
                 alive=alive,
                 beat_seconds=min(lease_seconds / 4, 5.0),
                 paused=PauseFile(state_dir).read,
-                load=lambda: load((*rules, *more), LAWS, KNOBS, os.environ),
+                load=partial(_reloaded, (*rules, *more), alone, enforce=enforce),
                 armed=enforce,
                 tell=tell,
             )
@@ -220,12 +231,32 @@ def guardian(*, state_dir: Path, sysfs: Path, procfs: Path) -> None:
             watch.run(stop)
 
 
+def _refused(mistakes: str, state_dir: Path, machine: Machine) -> NoReturn:
+    """Say why it does not start, and end; a crash need not wait for good rules to be undone."""
+    click.echo(mistakes, err=True)
+    if (state_dir / "journal.sqlite").exists():
+        with told(), holding(state_dir, machine, now) as (_, writer):
+            put_back(writer)
+    sys.exit(BAD_INPUT)
+
+
 def _loaded(paths: Sequence[Path]) -> tuple[str, RuleSet | None]:
     """Return the mistakes as text, or the rules."""
     try:
         return "", load(paths, LAWS, KNOBS, os.environ)
     except Invalid as error:
         return str(error), None
+
+
+def _reloaded(paths: Sequence[Path], alone: MachineLock, *, enforce: bool) -> RuleSet:
+    """Return the rules; raises Invalid, also when they enforce where somebody else does."""
+    ruleset = load(paths, LAWS, KNOBS, os.environ)
+    if enforce or ruleset.enforce:
+        try:
+            alone.take()
+        except Busy as error:
+            raise Invalid([Mistake(str(paths[0]), 1, 1, f"'enforce': {error}")]) from None
+    return ruleset
 
 
 def _log_to_stderr() -> None:

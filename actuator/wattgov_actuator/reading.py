@@ -33,9 +33,9 @@ class QueryFailure(StrEnum):
     HTTP_4XX = "http_4xx"
     HTTP_5XX = "http_5xx"
     BAD_JSON = "bad_json"
+    TOO_LARGE = "too_large"
     NOT_A_VECTOR = "not_a_vector"
     PARTIAL = "partial"
-    TOO_LARGE = "too_large"
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,7 @@ def _breached(interval: str) -> tuple[list[float], float]:
             actuator_rules=(folder / "rules.yml",),
             scrape_seconds=1,
             enforce=True,
+            actuator_options=("--run-dir", str(folder / "run")),
         )
         library = nvml.build(folder)
         with nvml.VirtualGpus(library, folder / "gpus", gpus=CARDS) as gpus:
