@@ -33,7 +33,7 @@ from wattgov_actuator.laws import LAWS
 from wattgov_actuator.lease import LeaseFile
 from wattgov_actuator.lock import Busy, MachineLock, evict
 from wattgov_actuator.logfmt import Formatter, line
-from wattgov_actuator.loop import Loop, log_decision, put_back
+from wattgov_actuator.loop import Loop
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.notes.options import note_options
 from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
@@ -42,6 +42,7 @@ from wattgov_actuator.proxy.command import proxy
 from wattgov_actuator.reading import Moment
 from wattgov_actuator.rehearsing import test
 from wattgov_actuator.replaying import backtest
+from wattgov_actuator.restoring import log_decision, put_back
 from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.schema import schema
@@ -151,7 +152,7 @@ def run(
             notify(ALIVE)
 
         alive()
-        put_back(writer, tell)
+        put_back(writer, tell, alive)
         writer.connect(ways)  # and no longer those of an earlier run
         if enforce or ruleset.enforce:
             alone.take()

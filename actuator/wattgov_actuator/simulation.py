@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from wattgov_actuator.decision import Decision
 from wattgov_actuator.hands import Hands
 from wattgov_actuator.journal import Journal, Limits
-from wattgov_actuator.loop import Loop, put_back
+from wattgov_actuator.loop import Loop
 from wattgov_actuator.reading import (
     Answer,
     Fault,
@@ -21,6 +21,7 @@ from wattgov_actuator.reading import (
     Probe,
     Target,
 )
+from wattgov_actuator.restoring import put_back
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.writer import Writer
 

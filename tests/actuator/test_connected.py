@@ -18,9 +18,9 @@ from wattgov_actuator.journal import Journal
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.knobs.connected import Connected
 from wattgov_actuator.knobs.patient import Patient
-from wattgov_actuator.loop import put_back
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, Knob, KnobError
+from wattgov_actuator.restoring import put_back
 from wattgov_actuator.writer import Writer
 
 WAY = Connection("gpu_power_limit", "wire", "rack", {"app": "rack"}, {}, timeout_seconds=0.05)
