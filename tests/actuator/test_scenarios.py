@@ -7,6 +7,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from wattgov_actuator import cli
+from wattgov_actuator.reading import QueryFailure
 from wattgov_actuator.simulation import scratch
 
 STARTERS = Path(__file__).parents[2] / "rules" / "actuator"
@@ -209,7 +210,7 @@ tests:
         decisions: [{rule: trimm, reason: aplied, wanted: 300}]
   - name: one
     start: tomorrow
-    expressions: {trim: {'{uuid=GPU-a}': 3y}, quiet  == 1: 1}
+    expressions: {trim: {'{uuid="GPU-a"}': 3y}, quiet  == 1: 1}
     expect: [{at: 1m}, {in_force: {GPU-a: 1s}}]
 """
 
@@ -220,17 +221,14 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     lines = [each.removeprefix(f"{tmp_path}/a.test.yml:") for each in result.stderr.splitlines()]
     nothing = "nothing says what trim returns (quiet == 1); give, under expressions, "
     value = "'3y' is no value, such as '50x10', '1+2x5', '_x3', 'stale' or 'NaN'"
-    words = (
-        "down, timeout, denied, bad_query, http_3xx, http_4xx, http_5xx, bad_json, not_a_vector, "
-        "partial, too_large"
-    )
+    words = ", ".join(QueryFailure)
 
     assert 2 == result.exit_code
     assert [
         "7:5: " + nothing + "trim: {'{uuid=\"…\"}': 50x10}, or trim: _ for no series, or "
         "input_series of quiet",
         "9:7: expressions: unknown 'trm': did you mean 'trim'?",
-        "10:33: target: unknown 'GPU-b': did you mean 'GPU-a'?",
+        "10:33: target must be GPU-a, found 'GPU-b'",
         "10:52: an event is a set or a fault",
         "11:33: until must be later than from",
         "12:5: unknown key 'agse': did you mean 'ages'?",
@@ -239,9 +237,8 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         "15:59: wanted: '300' has no unit: the target takes watts: did you mean '300W'?",
         "16:11: there is another test called 'one'",
         "17:12: start: 'tomorrow' is no moment, such as 2026-01-31T22:00",
-        "18:42: '{uuid=GPU-a}' is no series, such as 'up{job=\"node\"}' or '{gpu=\"0\"}'",
-        f"18:42: {{uuid=GPU-a}}: {value}; to let the query fail, one of {words}",
-        "18:60: 'quiet  == 1' is given twice, once by another name",
+        f'18:44: {{uuid="GPU-a"}}: {value}; to let the query fail, one of {words}',
+        "18:62: 'quiet  == 1' is given twice, once by another name",
         "19:14: nothing is expected; give decisions or in_force",
         "19:24: an expectation has no 'at'",
         "19:43: GPU-a: '1s': gpu_power_limit takes watts: did you mean '1W'?",
