@@ -7,6 +7,8 @@ from wattgov_actuator.strict import Fields
 def policy(fields: Fields, default: Policy) -> Policy:
     """Read a policy; what it leaves out is as in *default*."""
     draw = fields.quantity("idle_draw", ("watts",), "idle_draw")
+    if draw is not None and draw.value < 0:
+        fields.say("idle_draw", f"idle_draw must not be negative, found {draw}")
     cpu_below = fields.number("cpu_below", default.cpu_below)
     warm, priority = fields.number("keep_warm", float(default.keep_warm)), default.priority
     if warm < 0 or warm != int(warm):

@@ -175,6 +175,7 @@ class _File:
         keep = fields.seconds("keep", 0.0)
         if "keep" in fields and law is not None and not law.traits.keeps:
             fields.say("keep", "keep goes with set and scale; this law keeps its claim by itself")
+        _sized(fields, knob, kind, "deadband", "slew")
         deadband, slew = (_size(fields, key, kind.accepts, knob) for key in ("deadband", "slew"))
         active, rate, targets = _active(fields), _rate(fields), (*ours, *_targets(fields))
         expect, instead_of = expectation(fields, law, strategy), fields.text("instead_of", "")
@@ -212,6 +213,7 @@ class _File:
     ) -> Law | None:
         keys = [key for form in self.laws.values() for key in form.keys]
         given = [key for key in keys if key in fields]
+        _sized(fields, knob, kind, *(key for form in self.laws.values() for key in form.sizes))
         if len(given) > 1:
             fields.say(given[1], f"a rule has one law; give only one of {', '.join(given)}")
         elif not given and not fields.strange("min", "max", *keys):  # else the law is misspelt
@@ -236,8 +238,8 @@ class _File:
 def _policies(fields: Fields) -> Mapping[str, Policy]:
     """Read the named policies of hibernation."""
     found: dict[str, Policy] = {}
+    fields.skip("policies")
     if "policies" not in fields:
-        fields.skip("policies")
         return found
     for each in fields.blocks("policies", "a policy"):
         name = each.text("name")
@@ -252,7 +254,7 @@ def _quorum(fields: Fields) -> Quorum:
     part = fields.quantity("at_least", ("percent",), "at_least", QUORUM) or QUORUM
     if not 0 < part.value <= 100:  # noqa: PLR2004 (percent)
         fields.say("at_least", f"at_least must be above 0% and at most 100%, found {part}")
-    quorum = Quorum(fields.text("expr"), part.value / 100)
+    quorum = Quorum(fields.expression("expr"), part.value / 100)
     fields.end()
     return quorum
 
@@ -263,7 +265,15 @@ def _has_groups(fields: Fields) -> bool:
     return "groups" in fields or "include" not in fields
 
 
+def _sized(fields: Fields, knob: str, kind: Kind, *keys: str) -> None:
+    """Refuse *keys* where the knob is set to words: nothing lies between them."""
+    words = " or ".join(kind.levels)
+    for key in keys if kind.levels else ():
+        fields.refuse(key, f"{knob} takes set: {words}; it has no sizes, so {key} means nothing")
+
+
 def _bounds(fields: Fields, knob: str, kind: Kind, strategy: Strategy) -> Bounds:
+    _sized(fields, knob, kind, "min", "max")
     if kind.levels:
         ends = sorted(kind.levels.values())
         return Bounds(Quantity(ends[0], "level"), Quantity(ends[-1], "level"))
@@ -401,7 +411,7 @@ def _stands_in(fields: Fields, action: str, other: Rule | None, rules: Mapping[s
     """Check that the rule that another one stands in for can be found to do nothing."""
     if other is None or other.action == action:
         names = [name for name in rules if name != action]
-        fields.word("instead_of", names or [""])
+        fields.name("instead_of", names)
     elif other.expect is None or not other.expect.draw:
         fields.say(
             "instead_of",

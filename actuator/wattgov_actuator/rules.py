@@ -212,6 +212,7 @@ class LawForm:
 
     keys: tuple[str, ...]
     parse: Callable[[Fields, str, Kind, Strategy, Bounds], Law | None]
+    sizes: tuple[str, ...] = ()  # those of its keys that mean nothing to a knob of words
 
 
 @dataclass(frozen=True, slots=True)

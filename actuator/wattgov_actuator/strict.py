@@ -185,6 +185,13 @@ class Fields:
         """Return, and do not report, a mistake at *key*'s value, or at the mapping itself."""
         return mistake_at(self._at(key), self._file, message)
 
+    def refuse(self, key: str, message: str) -> None:
+        """Report a mistake at *key*, if it is there, and take it as not there."""
+        self._known[key] = None
+        if key in self._values:
+            self.say(key, message)
+            del self._values[key]
+
     def skip(self, *keys: str) -> None:
         """Take *keys* as known without looking at them."""
         self._known.update(dict.fromkeys(keys))
@@ -225,6 +232,14 @@ class Fields:
         else:
             self._note(node, f"{key}: unknown '{shown}'{hint(shown, choices)}")
         return usual
+
+    def name(self, key: str, known: Sequence[str], default: str | object = REQUIRED) -> str:
+        """Return the one of *known*, which the file itself names, at *key*."""
+        found = self.text(key, default)
+        if key in self._values and found.strip() and found not in known:
+            shown = line_of(found)
+            self.say(key, f"{key}: unknown '{shown}'{hint(shown, known)}")
+        return found
 
     def meant(self, key: str, choices: Sequence[str]) -> str | None:
         """Return the one of *choices* that is, or is nearly, at *key*, which stays to be read."""

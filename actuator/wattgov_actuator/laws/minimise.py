@@ -199,4 +199,4 @@ def parse(fields: Fields, knob: str, kind: Kind, strategy: Strategy, _bounds: Bo
     )
 
 
-FORM = LawForm(keys=("minimise",), parse=parse)
+FORM = LawForm(keys=("minimise",), parse=parse, sizes=("minimise",))
