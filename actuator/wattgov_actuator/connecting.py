@@ -51,6 +51,9 @@ def _connection(fields: Fields, kinds: Mapping[str, Kind], taken: set[str]) -> C
     timeout = fields.seconds("timeout", backend.timeout_seconds, at_least=0.1)
     labels = _labels(fields) or {"app": called}
     _secure(fields, backend, settings)
+    low, high = (settings.get(key) for key in ("low", "high"))
+    if isinstance(low, float) and isinstance(high, float) and low > high and "high" in fields:
+        fields.say("high", f"high {high:g} is below low, {low:g}")
     fields.end()
     return Connection(knob, name, called, labels, settings, timeout)
 

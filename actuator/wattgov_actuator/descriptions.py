@@ -29,8 +29,8 @@ DESCRIPTIONS = {
     "knobs.backend": "How it is reached; docs/knobs.md tells each.",
     "knobs.name": "The name of the target in metrics, decisions and the journal.",
     "knobs.labels": "How series name the target; app with the name unless given.",
-    "knobs.timeout": "How long a tick waits for an answer, at least 100ms; 5s, or 10s where devices "
-    "are slow.",
+    "knobs.timeout": "How long a tick waits for an answer, at least 100ms; 5s, or 10s of "
+    "slow backends.",
     "knobs.allow_insecure": "Whether another machine may be controlled without https or a secret.",
     "knobs.url": "Where it listens, from http:// or https:// on.",
     "knobs.ca_file": "The CA of its certificate, where the system does not know it.",
@@ -123,7 +123,7 @@ DESCRIPTIONS = {
     "groups.rules.hibernate": "Sleep while nobody needs it; expr gives the seconds since its use.",
     "groups.rules.hibernate.policy": "The name of a policy, whose values the keys here overrule.",
     "groups.rules.hibernate.wake": "PromQL that returns a series while it is wanted.",
-    "groups.rules.hibernate.cpu": "PromQL of what its processes use, which must be below cpu_below.",
+    "groups.rules.hibernate.cpu": "PromQL of what its processes use; it must be below cpu_below.",
     "groups.rules.hibernate.draw": "PromQL of the watts that it draws, to measure what it saves.",
     **{f"groups.rules.hibernate.{key}": words for key, words in POLICY.items()},
     "groups.rules.expect": "What a change must bring; else it is undone, and tried again later.",

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -72,7 +72,7 @@ class _File:
         self.mistakes: list[Mistake] = []
         self.connections: tuple[Connection, ...] = ()
         self.stand_ins: list[tuple[Fields, str, str]] = []  # with the rule, and whom it replaces
-        self.notes: list[Mistake] = []  # of what is allowed, and probably not meant
+        self.named: list[tuple[Fields, str]] = []  # with an expression whose series name devices
         self.variables: dict[str, str] = {}  # of the environment, as they were read
 
     def parse(
@@ -186,9 +186,8 @@ class _File:
         fields.end()
         if law is None:
             return None
-        if not law.traits.measures and (lost := names_nothing(expr, NAMING)):
-            note = f"a note: {lost} leaves no label that names a device; the rule will act on none"
-            self.notes.append(fields.placed("expr", note))
+        if not law.traits.measures:
+            self.named.append((fields, expr))
         return Rule(
             action,
             expr,
@@ -370,7 +369,7 @@ def load(
     groups: list[Group] = []
     ways: list[Connection] = []
     files: list[_File] = []
-    enforce, taken, mistakes, notes = [], set[str](), list[Mistake](), list[Mistake]()
+    enforce, taken, mistakes = [], set[str](), list[Mistake]()
     digest = hashlib.sha256()
     waiting, known = [(path, False) for path in paths], set(map(_real, paths))
     while waiting:
@@ -385,7 +384,6 @@ def load(
             mistakes += error.mistakes
             continue
         files.append(file)
-        notes += file.notes
         groups += found
         ways += file.connections
         enforce.append(wants)
@@ -400,11 +398,20 @@ def load(
         mistakes += file.mistakes
     if mistakes:
         raise Invalid(mistakes)
+    naming = {*NAMING, *(label for way in ways for label in way.labels)}
+    notes = [note for file in files for each in file.named for note in _notes(*each, naming)]
     if not groups:
         first = str(paths[0])
         raise Invalid([Mistake(first, 1, 1, "there is no group in it, nor in what it includes")])
     asks = bool(enforce) and all(enforce)
     return RuleSet(tuple(groups), asks, digest.hexdigest(), tuple(ways), tuple(notes))
+
+
+def _notes(fields: Fields, expr: str, naming: Collection[str]) -> Iterator[Mistake]:
+    """Yield what is allowed, and probably not meant."""
+    if lost := names_nothing(expr, naming):
+        note = f"a note: {lost} leaves no label that names a device; the rule will act on none"
+        yield fields.placed("expr", note)
 
 
 def _stands_in(fields: Fields, action: str, other: Rule | None, rules: Mapping[str, Rule]) -> None:

@@ -342,7 +342,7 @@ class Fields:
         """Return the duration at *key* in seconds."""
         found = self.quantity(key, ("seconds",), key, Quantity(default, "seconds"))
         value = default if found is None else found.value
-        if value < at_least:
+        if key in self._values and value < at_least:
             limit = f"be at least {at_least:g}s" if at_least else "not be negative"
             self.say(key, f"{key} must {limit}, found {line_of(str(self._at(key).value))}")
         return value

@@ -19,8 +19,9 @@ def rendered(text: str, variables: Mapping[str, object]) -> str:
         return environment.from_string(text).render(variables)
     except TemplateSyntaxError as error:
         where = f" (its line {error.lineno})" if "\n" in text else ""
-        raise ValueError(f"is no template: {line_of(str(error.message))}{where}") from None
-    except STRANGE as error:
+        said = line_of(str(error.message)).rstrip(".")
+        raise ValueError(f"is no template: {said}{where}") from None
+    except STRANGE:
         raise ValueError("is nested too deeply, or too large") from None
     except (TemplateError, *WRONG) as error:
         raise ValueError(f"cannot be filled in: {line_of(str(error))}") from None

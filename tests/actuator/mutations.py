@@ -19,8 +19,8 @@ TOKENS = (
     *("groups:\n", "rules:\n", "include: '*'\n", "include: .\n", "enforce: true\n", "min:"),
     *("max:", "pid: {target: 1}\n", "minimise:", "budget: 1W\n"),
     *("knobs:\n", "policies:\n", "expect: {draw: x}\n", "hibernate: {idle: 1s}\n", "asleep"),
-    *("{{ value }}", "{{ labels.a.b }}", "{% for x in y %}", "{{ 1 / 0 }}", "{{ value | dictsort }}"),
-    *("http://[::1", "https://a:b@c", "http://x:99999", "/a/~2", "url:", "backend: http\n"),
+    *("{{ value }}", "{{ labels.a.b }}", "{% for x in y %}", "{{ 1 / 0 }}"),
+    *("{{ value | dictsort }}", "http://[::1", "https://a:b@c", "http://x:99999", "/a/~2", "url:"),
     *("targets: {only: {a: '(a+)+$'}}", "\x00", "\x1b[31m", "a{1,9999999999}", "(?P<a", "[[a"),
     *("Europe/Paris", "../..", "00:00-24:00"),
 )  # fmt: skip
