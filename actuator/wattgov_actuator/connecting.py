@@ -76,13 +76,10 @@ def _settings(fields: Fields, backend: Backend) -> dict[str, Setting]:
 def _secret(fields: Fields, name: str, key: Key) -> dict[str, Setting]:
     """Read where a secret lies: in a file, or in a variable of the environment."""
     given = [each for each in (f"{name}_{where}" for where in SECRETS) if each in fields]
-    fields.skip(name, *(f"{name}_{where}" for where in SECRETS))
+    fields.skip(*(f"{name}_{where}" for where in SECRETS))
     if name in fields:
-        fields.say(
-            name,
-            f"a {name} does not stand in a rule file; give {name}_file, or {name}_env with the "
-            "name of a variable",
-        )
+        told = f"give {name}_file, or {name}_env with the name of a variable"
+        fields.refuse(name, f"a {name} does not stand in a rule file; {told}")
     elif len(given) > 1:
         fields.say(given[1], f"give {' or '.join(given)}, not both")
     elif not given and not key.optional:

@@ -187,7 +187,6 @@ class Fields:
 
     def refuse(self, key: str, message: str) -> None:
         """Report a mistake at *key*, if it is there, and take it as not there."""
-        self._known[key] = None
         if key in self._values:
             self.say(key, message)
             del self._values[key]
