@@ -101,7 +101,8 @@ def rule_file(whole: Schema) -> str:
     )
     for path, same in groupby(parts(whole), key=attrgetter("path")):
         found = list(same)
-        shared = [key for key in found[0].properties if all(key in one.properties for one in found)]
+        first, *others = (part.properties for part in found)
+        shared = [key for key in first if all(one.get(key) == first[key] for one in others)]
         text += f"\n## {path or 'The file'}\n{_keys(found[0], shared)}"
         for part in found if len(found) > 1 else ():
             own = [key for key in part.properties if key not in shared]

@@ -216,10 +216,7 @@ def _seconds(fields: Fields, name: str, _: Key) -> Setting:
 
 
 def _count(fields: Fields, name: str, _: Key) -> Setting:
-    value = fields.number(name)
-    if value < 0 or value != int(value):
-        fields.say(name, f"{name} must be a whole number, 0 or more, found {value:g}")
-    return value
+    return float(fields.count(name))
 
 
 def _flag(fields: Fields, name: str, _: Key) -> Setting:

@@ -149,7 +149,7 @@ DESCRIPTIONS = {
     "groups.rules.deadband": "A smaller change is not worth a write.",
     "groups.rules.slew": "The most that one look tightens.",
     "groups.rules.rate": "How many changes of a knob there may be.",
-    "groups.rules.rate.changes": "How many, a whole number above 0.",
+    "groups.rules.rate.changes": "How many, at least 1.",
     "groups.rules.rate.per": "In which time; 1h, at least 1s.",
     "groups.rules.active": "When the rule acts; always unless given.",
     "groups.rules.active.windows": "Daily windows with commas between them, such as "

@@ -10,15 +10,12 @@ def policy(fields: Fields, default: Policy) -> Policy:
     if draw is not None and draw.value < 0:
         fields.say("idle_draw", f"idle_draw must not be negative, found {draw}")
     cpu_below = fields.number("cpu_below", default.cpu_below)
-    warm, priority = fields.number("keep_warm", float(default.keep_warm)), default.priority
-    if warm < 0 or warm != int(warm):
-        fields.say("keep_warm", f"keep_warm must be a whole number, 0 or more, found {warm:g}")
     return Policy(
         idle_seconds=fields.seconds("idle", default.idle_seconds, at_least=1.0),
         longest_seconds=fields.seconds("longest", default.longest_seconds, at_least=1.0),
         awake_seconds=fields.seconds("awake", default.awake_seconds),
         cpu_below=cpu_below,
-        keep_warm=int(warm),
-        priority=fields.number("priority", priority),
+        keep_warm=fields.count("keep_warm", default.keep_warm),
+        priority=fields.number("priority", default.priority),
         idle_watts=default.idle_watts if draw is None else draw.value,
     )

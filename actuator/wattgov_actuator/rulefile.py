@@ -352,11 +352,9 @@ def _rate(fields: Fields) -> Rate | None:
     block = fields.block("rate")
     if block is None:
         return None
-    changes, per = block.number("changes"), block.seconds("per", 3600.0, at_least=1.0)
-    if "changes" in block and (changes < 1 or changes != int(changes)):
-        block.say("changes", f"changes must be a whole number above 0, found {changes:g}")
+    rate = Rate(block.count("changes", at_least=1), block.seconds("per", 3600.0, at_least=1.0))
     block.end()
-    return Rate(int(changes), per)
+    return rate
 
 
 def load(

@@ -16,6 +16,7 @@ from wattgov_actuator.rulefile import NAME, outline
 from wattgov_actuator.rules import Kind, LawForm
 from wattgov_actuator.selection import LABEL
 from wattgov_actuator.strict import (
+    COUNT,
     NOWHERE,
     NUMBER,
     QUANTITY,
@@ -175,6 +176,13 @@ class Asked(Fields):
         self._default(key, default, "")
         return default if isinstance(default, float) else 0.0
 
+    def count(self, key: str, default: int | object = REQUIRED, at_least: int = 0) -> int:
+        """Note a whole number."""
+        text: Schema = {"type": "string", "pattern": rf"^\s*{COUNT.pattern}\s*$"}
+        self._take(key, _or_variable({"type": "integer"}, text), "a whole number")
+        self._default(key, default, "")
+        return default if isinstance(default, int) else at_least
+
     def texts(self) -> dict[str, str]:
         """Note that the keys are free."""
         self._others = TEXT
@@ -276,7 +284,8 @@ def _of_all_backends(entries: Sequence[Schema], ways: Sequence[tuple[str, str]])
         knobs = [knob for knob, other in ways if other == name]
         own = {"knob": _or_variable({"enum": knobs}), "backend": _or_variable({"const": name})}
         found = _properties(entry)
-        words = {key: {**found[key], **one} for key, one in own.items()}
+        titles = {"knob": ", ".join(knobs), "backend": name}
+        words = {key: {**found[key], "title": titles[key], **own[key]} for key in own}
         forms[name] = {"title": name, **entry, "properties": {**found, **words}}
     return {"type": "object", "anyOf": list(forms.values())}
 

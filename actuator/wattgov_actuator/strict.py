@@ -53,6 +53,7 @@ SYMBOLS = {
 }
 QUANTITY = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%]*)")
 NUMBER = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(ms|s|m|h|d)?")
+COUNT = re.compile(r"\+?[0-9]{1,15}")
 DIGITS = 15  # a float holds no more
 FLAGS = dict.fromkeys(("true", "yes", "on", "1"), "true")
 FLAGS |= dict.fromkeys(("false", "no", "off", "0"), "false")
@@ -314,6 +315,19 @@ class Fields:
             self._note(node, f"{key}: '{line_of(written)}' {trouble}, such as '0.2' or '200ms'")
             return default if isinstance(default, float) else 0.0
         return float(match[1]) * size
+
+    def count(self, key: str, default: int | object = REQUIRED, at_least: int = 0) -> int:
+        """Return the whole number at *key*."""
+        node = self._scalar(key, default, "a whole number")
+        usual = default if isinstance(default, int) else at_least
+        if node is None:
+            return usual
+        written = str(node.value).strip()
+        if not COUNT.fullmatch(written) or int(written) < at_least:
+            shown = line_of(written)
+            self._note(node, f"{key} must be a whole number, {at_least} or more, found '{shown}'")
+            return usual
+        return int(written)
 
     def texts(self) -> dict[str, str]:
         """Return the text at every key, whatever the keys are."""
