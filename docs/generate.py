@@ -17,8 +17,8 @@ import yaml
 from wattgov_actuator.decision import MEANING
 from wattgov_actuator.knobs import KNOBS
 from wattgov_actuator.laws import LAWS
+from wattgov_actuator.quantity import UNITS
 from wattgov_actuator.schema import Part, Schema, parts, schema
-from wattgov_actuator.strict import UNITS
 from wattgov_exporter.exposition import SERIES
 
 ROOT = Path(__file__).parents[1]

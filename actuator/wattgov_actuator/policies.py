@@ -1,5 +1,7 @@
 """Read a policy of hibernation, with its name or in a rule."""
 
+from collections.abc import Mapping
+
 from wattgov_actuator.rules import Policy
 from wattgov_actuator.strict import Fields
 
@@ -19,3 +21,18 @@ def policy(fields: Fields, default: Policy) -> Policy:
         priority=fields.number("priority", default.priority),
         idle_watts=default.idle_watts if draw is None else draw.value,
     )
+
+
+def named_policies(fields: Fields) -> Mapping[str, Policy]:
+    """Read the policies that the file names."""
+    found: dict[str, Policy] = {}
+    fields.skip("policies")
+    if "policies" not in fields:
+        return found
+    for each in fields.blocks("policies", "a policy"):
+        name = each.text("name")
+        if name in found:
+            each.say("name", f"there is another policy called '{name}'")
+        found[name] = policy(each, Policy())
+        each.end()
+    return found

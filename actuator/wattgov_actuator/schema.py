@@ -12,20 +12,11 @@ from typing import NamedTuple
 import yaml
 
 from wattgov_actuator.descriptions import DESCRIPTIONS
+from wattgov_actuator.quantity import COUNT, NUMBER, QUANTITY, UNITS, Quantity
 from wattgov_actuator.rulefile import NAME, outline
 from wattgov_actuator.rules import Kind, LawForm
 from wattgov_actuator.selection import LABEL
-from wattgov_actuator.strict import (
-    COUNT,
-    NOWHERE,
-    NUMBER,
-    QUANTITY,
-    REQUIRED,
-    UNITS,
-    Fields,
-    Mistake,
-    Quantity,
-)
+from wattgov_actuator.strict import NOWHERE, REQUIRED, Fields, Mistake
 
 Schema = dict[str, object]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -179,7 +170,9 @@ class Asked(Fields):
     def count(self, key: str, default: int | object = REQUIRED, at_least: int = 0) -> int:
         """Note a whole number."""
         text: Schema = {"type": "string", "pattern": rf"^\s*{COUNT.pattern}\s*$"}
-        self._take(key, _or_variable({"type": "integer"}, text), "a whole number")
+        self._take(
+            key, _or_variable({"type": "integer", "minimum": at_least}, text), "a whole number"
+        )
         self._default(key, default, "")
         return default if isinstance(default, int) else at_least
 

@@ -4,120 +4,34 @@ The nodes of `yaml.compose` are read instead of `yaml.safe_load`'s values, becau
 their line, and because YAML would turn `+20` or `1:30` into numbers that nobody wrote.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import isfinite
 
 import yaml
 
-from wattgov_actuator.document import (
-    MERGE,
-    Loader,
-    brackets,
-    is_nothing,
-    kind,
-    line_of,
-    problem,
-    tangled,
-)
+from wattgov_actuator.document import MERGE, brackets, is_nothing, kind, line_of
 from wattgov_actuator.expressions import syntax
 from wattgov_actuator.hints import closest, hint
-from wattgov_actuator.variables import Filled
+from wattgov_actuator.mistakes import Invalid, Mistake, compose, mistake_at
+from wattgov_actuator.quantity import (
+    COUNT,
+    DIGITS,
+    NUMBER,
+    QUANTITY,
+    SYMBOLS,
+    UNITS,
+    Quantity,
+    symbol_like,
+)
 
-# symbol -> (what it measures, size of one in the base unit)
-UNITS = {
-    "": ("count", 1.0),
-    "W": ("watts", 1.0),
-    "kW": ("watts", 1000.0),
-    "mW": ("watts", 0.001),
-    "%": ("percent", 1.0),
-    "MHz": ("hertz", 1e6),
-    "GHz": ("hertz", 1e9),
-    "C": ("celsius", 1.0),
-    "ms": ("seconds", 0.001),
-    "s": ("seconds", 1.0),
-    "m": ("seconds", 60.0),
-    "h": ("seconds", 3600.0),
-    "d": ("seconds", 86400.0),
-}
-SYMBOLS = {
-    "watts": "W",
-    "percent": "%",
-    "seconds": "s",
-    "hertz": "MHz",
-    "celsius": "C",
-    "count": "",
-    "level": "",
-}
-QUANTITY = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%]*)")
-NUMBER = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(ms|s|m|h|d)?")
-COUNT = re.compile(r"\+?[0-9]{1,15}")
-DIGITS = 15  # a float holds no more
+# With what whoever reads a file needs, too.
+__all__ = ["NOWHERE", "REQUIRED", "UNITS", "Fields", "Invalid", "Mistake", "Quantity", "compose"]
+
 FLAGS = dict.fromkeys(("true", "yes", "on", "1"), "true")
 FLAGS |= dict.fromkeys(("false", "no", "off", "0"), "false")
 REQUIRED = object()
 NOWHERE: Mapping[str, str] = {}
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Mistake:
-    """One thing wrong with a file; lines and columns count from 1."""
-
-    file: str
-    line: int
-    column: int
-    message: str
-
-    def __str__(self) -> str:
-        """Return the form that editors jump to."""
-        return f"{self.file}:{self.line}:{self.column}: {self.message}"
-
-
-class Invalid(Exception):
-    """Input that cannot be used; holds every mistake found, in file order."""
-
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        self.mistakes = tuple(sorted(set(mistakes)))  # an alias is read where it stands
-        super().__init__("\n".join(map(str, self.mistakes)))
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """A number with its unit, in base units (watts, seconds) or percent."""
-
-    value: float
-    unit: str
-
-    def of(self, whole: float) -> float:
-        """Return the value in base units; percent is taken of *whole*."""
-        return whole * self.value / 100 if self.unit == "percent" else self.value
-
-    def __str__(self) -> str:
-        """Return it as a person would write it."""
-        symbol = SYMBOLS[self.unit]
-        return f"{self.value / UNITS[symbol][1]:g}{symbol}"
-
-
-def compose(text: str, file: str) -> yaml.Node:
-    """Return the root node of one YAML document; raises Invalid."""
-    try:
-        root: yaml.Node | None = yaml.compose(text, Loader=Loader)
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise Invalid([Mistake(file, *problem(error, text))]) from None
-    if root is None:
-        raise Invalid([Mistake(file, 1, 1, "the file is empty")])
-    if (knot := tangled(root)) is not None:
-        raise Invalid([mistake_at(knot[0], file, knot[1])])
-    return root
-
-
-def mistake_at(node: yaml.Node, file: str, message: str) -> Mistake:
-    """Return a mistake at a node."""
-    mark = node.start_mark
-    told = node.hidden(message) if isinstance(node, Filled) else message
-    return Mistake(file, mark.line + 1, mark.column + 1, told)
 
 
 class Fields:
@@ -294,7 +208,7 @@ class Fields:
         number, symbol = match.groups()
         unit, size = UNITS.get(symbol, ("", 0.0))
         if accepts and unit not in accepts:
-            guess = f"{number}{_close_symbol(symbol, accepts)}"
+            guess = f"{number}{symbol_like(symbol, accepts)}"
             if not symbol and accepts == ("percent",) and 0 < abs(float(number)) <= 1:
                 guess = f"{float(number) * 100:g}%"
             trouble = f"'{shown}': " if symbol else f"'{shown}' has no unit: "
@@ -428,17 +342,3 @@ class Fields:
 
 def _known(choices: Sequence[str]) -> str:
     return f"; known: {', '.join(choices)}" if choices else ""
-
-
-def _close_symbol(symbol: str, accepts: Sequence[str]) -> str:
-    for known, (unit, _) in UNITS.items():
-        if unit in accepts and known.lower() == symbol.lower():
-            return known
-    return SYMBOLS[accepts[0]]
-
-
-def seconds_of(text: str) -> float | None:
-    """Return a length of time such as that of 30m; None when *text* is none."""
-    match = QUANTITY.fullmatch(text)
-    unit, size = UNITS.get(match[2], ("", 0.0)) if match else ("", 0.0)
-    return float(match[1]) * size if match and unit == "seconds" and float(match[1]) >= 0 else None

@@ -27,9 +27,9 @@ LISTS = {"knobs", "policies", "groups", "rules"}
 NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 # Of a message about a key, a type, a unit or a word; a bound or a name of the file is none.
 SHAPE = re.compile(
-    r"unknown key|(?<!policy)(?<!instead_of): unknown '|has no '"
-    r"|must be (a |text|true or|1,|min,|restore,)"
-    r"|has no unit|takes .*did you mean|is not a quantity|is not a number|only one of|not what to do|may hold a-z"
+    r"unknown key|(?<!policy)(?<!instead_of): unknown '|only one of|not what to do"
+    r"|must be (a |text|true or|1,|min,|restore,)|has no '|has no unit|takes .*did you mean"
+    r"|is not a quantity|is not a number|may hold a-z"
 )
 
 
