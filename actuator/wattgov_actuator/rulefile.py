@@ -59,6 +59,7 @@ class _File:
         self, name: str, laws: Mapping[str, LawForm], kinds: Mapping[str, Kind], taken: set[str]
     ) -> None:
         self.name, self.laws, self.kinds, self.taken = name, laws, kinds, taken
+        self.law_keys = [key for form in laws.values() for key in form.keys]
         self.mistakes: list[Mistake] = []
         self.connections: tuple[Connection, ...] = ()
         self.stand_ins: list[tuple[Fields, str, str]] = []  # with the rule, and whom it replaces
@@ -111,6 +112,7 @@ class _File:
         fields.word("knob", list(self.kinds))
         knob, kind = meant or "the knob", self.kinds[meant] if meant else UNKNOWN
         bounds = _bounds(fields, knob, kind, strategy)
+        given = any(key in fields for key in self.law_keys)
         law = self._law(fields, knob, kind, strategy, bounds)
         paced = "slew" in fields or (law is not None and law.traits.paced)
         cooldown = fields.seconds("cooldown", 0.0 if paced else strategy.cooldown_seconds)
@@ -125,6 +127,9 @@ class _File:
             self.stand_ins.append((fields, action, instead_of))
         rank = RANKS[fields.word("class", list(RANKS), "cost")] if "class" in fields else None
         fields.skip("class")
+        if not given and not fields.strange():  # else the law is misspelt
+            keys = " or ".join(self.law_keys)
+            fields.say(None, f"the rule says when, but not what to do; give {keys}")
         fields.end()
         if law is None:
             return None
@@ -152,13 +157,10 @@ class _File:
     def _law(
         self, fields: Fields, knob: str, kind: Kind, strategy: Strategy, bounds: Bounds
     ) -> Law | None:
-        keys = [key for form in self.laws.values() for key in form.keys]
-        given = [key for key in keys if key in fields]
+        given = [key for key in self.law_keys if key in fields]
         _sized(fields, knob, kind, *(key for form in self.laws.values() for key in form.sizes))
         if len(given) > 1:
             fields.say(given[1], f"a rule has one law; give only one of {', '.join(given)}")
-        elif not given and not fields.strange("min", "max", *keys):  # else the law is misspelt
-            fields.say(None, f"the rule says when, but not what to do; give {' or '.join(keys)}")
         found: Law | None = None
         for form in self.laws.values():
             found = form.parse(fields, knob, kind, strategy, bounds) or found
