@@ -155,6 +155,18 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
             },
         ),
     ),
+    "docker": (
+        ("hibernate",),
+        Backend(
+            f"{HERE}.docker",
+            {
+                "container": Key("text"),
+                "how": Key("word", "pause", choices=("pause", "stop")),
+                "socket": Key("path", "/run/docker.sock"),
+            },
+            timeout_seconds=10.0,
+        ),
+    ),
 }
 """By name: the knobs that it serves, and what an entry of `knobs` says of it."""
 
