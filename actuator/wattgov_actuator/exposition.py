@@ -174,7 +174,11 @@ def _knobs(now: Snapshot) -> Iterator[Metric]:
         for family, level in ((wanted, value), (force, each.current), (prior, each.prior)):
             if level is not None:
                 family.add_metric(labels, level)
-    yield from (wanted, force, prior)
+    text = "How long the last completed write took until it read back as wanted."
+    took = GaugeMetricFamily(f"{PREFIX}write_seconds", text, labels=("knob", "target", "direction"))
+    for place, seconds in now.write_seconds.items():
+        took.add_metric(place, seconds)
+    yield from (wanted, force, prior, took)
 
 
 def _labels(reading: Reading) -> tuple[str, str, str]:

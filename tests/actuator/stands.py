@@ -11,7 +11,8 @@ from typing import Any
 
 from actuator.groups import own_group
 from fakes import redfish, zeusd
-from fakes.api import Answering, Reply, Request, serving
+from fakes.api import Answering, Reply, Request, serving, serving_at
+from fakes.docker import Docker, container
 from fakes.limiter import Limiter
 from fakes.limits import Limits
 from fakes.ray import CONFIGS, Ray
@@ -267,6 +268,17 @@ def _zeusd(folder: Path) -> Served:
     return zeusd.serving(zeusd.Zeusd(), socket)
 
 
+def _docker(folder: Path) -> Served:
+    """Serve the daemon whose containers are in a file of the machine; without one it has none."""
+    file = folder / "sys/server.json"
+    fake = _on_disk(Docker, attrgetter("containers"))
+
+    def answer(request: Request) -> Reply:
+        return fake(file)(request) if file.exists() else Docker({})(request)
+
+    return serving_at(folder.with_name(f"{folder.name}.sock"), answer)  # copytree takes none
+
+
 @contextmanager
 def _commands(folder: Path, text: str) -> Iterator[str]:
     """Put a command and its file in place: it keeps the setting in a file of the machine."""
@@ -427,6 +439,14 @@ STANDS: Mapping[str, Stand] = {
                 ("cpu_frequency", (2500e6, 2000e6), "3500", TURNING),
                 ("platform_power_limit", (500, 400), "0800", TURNING),
             )
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted({"chat": container()}),
+            settings={"container": "chat", "how": "stop", "socket": "{url}"},
+            backend="docker",
+            serve=_docker,
         ),
     )
 }
