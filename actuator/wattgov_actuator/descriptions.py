@@ -8,6 +8,7 @@ SECRETS = {
     "password": "the password",
     "key": "the management key",
     "header_value": "what is sent in header",
+    "proxy_token": "the token of the proxy's control address",
 }
 POLICY = {
     "idle": "Unused for so long, it may sleep; 30m, at least 1s.",
@@ -57,6 +58,11 @@ DESCRIPTIONS = {
     "knobs.host": "The address of the BMC.",
     "knobs.port": "Its port; 623.",
     "knobs.socket": "The socket of the daemon; /run/zeusd/zeusd.sock.",
+    "knobs.container": "The name or the id of a container.",
+    "knobs.how": "How it sleeps, pause or stop; pause.",
+    "knobs.proxy": "The control address of our proxy in front of it, which is held first.",
+    "knobs.proxy_wait": "How long the proxy waits for what is in flight; not at all.",
+    "knobs.proxy_idle": "For how long the proxy must have seen no request.",
     "knobs.file": "The file of commands that an administrator allows.",
     **{f"knobs.{key}_file": f"A file with {what}." for key, what in SECRETS.items()},
     **{f"knobs.{key}_env": f"The variable with {what}." for key, what in SECRETS.items()},
@@ -79,7 +85,7 @@ DESCRIPTIONS = {
     "groups.protect.thermal.device": "Ask the device's own thermometer each second.",
     "groups.protect.thermal.device.above": "It is too hot above this.",
     "groups.protect.thermal.device.clear": "It has cooled down below this; 8C below above.",
-    "groups.protect.quorum": "While fewer report than this, nothing is tightened.",
+    "groups.protect.quorum": "While less of the fleet is healthy, nothing is tightened.",
     "groups.protect.quorum.expr": "PromQL with a series for each that should report; above 0: it "
     "does.",
     "groups.protect.quorum.at_least": "Which part must report, above 0%; 70%.",

@@ -220,11 +220,8 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     result = run(tmp_path, HEAD.strip() + MISTAKES)
     lines = [each.removeprefix(f"{tmp_path}/a.test.yml:") for each in result.stderr.splitlines()]
     nothing = "nothing says what trim returns (quiet == 1); give, under expressions, "
-<<<<<<< HEAD
     value = "'3y' is no value, such as '50x10', '1+2x5', '_x3', 'stale' or 'NaN'"
     words = ", ".join(QueryFailure)
-=======
->>>>>>> schema
 
     assert 2 == result.exit_code
     assert [
@@ -240,13 +237,8 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         "15:59: wanted: '300' has no unit: the target takes watts: did you mean '300W'?",
         "16:11: there is another test called 'one'",
         "17:12: start: 'tomorrow' is no moment, such as 2026-01-31T22:00",
-<<<<<<< HEAD
         f'18:44: {{uuid="GPU-a"}}: {value}; to let the query fail, one of {words}',
         "18:62: 'quiet  == 1' is given twice, once by another name",
-=======
-        "18:42: '{uuid=GPU-a}' is no series, such as 'up{job=\"node\"}' or '{gpu=\"0\"}'",
-        "18:60: 'quiet  == 1' is given twice, once by another name",
->>>>>>> schema
         "19:14: nothing is expected; give decisions or in_force",
         "19:24: an expectation has no 'at'",
         "19:43: GPU-a: '1s': gpu_power_limit takes watts: did you mean '1W'?",
