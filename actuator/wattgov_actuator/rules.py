@@ -181,6 +181,7 @@ class Key(NamedTuple):
     default: str | float | bool | None = None  # None: it must be given, unless it is optional
     choices: tuple[str, ...] = ()  # of a word
     optional: bool = False
+    of: tuple[str, ...] = ()  # the knobs whose entries have it; none: all of its backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,7 @@ class Backend:
     module: str  # has open_knob(machine, connection); loaded only when the knob is turned
     keys: Mapping[str, Key]  # what an entry of `knobs` in a rule file says beside the usual
     timeout_seconds: float = 5.0  # that a tick waits for an answer, unless the entry says
+    shared: bool = False  # leads to what all machines have: with `--elect` one actuator turns it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The backends: a way to reach devices is one file and one line here."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from wattgov_actuator.rules import Backend, Key
 
@@ -8,6 +9,8 @@ HERE = "wattgov_actuator.knobs"
 RANGE = {"low": Key("count", 1.0), "high": Key("count")}  # of what tells no range itself
 SERVER = {"url": Key("url"), "ca_file": Key("path", optional=True)}
 TOKEN = {"token": Key("secret", optional=True)}
+WORKLOADS = ("replicas", "hibernate")  # of Kubernetes, one by its name
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
     "file": (
@@ -88,10 +91,41 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
         ("hibernate",),
         Backend(f"{HERE}.freezer", {"group": Key("path")}, timeout_seconds=10.0),
     ),
+    "kubernetes": (
+        (*WORKLOADS, "batch_jobs"),
+        Backend(
+            f"{HERE}.kubernetes",
+            {
+                "url": Key("url", optional=True),
+                "ca_file": Key("path", optional=True),
+                **TOKEN,
+                "account": Key("path", ACCOUNT),
+                "namespace": Key("text"),
+                "kind": Key(
+                    "word", "Deployment", choices=("Deployment", "StatefulSet"), of=WORKLOADS
+                ),
+                "object": Key("text", of=WORKLOADS),
+                "low": Key("count", 1.0, of=("replicas",)),
+                "high": Key("count", of=("replicas",)),
+                "selector": Key("text", optional=True, of=("batch_jobs",)),
+                "only": Key("text", optional=True, of=("batch_jobs",)),
+                "jobs": Key("flag", default=False, of=("batch_jobs",)),
+            },
+            timeout_seconds=10.0,
+            shared=True,
+        ),
+    ),
 }
 """By name: the knobs that it serves, and what an entry of `knobs` says of it."""
 
 
 def backends_of(knob: str) -> Mapping[str, Backend]:
     """Return the backends that serve a knob."""
-    return {name: backend for name, (knobs, backend) in BACKENDS.items() if knob in knobs}
+    return {
+        name: replace(
+            backend,
+            keys={key: form for key, form in backend.keys.items() if knob in (form.of or knobs)},
+        )
+        for name, (knobs, backend) in BACKENDS.items()
+        if knob in knobs
+    }
