@@ -5,11 +5,12 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from typing import NoReturn
 
 import click
 
@@ -19,6 +20,7 @@ from wattgov_actuator.facts import Facts, Memory
 from wattgov_actuator.flags import (
     PATH,
     Address,
+    elect_option,
     machine_options,
     prometheus_option,
     rule_options,
@@ -37,6 +39,7 @@ from wattgov_actuator.loop import Loop, log_decision, put_back
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.notes.options import note_options
 from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
+from wattgov_actuator.orders import Reload
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.plan import table
 from wattgov_actuator.reading import Moment
@@ -74,6 +77,7 @@ for command in (journal, explain, pause, resume, restore):
 @state_option
 @service_options
 @note_options
+@elect_option
 @click.option("--enforce", is_flag=True, help="Write knobs. Without it this is a dry run.")
 @click.option(
     "--lease",
@@ -95,6 +99,7 @@ def run(
     grafana_url: str | None,
     grafana_token_file: Path | None,
     webhook_url_file: Path | None,
+    elect: str | None,
     enforce: bool,
     lease_seconds: float,
     sysfs: Path,
@@ -111,6 +116,7 @@ def run(
     Exit status: 0 when everything is put back, 1 when something is not or it could not start, 2 for
     a mistake in the rules or in the file of --web.config.file.
     """
+    from wattgov_actuator.electing import Turned, standing  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.notes.choice import sinks  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.notes.sending import Notes  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
@@ -123,17 +129,17 @@ def run(
     unsent, told_to = sinks(grafana_url, grafana_token_file, webhook_url_file, os.environ)
     if ruleset is None or web is None or told_to is None:
         click.echo("\n".join(filter(None, (mistakes, bad, unsent))), err=True)
-        if (state_dir / "journal.sqlite").exists():  # a crash need not wait for good rules
-            with told(), holding(state_dir, machine, now) as (_, writer):
-                put_back(writer)
-        sys.exit(BAD_INPUT)
+        _given_up(state_dir, machine)
     notes = Notes(told_to, os.uname().nodename)
 
     def tell(decision: Decision) -> None:
         log_decision(decision)
         notes(decision)
 
-    ways = ruleset.connections
+    orders = SimpleQueue[object]()
+    elector = standing(elect, ruleset, KNOBS, now, lambda: orders.put(Reload()))
+    turned = Turned(ruleset, partial(load, (*rules, *more), LAWS, KNOBS), KNOBS, elector)
+    ways = turned.here.connections
     with told(), notes, holding(state_dir, machine, now, ways) as (book, writer):
         lease = LeaseFile(state_dir, procfs)
 
@@ -146,9 +152,9 @@ def run(
         writer.connect(ways)  # and no longer those of an earlier run
         if (row := book.broken()) is not None:
             LOG.warning(line("journal_changed_by_others", file=book.path, first_row=row))
-        with closing(Prometheus(prometheus)) as source:
+        with closing(Prometheus(prometheus)) as source, elector or nullcontext():
             loop = Loop(
-                ruleset,
+                turned.here,
                 ask=source.ask,
                 writer=writer,
                 journal=book,
@@ -157,11 +163,10 @@ def run(
                 alive=alive,
                 beat_seconds=min(lease_seconds / 4, 5.0),
                 paused=PauseFile(state_dir).read,
-                load=lambda: load((*rules, *more), LAWS, KNOBS),
+                load=turned,
                 armed=enforce,
                 tell=tell,
             )
-            orders = SimpleQueue[object]()
             control = Control(orders, PauseFile(state_dir), now, notes.counts)
             try:
                 service = listening(listen, web, lambda: loop.snapshot, control)
@@ -273,6 +278,14 @@ def _loaded(paths: Sequence[Path]) -> tuple[str, RuleSet | None]:
         return "", load(paths, LAWS, KNOBS)
     except Invalid as error:
         return str(error), None
+
+
+def _given_up(state_dir: Path, machine: Machine) -> NoReturn:
+    """End for a mistake; what a crash left need not wait for good rules."""
+    if (state_dir / "journal.sqlite").exists():
+        with told(), holding(state_dir, machine, now) as (_, writer):
+            put_back(writer)
+    sys.exit(BAD_INPUT)
 
 
 def _log_to_stderr() -> None:

@@ -347,6 +347,7 @@ class RuleSet:
     enforce: bool = False  # every file says so
     sha256: str = ""  # of the files, so that two machines can be compared
     connections: tuple[Connection, ...] = ()
+    leads: bool | None = None  # turns what all machines share; None: there is no election
 
     @property
     def interval_seconds(self) -> float:

@@ -29,8 +29,8 @@ VERBS = {"GET": "get", "PATCH": "patch", "PUT": "update", "POST": "create"}
 class Api:
     """The server that a connection leads to: at `url`, or that of the cluster we run in."""
 
-    def __init__(self, way: Connection) -> None:
-        self._way = way
+    def __init__(self, way: Connection, tries: int = TRIES) -> None:
+        self._way, self._tries = way, tries
         self._opened: Web | None = None
 
     def get(self, path: str) -> Thing:
@@ -51,15 +51,13 @@ class Api:
     def ask(self, verb: str, path: str, body: object = None) -> Reply:
         """Return the answer of whatever status but 429; raises KnobError."""
         headers = MERGE if verb == "PATCH" else None
-        reply = self._web.ask(verb, path, body, headers=headers)
-        for _ in range(TRIES - 1):
+        for left in reversed(range(self._tries)):
+            reply = self._web.ask(verb, path, body, headers=headers)
             if reply.status != HTTPStatus.TOO_MANY_REQUESTS:
                 return reply
-            sleep(_wait_seconds(reply))
-            reply = self._web.ask(verb, path, body, headers=headers)
-        if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise KnobError(Fault.BUSY, f"the API server is too busy; asked {TRIES} times")
-        return reply
+            if left:
+                sleep(_wait_seconds(reply))
+        raise KnobError(Fault.BUSY, f"the API server is too busy; asked {self._tries} times")
 
     def told(self, verb: str, path: str, reply: Reply) -> Thing:
         """Return the object of a good answer; raises KnobError, with the right that it takes."""
