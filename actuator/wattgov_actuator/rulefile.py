@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from wattgov_actuator.connecting import connections
 from wattgov_actuator.connection import Connection
+from wattgov_actuator.energypolicy import as_rules, is_policy
 from wattgov_actuator.expecting import expectation
 from wattgov_actuator.include import included
 from wattgov_actuator.policies import policy
@@ -63,7 +64,9 @@ class _File:
 
         *enforce* is what it asks for without saying so: the same as the one that includes it.
         """
-        fields = Fields(compose(text, self.name), self.name, self.mistakes, "the rule file")
+        root = compose(text, self.name)
+        root = as_rules(root, self.name) if is_policy(root) else root
+        fields = Fields(root, self.name, self.mistakes, "the rule file")
         fields.word("version", ["1"])
         strategy = STRATEGIES[fields.word("strategy", list(STRATEGIES), "balanced")]
         strategy = replace(strategy, policies=_policies(fields))
