@@ -91,14 +91,16 @@ class Cluster:
             del each["metadata"]["resourceVersion"]
         return whole
 
-    def add(self, group: str, resource: str, name: str, thing: Thing) -> Thing:
+    def add(
+        self, group: str, resource: str, name: str, thing: Thing, namespace: str = "shop"
+    ) -> Thing:
         """Put an object in place, and return it."""
         self.version += 1
         thing.setdefault("metadata", {}).setdefault("annotations", {})
         thing.setdefault("status", {})
-        meta = {"name": name, "namespace": "shop", "resourceVersion": str(self.version)}
+        meta = {"name": name, "namespace": namespace, "resourceVersion": str(self.version)}
         thing["metadata"].update(meta)
-        self.things[place(group, resource, name)] = thing
+        self.things[place(group, resource, name, namespace)] = thing
         return thing
 
     def at(self, group: str, resource: str, name: str) -> Thing:
@@ -160,8 +162,9 @@ class Cluster:
         name = body["metadata"]["name"]
         if f"{whole}/{name}" in self.things:
             return _status(409, "AlreadyExists", f'"{name}" already exists')
-        group, resource = whole.split("/namespaces/", maxsplit=1)[0][6:], whole.rpartition("/")[2]
-        return Reply(201, self.add(group, resource, name, {**body, "metadata": {"name": name}}))
+        _, _, *group, _, namespace, resource = whole.split("/")
+        thing = {**body, "metadata": {"name": name}}
+        return Reply(201, self.add("/".join(group), resource, name, thing, namespace))
 
     def _one(
         self,
