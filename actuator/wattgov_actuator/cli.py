@@ -116,7 +116,8 @@ def run(
     Exit status: 0 when everything is put back, 1 when something is not or it could not start, 2 for
     a mistake in the rules or in the file of --web.config.file.
     """
-    from wattgov_actuator.electing import Turned, standing  # noqa: PLC0415 (--help stays light)
+    from wattgov_actuator.electing import standing  # noqa: PLC0415 (--help stays light)
+    from wattgov_actuator.leading import Turned  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.notes.choice import sinks  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.notes.sending import Notes  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
@@ -137,10 +138,14 @@ def run(
         notes(decision)
 
     orders = SimpleQueue[object]()
-    elector = standing(elect, ruleset, KNOBS, now, lambda: orders.put(Reload()))
-    turned = Turned(ruleset, partial(load, (*rules, *more), LAWS, KNOBS), KNOBS, elector)
+    turned = Turned(
+        ruleset,
+        partial(load, (*rules, *more), LAWS, KNOBS),
+        KNOBS,
+        standing(elect, ruleset, KNOBS, now, lambda: orders.put(Reload())),
+    )
     ways = turned.here.connections
-    with told(), notes, holding(state_dir, machine, now, ways) as (book, writer):
+    with told(), notes, holding(state_dir, machine, now, ways, turned.opening) as (book, writer):
         lease = LeaseFile(state_dir, procfs)
 
         def alive() -> None:
@@ -152,7 +157,7 @@ def run(
         writer.connect(ways)  # and no longer those of an earlier run
         if (row := book.broken()) is not None:
             LOG.warning(line("journal_changed_by_others", file=book.path, first_row=row))
-        with closing(Prometheus(prometheus)) as source, elector or nullcontext():
+        with closing(Prometheus(prometheus)) as source, turned.elector or nullcontext():
             loop = Loop(
                 turned.here,
                 ask=source.ask,

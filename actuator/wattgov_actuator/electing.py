@@ -23,7 +23,6 @@ from wattgov_actuator.election import (
     shared_ways,
     spec_of,
     step,
-    turned_here,
 )
 from wattgov_actuator.knobs.backends import ACCOUNT
 from wattgov_actuator.knobs.kubernetes.api import Api, Thing, path_of
@@ -155,38 +154,6 @@ class Elector:
     @property
     def _what(self) -> str:
         return f"{self._namespace}/{self._name}"
-
-
-class Turned:
-    """The rules of this actuator, as the files and the election have it."""
-
-    def __init__(
-        self,
-        rules: RuleSet,
-        load: Callable[[], RuleSet],
-        kinds: Mapping[str, Kind],
-        elector: Elector | None,
-    ) -> None:
-        """Take the rules of the files, and who reads them again; no *elector* is no election."""
-        self._rules, self._load, self._kinds, self._elector = rules, load, kinds, elector
-        self._led = False
-
-    @property
-    def here(self) -> RuleSet:
-        """The rules as of the last look at who leads; before the first one nobody does."""
-        if self._elector is None:
-            return self._rules
-        return turned_here(self._rules, self._kinds, leads=self._led)
-
-    def __call__(self) -> RuleSet:
-        """Return the rules now; raises Invalid, but never for a change of who leads.
-
-        Files with mistakes must not keep what we lead no more in force: they are not read then.
-        """
-        before, self._led = self._led, self._elector is not None and self._elector.leads()
-        if before == self._led:
-            self._rules = self._load()
-        return self.here
 
 
 def standing(

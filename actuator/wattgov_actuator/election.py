@@ -94,7 +94,13 @@ def spec_of(held: Held | None, me: str, unix: float) -> Mapping[str, object]:
 
 def shared_ways(rules: RuleSet, kinds: Mapping[str, Kind]) -> tuple[Connection, ...]:
     """Return the connections that lead to what all machines have."""
-    return tuple(way for way in rules.connections if kinds[way.knob].backends[way.backend].shared)
+    return tuple(way for way in rules.connections if is_shared(way, kinds))
+
+
+def is_shared(way: Connection, kinds: Mapping[str, Kind]) -> bool:
+    """Tell whether a connection leads there; one of another version's journal does not."""
+    backend = kinds[way.knob].backends.get(way.backend) if way.knob in kinds else None
+    return backend is not None and backend.shared
 
 
 def turned_here(rules: RuleSet, kinds: Mapping[str, Kind], *, leads: bool) -> RuleSet:

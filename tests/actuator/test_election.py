@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from click.testing import CliRunner
@@ -16,8 +17,8 @@ from fakes.api import serving
 from fakes.kubernetes import Cluster, deployment
 from testbed.nvml import VirtualGpus
 from wattgov_actuator.cli import main
-from wattgov_actuator.connection import Connection
-from wattgov_actuator.electing import Elector, Turned
+from wattgov_actuator.connection import Connection, Setting
+from wattgov_actuator.electing import Elector
 from wattgov_actuator.election import (
     DURATION_SECONDS,
     RENEW_SECONDS,
@@ -30,11 +31,14 @@ from wattgov_actuator.election import (
     step,
 )
 from wattgov_actuator.knobs import KNOBS
+from wattgov_actuator.leading import Fenced, Turned
+from wattgov_actuator.reading import KnobError
 from wattgov_actuator.strict import Invalid, Mistake
 
 pytest_plugins = ["testbed.fixtures"]
 LEASES = "coordination.k8s.io/v1"
 THEIRS = Held("b", "2026-01-01T00:00:00.000000Z", 15.0, "2026-01-01T00:00:00.000000Z", 3)
+FILE = Connection("batch_size", "file", "x", {}, {"path": "/none", "pattern": "x"})
 RULES = """
 version: 1
 knobs:
@@ -237,12 +241,47 @@ def test_who_does_not_lead_has_no_rules_for_what_is_shared(tmp_path: Path) -> No
     assert (("gpu_power_limit",), 1) == (turned().knobs, *reads)
 
 
+def test_a_tick_that_outlasts_the_lease_writes_nothing(
+    cluster: Cluster, url: str, tmp_path: Path
+) -> None:
+    """It began while we led. What was ours is put back all the same."""
+    one = Candidate(url, "one")
+    settings: dict[str, Setting] = {"url": url, "namespace": "shop", "kind": "Deployment"}
+    settings |= {"object": "chat", "low": 1.0, "high": 9.0}
+    way = Connection("replicas", "kubernetes", "chat", {}, settings)
+    rules = loaded(tmp_path / "rules.yml", RULES.replace("URL", url))
+    turned = Turned(rules, lambda: rules, KNOBS, one.elector)
+    knob = turned.opening("replicas", [way])
+    assert one.turn()
+    knob.probe()
+    knob.write("chat", 2.0)
+    one.clock.advance(RENEW_SECONDS)
+    with pytest.raises(KnobError, match="another actuator may lead now"):
+        knob.write("chat", 1.0)
+
+    assert (2, 2.0) == (cluster.replicas(), knob.read("chat").value)  # type: ignore[union-attr]
+    knob.restore("chat", 4.0, "")
+    assert 4 == cluster.replicas()
+    assert not isinstance(turned.opening("batch_size", [FILE]), Fenced)
+    alone = Turned(rules, lambda: rules, KNOBS, None)
+    assert not isinstance(alone.opening("replicas", [way]), Fenced)
+
+
 def test_a_lease_is_named_by_its_namespace() -> None:
     """A mistake ends the command before anything is done."""
     result = CliRunner().invoke(main, ["run", "--rules", "r.yml", "--elect", "governor"])
 
     assert 2 == result.exit_code
     assert "is not NAMESPACE/NAME, such as wattgov/actuator" in result.stderr
+
+
+def leader(actuator: Actuator) -> float:
+    """Return what an actuator says of who leads."""
+    actuator.ready()
+    with urlopen(f"{actuator.url}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    (line,) = (each for each in lines if each.startswith("wattgov_actuator_leader "))
+    return float(line.split()[1])
 
 
 def test_of_two_actuators_one_scales_and_the_other_takes_over(
@@ -264,6 +303,7 @@ def test_of_two_actuators_one_scales_and_the_other_takes_over(
             until(f"{name} starts", lambda: "event=started" in both[-1].log.read_text())
             until("somebody scales", lambda: cluster.replicas() == 2)
         first, second = both
+        assert (1.0, 0.0) == (leader(first), leader(second))
         assert "event=elected" in first.log.read_text()
         assert "event=elected" not in second.log.read_text()
         before = holder(cluster)
