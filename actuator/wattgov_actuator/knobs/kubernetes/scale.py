@@ -5,6 +5,7 @@ the annotation KEDA decides, up to its maximum.
 """
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from wattgov_actuator.connection import Connection
@@ -64,13 +65,11 @@ class Scale:
 
     def pause(self) -> Pause | None:
         """Return what KEDA says of it; None where no ScaledObject owns it."""
-        try:
-            found = self._api.items(path_of(KEDA, self._namespace, "scaledobjects"))
-        except KnobError as error:
-            if error.fault is Fault.LOST and "answered 404" in error.detail:
-                return None  # there is no KEDA
-            raise
-        for each in found:
+        path = path_of(KEDA, self._namespace, "scaledobjects")
+        reply = self._api.ask("GET", path)
+        if reply.status == HTTPStatus.NOT_FOUND:
+            return None  # the cluster has no KEDA
+        for each in self._api.told("GET", path, reply).get("items") or []:
             if self._is_ours(each["spec"].get("scaleTargetRef", {})):
                 meta: dict[str, Any] = each["metadata"]
                 text = (meta.get("annotations") or {}).get(PAUSED)
