@@ -32,7 +32,8 @@ lint: $(VENV)/.dev  ## the checks that need no program to run
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 
-bench: $(VENV)/.dev  ## what the meter, the rules and the governor cost, and how good they are; some fifteen minutes
+bench: $(VENV)/.dev  ## what the meter, the rules and the governor cost, and how good they are; some twenty minutes
+	$(BIN)/pytest -q tests/actuator/test_fuzz.py --fuzz 10000
 	$(BIN)/python tests/bench/run.py
 
 docs: $(VENV)/.dev  ## regenerate what is generated: docs/metrics.md, docs/rules.md, dashboards

@@ -4,16 +4,21 @@
 """
 
 import importlib.util
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from types import ModuleType
 
 import yaml
 
 from wattgov_actuator.decision import MEANING
+from wattgov_actuator.knobs import KNOBS
+from wattgov_actuator.laws import LAWS
+from wattgov_actuator.quantity import UNITS
+from wattgov_actuator.schema import Part, Schema, parts, schema
 from wattgov_exporter.exposition import SERIES
 
 ROOT = Path(__file__).parents[1]
@@ -82,6 +87,37 @@ def reasons() -> str:
     )
 
 
+def rule_file(whole: Schema) -> str:
+    """Return docs/rule-file.md from the schema of rule files."""
+    text = (
+        f"# Every key of a rule file\n\n{NOTE}\n"
+        "What rules mean is in [actuator/README.md](../actuator/README.md), what can be turned in\n"
+        "[knobs.md](knobs.md). Any value may hold variables: [environment.md](environment.md).\n"
+        "`wattgov-actuator check FILE` tells every mistake; editors that speak to the YAML\n"
+        "language server check as you type by `rules/actuator/rules.schema.json`, which\n"
+        "`wattgov-actuator schema` prints. Anchors (`&a`, `*a`) may be used, `<<` and tags not.\n\n"
+        "A quantity is a number and one of these units, without an exponent:\n"
+        f"{', '.join(f'`{symbol}`' for symbol in UNITS if symbol)}.\n"
+    )
+    for path, same in groupby(parts(whole), key=attrgetter("path")):
+        found = list(same)
+        first, *others = (part.properties for part in found)
+        shared = [key for key in first if all(one.get(key) == first[key] for one in others)]
+        text += f"\n## {path or 'The file'}\n{_keys(found[0], shared)}"
+        for part in found if len(found) > 1 else ():
+            own = [key for key in part.properties if key not in shared]
+            text += f"\n### {path}, backend {part.backend}\n{_keys(part, own)}"
+    return text
+
+
+def _keys(part: Part, keys: Sequence[str]) -> str:
+    text = "\n| key | takes | meaning |\n|---|---|---|\n"
+    for key in keys:
+        one, must = part.properties[key], " (needed)" if key in part.required else ""
+        text += f"| `{key}`{must} | {one['title']} | {one['description']} |\n"
+    return text
+
+
 def pages() -> Iterator[tuple[Path, str]]:
     """Yield every generated file and its text."""
     yield ROOT / "docs" / "metrics.md", metrics()
@@ -90,6 +126,9 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield ROOT / "docs" / "rules.md", rules(serving)
     yield ROOT / "docs" / "alerts.md", alerts()
     yield ROOT / "docs" / "reasons.md", reasons()
+    whole = schema(LAWS, KNOBS)
+    yield ROOT / "docs" / "rule-file.md", rule_file(whole)
+    yield ROOT / "rules" / "actuator" / "rules.schema.json", json.dumps(whole, indent=1) + "\n"
     yield from _module(ROOT / "grafana" / "build.py").dashboards().items()
 
 

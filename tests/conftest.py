@@ -12,8 +12,9 @@ settings.load_profile("wattgov")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--update`, which writes golden files anew."""
+    """Add `--update`, which writes golden files anew, and `--fuzz`, for how long to try."""
     parser.addoption("--update", action="store_true", help="write golden files anew")
+    parser.addoption("--fuzz", type=int, default=500, help="how many garbled rule files to read")
 
 
 def find(package: str, *names: str) -> str:

@@ -1,12 +1,12 @@
 """The command line: the only wiring, the only real clock, the only signals."""
 
+import json
 import logging
 import os
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -14,41 +14,43 @@ from typing import NoReturn
 
 import click
 
-from wattgov_actuator.decision import Decision, Reason
+from wattgov_actuator.checking import check, plan
+from wattgov_actuator.decision import Decision
 from wattgov_actuator.exits import BAD_INPUT, FAILED, fail, signalled, told
-from wattgov_actuator.facts import Facts, Memory
 from wattgov_actuator.flags import (
-    PATH,
     Address,
     elect_option,
     machine_options,
     prometheus_option,
     rule_options,
+    run_option,
     service_options,
     state_option,
 )
 from wattgov_actuator.guardian import Guardian
-from wattgov_actuator.hands import Hands
 from wattgov_actuator.holding import LEASE_SECONDS, holding
-from wattgov_actuator.knobs import KNOBS, open_knob
+from wattgov_actuator.knobs import KNOBS
 from wattgov_actuator.laws import LAWS
 from wattgov_actuator.lease import LeaseFile
-from wattgov_actuator.lock import evict
+from wattgov_actuator.lock import Busy, MachineLock, evict
 from wattgov_actuator.logfmt import Formatter, line
-from wattgov_actuator.loop import Loop, log_decision, put_back
+from wattgov_actuator.loop import Loop
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.notes.options import note_options
 from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
 from wattgov_actuator.orders import Reload
 from wattgov_actuator.pause import PauseFile
-from wattgov_actuator.plan import table
+from wattgov_actuator.proxy.command import proxy
 from wattgov_actuator.reading import Moment
+from wattgov_actuator.replay.command import backtest
+from wattgov_actuator.restoring import log_decision, put_back
 from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
+from wattgov_actuator.scenarios.command import test
+from wattgov_actuator.schema import schema
 from wattgov_actuator.stopping import pause, restore, resume
-from wattgov_actuator.strict import Invalid
+from wattgov_actuator.strict import Invalid, Mistake
 from wattgov_actuator.telling import explain, journal
-from wattgov_actuator.tick import tick
 
 LOG = logging.getLogger(__name__)
 EVICT_SECONDS = 10.0
@@ -59,6 +61,10 @@ def now() -> Moment:
     return Moment(time.time(), time.monotonic())
 
 
+def _steady() -> float:
+    return now().steady
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="wattgov", prog_name="wattgov-actuator")
 @click.pass_context
@@ -67,7 +73,7 @@ def main(context: click.Context) -> None:
     context.obj = context.obj or now
 
 
-for command in (journal, explain, pause, resume, restore):
+for command in (check, plan, test, backtest, journal, explain, pause, resume, restore, proxy):
     main.add_command(command)
 
 
@@ -78,6 +84,7 @@ for command in (journal, explain, pause, resume, restore):
 @service_options
 @note_options
 @elect_option
+@run_option
 @click.option("--enforce", is_flag=True, help="Write knobs. Without it this is a dry run.")
 @click.option(
     "--lease",
@@ -94,6 +101,7 @@ def run(
     more: tuple[Path, ...],
     prometheus: str,
     state_dir: Path,
+    run_dir: Path,
     listen: Address,
     web_file: Path | None,
     grafana_url: str | None,
@@ -108,7 +116,7 @@ def run(
     """Ask, decide and act; at the end put back.
 
     A dry run, unless --enforce is given or every rule file says `enforce: true`. What an earlier
-    run left changed is put back first, before anything else.
+    run left changed is put back first, before anything else. One actuator enforces on a machine.
 
     SIGHUP, or POST to /-/reload, reads the rules again; with a mistake the old ones stay in force.
     SIGTERM and SIGINT end it.
@@ -129,23 +137,26 @@ def run(
     bad, web = web_of(web_file, lambda: now().steady)
     unsent, told_to = sinks(grafana_url, grafana_token_file, webhook_url_file, os.environ)
     if ruleset is None or web is None or told_to is None:
-        click.echo("\n".join(filter(None, (mistakes, bad, unsent))), err=True)
-        _given_up(state_dir, machine)
+        _refused("\n".join(filter(None, (mistakes, bad, unsent))), state_dir, machine)
     notes = Notes(told_to, os.uname().nodename)
 
     def tell(decision: Decision) -> None:
         log_decision(decision)
         notes(decision)
 
-    orders = SimpleQueue[object]()
+    alone, orders = MachineLock(run_dir, state_dir), SimpleQueue[object]()
     turned = Turned(
         ruleset,
-        partial(load, (*rules, *more), LAWS, KNOBS),
+        partial(_reloaded, (*rules, *more), alone, enforce=enforce),
         KNOBS,
         standing(elect, ruleset, KNOBS, now, lambda: orders.put(Reload())),
     )
-    ways = turned.here.connections
-    with told(), notes, holding(state_dir, machine, now, ways, turned.opening) as (book, writer):
+    with (
+        told(),
+        notes,
+        closing(alone),
+        holding(state_dir, machine, now, turned.here.connections, turned.opening) as (book, writer),
+    ):
         lease = LeaseFile(state_dir, procfs)
 
         def alive() -> None:
@@ -153,14 +164,16 @@ def run(
             notify(ALIVE)
 
         alive()
-        put_back(writer, tell)
-        writer.connect(ways)  # and no longer those of an earlier run
+        put_back(writer, tell, alive)
+        writer.connect(turned.here.connections)  # and no longer those of an earlier run
+        if enforce or ruleset.enforce:
+            alone.take()
         if (row := book.broken()) is not None:
             LOG.warning(line("journal_changed_by_others", file=book.path, first_row=row))
-        with closing(Prometheus(prometheus)) as source, turned.elector or nullcontext():
+        with closing(Prometheus(prometheus, _steady)) as source, turned.elector or nullcontext():
             loop = Loop(
                 turned.here,
-                ask=source.ask,
+                ask=partial(source.ask, alive=alive),
                 writer=writer,
                 journal=book,
                 now=now,
@@ -197,60 +210,13 @@ def run(
     sys.exit(status)
 
 
-@main.command()
-@click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
-def check(files: tuple[Path, ...]) -> None:
-    """Check rule files, and report every mistake.
+@main.command("schema")
+def show_schema() -> None:
+    """Print the JSON Schema of rule files, for editors.
 
-    They are read as `run` reads them; the exit status is 2 if there is a mistake.
+    The starter files name it in their first line, which the YAML language server reads.
     """
-    mistakes, ruleset = _loaded(files)
-    if ruleset is None:
-        fail(mistakes, BAD_INPUT)
-    names = ", ".join(rule.action for group in ruleset.groups for rule in group.rules)
-    mode = "enforcing" if ruleset.enforce else "dry run unless --enforce"
-    click.echo(f"OK: {names}; {mode}")
-
-
-@main.command()
-@rule_options
-@prometheus_option
-@state_option
-@machine_options
-def plan(
-    *,
-    rules: tuple[Path, ...],
-    more: tuple[Path, ...],
-    prometheus: str,
-    state_dir: Path,
-    sysfs: Path,
-    procfs: Path,
-) -> None:
-    """Show what would change now, and why not.
-
-    Nothing is written, and a Prometheus that does not answer is one of the reasons, as is a pause.
-
-    Exit status: 0, 2 for a mistake in the rules.
-    """
-    from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
-
-    mistakes, ruleset = _loaded((*rules, *more))
-    if ruleset is None:
-        fail(mistakes, BAD_INPUT)
-    began = now()
-    expressions = dict.fromkeys(each for group in ruleset.groups for each in group.expressions())
-    knobs = Hands(partial(open_knob, machine=Machine(sysfs, procfs)))
-    knobs.connect(ruleset.connections)
-    with closing(Prometheus(prometheus)) as source, closing(knobs) as hands:
-        answers = source.ask(expressions)
-        readings, notes = hands.look(ruleset.knobs, began.steady)
-    brake = PauseFile(state_dir).read(began.unix)
-    facts = Facts(answers, readings, began.steady, notes, brake)
-    decisions = tick(ruleset, Memory(), facts, now()).decisions
-    would = Reason.DISARMED if brake is not None and brake.restore else Reason.WOULD_APPLY
-    if brake is not None:
-        click.echo(f"Paused {brake}\n")
-    click.echo(table([replace(each, reason=would) if each.acts else each for each in decisions]))
+    click.echo(json.dumps(schema(LAWS, KNOBS), indent=1))
 
 
 @main.command()
@@ -277,20 +243,32 @@ def guardian(*, state_dir: Path, sysfs: Path, procfs: Path) -> None:
             watch.run(stop)
 
 
-def _loaded(paths: Sequence[Path]) -> tuple[str, RuleSet | None]:
-    """Return the mistakes as text, or the rules."""
-    try:
-        return "", load(paths, LAWS, KNOBS)
-    except Invalid as error:
-        return str(error), None
-
-
-def _given_up(state_dir: Path, machine: Machine) -> NoReturn:
-    """End for a mistake; what a crash left need not wait for good rules."""
+def _refused(mistakes: str, state_dir: Path, machine: Machine) -> NoReturn:
+    """Say why it does not start, and end; a crash need not wait for good rules to be undone."""
+    click.echo(mistakes, err=True)
     if (state_dir / "journal.sqlite").exists():
         with told(), holding(state_dir, machine, now) as (_, writer):
             put_back(writer)
     sys.exit(BAD_INPUT)
+
+
+def _loaded(paths: Sequence[Path]) -> tuple[str, RuleSet | None]:
+    """Return the mistakes as text, or the rules."""
+    try:
+        return "", load(paths, LAWS, KNOBS, os.environ)
+    except Invalid as error:
+        return str(error), None
+
+
+def _reloaded(paths: Sequence[Path], alone: MachineLock, *, enforce: bool) -> RuleSet:
+    """Return the rules; raises Invalid, also when they enforce where somebody else does."""
+    ruleset = load(paths, LAWS, KNOBS, os.environ)
+    if enforce or ruleset.enforce:
+        try:
+            alone.take()
+        except Busy as error:
+            raise Invalid([Mistake(str(paths[0]), 1, 1, f"'enforce': {error}")]) from None
+    return ruleset
 
 
 def _log_to_stderr() -> None:

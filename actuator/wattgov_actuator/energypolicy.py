@@ -44,10 +44,12 @@ def is_policy(root: yaml.Node) -> bool:
     return said.get("kind") == KIND or str(said.get("apiVersion", "")).startswith("energy.io/")
 
 
-def as_rules(root: yaml.Node, file: str) -> yaml.Node:
-    """Return the rule file that a policy stands for; raises Invalid with every mistake."""
-    mistakes: list[Mistake] = []
-    rules = _rules(Fields(root, file, mistakes, f"the {KIND}"))
+def as_rules(root: yaml.Node, file: str, mistakes: list[Mistake], told: set[int]) -> yaml.Node:
+    """Return the rule file that a policy stands for; raises Invalid with every mistake.
+
+    *mistakes* are those of the file so far, about the nodes of which the ids are *told*.
+    """
+    rules = _rules(Fields(root, file, mistakes, f"the {KIND}", told))
     if mistakes:
         raise Invalid(mistakes)
     found = compose(yaml.safe_dump(rules, sort_keys=False), file)

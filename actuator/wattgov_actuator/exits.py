@@ -1,16 +1,23 @@
 """How a command ends: in sentences, by an exit status, on a signal."""
 
+import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from queue import SimpleQueue
 from typing import NoReturn
 
 import click
 
 from wattgov_actuator.journal import JournalError
+from wattgov_actuator.knobs import KNOBS
+from wattgov_actuator.laws import LAWS
 from wattgov_actuator.lock import Busy
+from wattgov_actuator.rulefile import load
+from wattgov_actuator.rules import RuleSet
+from wattgov_actuator.strict import Invalid
 
 BAD_INPUT, FAILED = 2, 1
 CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -20,6 +27,14 @@ def fail(message: str, status: int) -> NoReturn:
     """Say what is wrong, and end."""
     click.echo(message, err=True)
     sys.exit(status)
+
+
+def rules_of(paths: Sequence[Path]) -> RuleSet:
+    """Return the rules of all files; say what is wrong with them, and end."""
+    try:
+        return load(paths, LAWS, KNOBS, os.environ)
+    except Invalid as error:
+        return fail(str(error), BAD_INPUT)
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import click
 
+from wattgov_actuator.quantity import seconds_of
 from wattgov_actuator.reading import Moment
-from wattgov_actuator.strict import seconds_of
 from wattgov_actuator.when import moment_of
 
 LAST_PORT = 65535
@@ -45,6 +45,19 @@ def state_dir() -> Path:
     """Return systemd's state folder, else the user's."""
     given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     return Path(given) if given else Path.home() / ".local" / "state" / "wattgov"
+
+
+def run_dir() -> Path:
+    """Return systemd's runtime folder, else one that no other user can write."""
+    given = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    if os.geteuid() == 0:
+        return Path("/run/wattgov")
+    users = os.environ.get("XDG_RUNTIME_DIR", "")
+    # Not $TMPDIR: all of a user's actuators have to meet there.
+    shared = f"/tmp/wattgov-{os.geteuid()}"  # noqa: S108 (whose it is gets checked by the lock)
+    return Path(users) / "wattgov" if users else Path(shared)
 
 
 Command = Callable[..., Any]
@@ -121,6 +134,14 @@ state_option = click.option(
     type=PATH,
     default=state_dir,
     help="Folder of the journal. [default: $STATE_DIRECTORY or ~/.local/state/wattgov]",
+)
+
+run_option = click.option(
+    "--run-dir",
+    type=PATH,
+    default=run_dir,
+    help="Folder of the lock by which one actuator enforces on a machine. [default: "
+    "$RUNTIME_DIRECTORY, /run/wattgov for root, or $XDG_RUNTIME_DIR/wattgov]",
 )
 
 

@@ -1,18 +1,24 @@
-"""One writer per state folder."""
+"""One writer per state folder, and one that enforces per machine.
+
+Who only puts back needs no more than the folder: what is not ours any more is left alone then.
+"""
 
 import fcntl
 import os
 import select
 import signal
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NAME = "lock"
+KEPT = 0o1600  # sticky: nobody who tidies temporary folders up takes the lock away
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Busy(Exception):
-    """Another actuator works with this folder."""
+    """Another actuator works with this folder, or on this machine."""
 
 
 @contextmanager
@@ -33,6 +39,70 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+class MachineLock:
+    """The right to enforce on this machine, from the first `take` to `close`.
+
+    A file in a folder that no other user can write, so that nobody can keep us from acting. Other
+    users' actuators have folders of their own: to turn a GPU or a CPU takes root, which has one.
+    """
+
+    def __init__(self, folder: Path, state: Path) -> None:
+        """Take the folder of the lock, and for others to read that of the state."""
+        self._folder, self._state = folder, state
+        self._file: int | None = None
+
+    def take(self) -> None:
+        """Be the one, or raise Busy with who is; a second time it is ours already."""
+        if self._file is not None:
+            return
+        try:
+            file = self._opened()
+        except OSError as error:
+            raise Busy(f"{self._folder}: {error.strerror}; give another --run-dir") from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(file, 4096, 0).decode(errors="replace").strip()
+            os.close(file)
+            raise Busy(self._taken(holder)) from None
+        self._file = file
+        with suppress(OSError):
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"{os.getpid()} {self._state.resolve()}\n".encode(), 0)
+
+    def close(self) -> None:
+        """Let another one enforce."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _opened(self) -> int:
+        """Open the file, in steps that follow nobody's link; raises Busy and OSError."""
+        with suppress(FileExistsError):
+            self._folder.mkdir(mode=0o700)
+        flags = os.O_CLOEXEC | os.O_NOFOLLOW
+        folder = os.open(self._folder, os.O_DIRECTORY | flags)
+        try:
+            found = os.fstat(folder)
+            if found.st_uid not in {0, os.geteuid()} or found.st_mode & OTHERS_WRITE:
+                raise Busy(
+                    f"{self._folder} belongs to another user, or others can write there: the lock "
+                    "of this machine would be theirs; give another --run-dir"
+                )
+            return os.open(NAME, os.O_RDWR | os.O_CREAT | flags, KEPT, dir_fd=folder)
+        finally:
+            os.close(folder)
+
+    def _taken(self, holder: str) -> str:
+        pid, _, state = holder.partition(" ")
+        return (
+            f"another wattgov-actuator enforces on this machine: process {pid or 'unknown'}, with "
+            f"the state folder {state or 'unknown'} (lock: {self._folder / NAME}). Two would undo "
+            "each other's changes: stop it, which puts everything back, or run this one without "
+            "--enforce"
+        )
 
 
 def evict(folder: Path, procfs: Path, wait_seconds: float) -> int | None:

@@ -1,21 +1,23 @@
 """The live loop: ask, tick, act, remember; and put everything back, however it ends."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from math import inf
-from queue import Empty, SimpleQueue
-from threading import Thread
+from queue import Empty
 
 from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.facts import Facts, Memory
-from wattgov_actuator.journal import Journal, JournalError, State
+from wattgov_actuator.journal import Journal, JournalError
+from wattgov_actuator.ledger import Ledger
 from wattgov_actuator.logfmt import line
+from wattgov_actuator.meanwhile import meanwhile
 from wattgov_actuator.orders import RELOAD_ON, Heed, Look, Order, Orders, Reload, Restore, Wake
 from wattgov_actuator.pause import Pause
 from wattgov_actuator.reading import Answer, Moment
 from wattgov_actuator.reload import carried, unchanged
+from wattgov_actuator.restoring import Tell, log_decision, nobody, open_undos, put_back
 from wattgov_actuator.rulefile import FASTEST_SECONDS
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.snapshot import Reloads, Snapshot
@@ -26,12 +28,6 @@ from wattgov_actuator.writer import Writer
 LOG = logging.getLogger(__name__)
 Ask = Callable[[Iterable[str]], Mapping[str, Answer]]
 WATCH_SECONDS = 1.0  # between two looks at the devices' own thermometers, and at who wakes
-SETTLE_SECONDS = 120.0  # the longest that ending waits for a device that is at work
-Tell = Callable[[Decision], None]
-
-
-def _nobody() -> None:
-    """Tell nobody."""
 
 
 def _never(_: float) -> Pause | None:
@@ -51,7 +47,7 @@ class Loop:
         journal: Journal,
         now: Callable[[], Moment],
         enforcing: bool,
-        alive: Callable[[], None] = _nobody,
+        alive: Callable[[], None] = nobody,
         beat_seconds: float = 5.0,
         paused: Callable[[float], Pause | None] = _never,
         load: Callable[[], RuleSet] | None = None,
@@ -69,12 +65,7 @@ class Loop:
         self._rules, self._ask, self._writer, self._journal = rules, ask, writer, journal
         self._now = now
         self._memory = Memory()
-        self._counts: Counter[tuple[str, str, str]] = Counter()
-        self._failures: Counter[str] = Counter()
-        self._saved: dict[tuple[str, str], float] = {}  # by rule and method
-        self._lost: dict[tuple[str, str], float] = {}
-        self._latest: dict[str, dict[tuple[str, str], Decision]] = {}  # group; rule, target
-        self._noted: dict[tuple[str, str], tuple[Reason, float | None]] = {}  # by rule, target
+        self._ledger = Ledger()
         loaded = Reloads(now().unix, rules.sha256)
         self._late_seconds = 0.0
         self._waking: list[Wake] = []
@@ -95,8 +86,8 @@ class Loop:
             self.snapshot = replace(self.snapshot, tick_failures=failures)
             status = 1
         finally:
-            left = put_back(self._writer, self._tell)
-            self.snapshot = replace(self.snapshot, open_undos=_open(self._journal))
+            left = put_back(self._writer, self._tell, self._alive)
+            self.snapshot = replace(self.snapshot, open_undos=open_undos(self._journal))
         return status or int(left)
 
     def step(self) -> None:
@@ -112,16 +103,9 @@ class Loop:
         self._alive()
         moment = self._now()
         facts = Facts(answers, readings, began.steady, notes, pause, groups, celsius)
-        outcome, decisions = self._decided(facts, moment)
-        for saving in outcome.savings:  # two sums, for neither may fall
-            book = self._saved if saving.watts >= 0 else self._lost
-            joules = abs(saving.watts) * saving.seconds
-            page = (saving.rule, saving.method)
-            book[page] = book.get(page, 0.0) + joules
-        self._failures.update(str(each.failure) for each in answers.values() if each.failure)
-        self._latest.update({group.name: {} for group in groups}, **{"": {}})
-        for each in decisions:
-            self._latest[each.group][each.rule, each.target] = each
+        outcome, decisions = self._decided(facts, moment, [group.name for group in groups] + [""])
+        self._ledger.saved(outcome.savings)
+        self._ledger.answered(answers)
         if any(each.acts for each in decisions):
             readings, _ = self._writer.observe(knobs)
         before, answered = self.snapshot, any(not each.failure for each in answers.values())
@@ -130,21 +114,21 @@ class Loop:
             ticks=before.ticks + 1,
             tick_failures=before.tick_failures,
             tick_seconds=self._now().steady - began.steady,
-            decisions=self._rows(),
-            counts=dict(self._counts),
+            decisions=self._ledger.latest,
+            counts=dict(self._ledger.counts),
             readings=readings,
             wanted=outcome.wanted,
-            open_undos=_open(self._journal),
+            open_undos=open_undos(self._journal),
             journal_failures=self._journal.failures,
             journal_trouble=self._journal.trouble,
             last_success=moment.unix if answered else before.last_success,
-            query_failures=dict(self._failures),
+            query_failures=dict(self._ledger.failures),
             rule_targets={**before.rule_targets, **outcome.rule_targets},
             pause=pause,
             reloads=before.reloads,
             savings=outcome.savings,
-            saved_joules=dict(self._saved),
-            lost_joules=dict(self._lost),
+            saved_joules=dict(self._ledger.saved_joules),
+            lost_joules=dict(self._ledger.lost_joules),
             rules=self._rules,
             at=moment,
             late_seconds=self._late_seconds,
@@ -201,47 +185,42 @@ class Loop:
         readings, notes = self._writer.observe(self._rules.knobs)
         pause = self.snapshot.pause
         facts = Facts({}, readings, now.steady, notes, pause, asked=(), celsius=celsius)
-        outcome, decisions = self._decided(facts, now)
+        outcome, _ = self._decided(facts, now)
         readings, _ = self._writer.observe(self._rules.knobs)
-        for each in decisions:
-            self._latest.setdefault(each.group, {})[each.rule, each.target] = each
         self.snapshot = replace(
             self.snapshot,
-            decisions=self._rows(),
-            counts=dict(self._counts),
+            decisions=self._ledger.latest,
+            counts=dict(self._ledger.counts),
             readings=readings,
             wanted={**self.snapshot.wanted, **outcome.wanted},
-            open_undos=_open(self._journal),
+            open_undos=open_undos(self._journal),
         )
 
-    def _decided(self, facts: Facts, now: Moment) -> tuple[Outcome, tuple[Decision, ...]]:
-        """Decide, act, remember and note."""
+    def _decided(
+        self, facts: Facts, now: Moment, groups: Iterable[str] = ()
+    ) -> tuple[Outcome, tuple[Decision, ...]]:
+        """Decide, act, remember, log and journal; *groups* are those that were asked."""
         outcome = tick(self._rules, self._memory, facts, now)
         self._memory = outcome.memory
         decisions = tuple(self._carried_out(each) for each in outcome.decisions)
-        self._note(decisions)
-        self._counts.update((each.rule, each.knob, each.reason) for each in decisions)
+        news = self._ledger.decided(decisions, groups)
+        for each in news:
+            self._tell(each)
+        try:  # the writer has journalled what it wrote
+            self._journal.record(tuple(each for each in news if not _wrote(each)))
+        except JournalError as error:
+            LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
         return outcome, decisions
-
-    def _rows(self) -> tuple[Decision, ...]:
-        return tuple(each for group in self._latest.values() for each in group.values())
 
     def _answered(self, expressions: Iterable[str]) -> Mapping[str, Answer]:
         """Ask, and keep an eye on the heat while Prometheus thinks."""
         if not self._rules.warm_knobs:
             return self._ask(expressions)
-        answers = SimpleQueue[Mapping[str, Answer] | BaseException]()
-        Thread(target=_put, args=(answers, self._ask, tuple(expressions)), daemon=True).start()
-        while True:
-            try:
-                found = answers.get(timeout=WATCH_SECONDS)
-            except Empty:
-                self._alive()
-                self.look_at_heat()
-                continue
-            if isinstance(found, BaseException):
-                raise found
-            return found
+        return meanwhile(partial(self._ask, tuple(expressions)), self._watched, WATCH_SECONDS)
+
+    def _watched(self) -> None:
+        self._alive()
+        self.look_at_heat()
 
     def reload(self) -> tuple[str, ...]:
         """Read the rules again; with mistakes, which are returned, the old ones stay in force."""
@@ -261,8 +240,7 @@ class Loop:
         kept, enforcing = unchanged(before, rules), self._armed or rules.enforce
         groups = {group.name for group in rules.groups} | {""}
         self._memory = carried(self._memory, before, rules)
-        self._noted = {place: word for place, word in self._noted.items() if place[0] in kept}
-        self._latest = {name: rows for name, rows in self._latest.items() if name in groups}
+        self._ledger.forget(rules_but=kept, groups_but=groups)
         if self.snapshot.enforcing and not enforcing:
             self._put_all_back()
         shown = self.snapshot.rule_targets.items()
@@ -289,8 +267,8 @@ class Loop:
 
     def _put_all_back(self) -> None:
         """Restore what is ours, and forget every claim."""
-        if _open(self._journal):
-            put_back(self._writer, self._tell)
+        if open_undos(self._journal):
+            put_back(self._writer, self._tell, self._alive)
         self._memory = replace(self._memory, held={})
 
     def _until(self, orders: Orders) -> None:
@@ -341,7 +319,7 @@ class Loop:
                 return not mistakes
             case Heed():
                 self._looked(self._now().unix)
-                order.answer.put(_open(self._journal))
+                order.answer.put(open_undos(self._journal))
             case Restore():
                 order.answer.put(self._restored())
             case Look():
@@ -356,7 +334,7 @@ class Loop:
         for each in decisions:
             self._tell(each)
         self._memory = replace(self._memory, held={})
-        self.snapshot = replace(self.snapshot, open_undos=_open(self._journal))
+        self.snapshot = replace(self.snapshot, open_undos=open_undos(self._journal))
         return decisions
 
     def _hurried(self, order: Look) -> bool:
@@ -384,64 +362,6 @@ class Loop:
             return self._writer.act(decision)
         return replace(decision, reason=Reason.WOULD_APPLY)
 
-    def _note(self, decisions: tuple[Decision, ...]) -> None:
-        """Log and journal what is new; the writer has journalled what it wrote."""
-        new = []
-        for each in decisions:
-            word = (each.reason, None if each.wanted is None else round(each.wanted, 1))
-            if self._noted.get((each.rule, each.target)) != word:
-                self._noted[each.rule, each.target] = word
-                self._tell(each)
-                wrote = each.acts and each.reason is not Reason.WOULD_APPLY
-                new += [] if wrote else [each]
-        try:
-            self._journal.record(tuple(new))
-        except JournalError as error:
-            LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
 
-
-def _put(
-    answers: "SimpleQueue[Mapping[str, Answer] | BaseException]",
-    ask: Ask,
-    expressions: tuple[str, ...],
-) -> None:
-    """Hand over what was answered, or what went wrong."""
-    try:
-        answers.put(ask(expressions))
-    except BaseException as error:  # noqa: BLE001 (raised by the one who waits)
-        answers.put(error)
-
-
-def put_back(writer: Writer, tell: Tell | None = None) -> bool:
-    """Restore everything; return whether something could not be.
-
-    What is still at work on an order, such as a server that loads a model, is waited for.
-    """
-    decisions, tell = writer.restore(), tell or log_decision
-    if any(each.reason is Reason.BUSY for each in decisions):
-        writer.settle(SETTLE_SECONDS)
-        decisions += writer.restore()
-    last = {(each.knob, each.target): each for each in decisions}
-    for decision in last.values():
-        tell(decision)
-    return any(each.reason not in {Reason.RESTORED, Reason.CONFLICT} for each in last.values())
-
-
-def log_decision(decision: Decision) -> None:
-    """Write one line about a decision."""
-    LOG.info(
-        line(
-            "decision",
-            reason=decision.reason,
-            rule=decision.rule,
-            knob=decision.knob,
-            target=decision.target or None,
-            in_force=decision.current,
-            wanted=decision.wanted,
-            detail=decision.detail,
-        )
-    )
-
-
-def _open(journal: Journal) -> int:
-    return sum(undo.state is State.OPEN for undo in journal.undos())
+def _wrote(decision: Decision) -> bool:
+    return decision.acts and decision.reason is not Reason.WOULD_APPLY

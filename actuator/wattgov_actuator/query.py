@@ -1,11 +1,13 @@
 """Ask Prometheus, or anything that speaks its API, and never raise: a failure is an answer too."""
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import nan
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from prometheus_api_client import PrometheusConnect
 from urllib3.util.retry import Retry
 
@@ -20,6 +22,16 @@ STATUSES = {  # 400 and 422 say that the expression cannot be parsed, or not be 
 }
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 SHORT = 160  # characters of a server's own words that fit a sentence
+LARGEST = 16 << 20  # bytes of an answer: some fifty thousand series
+CHUNK = 65536
+
+
+def _nobody() -> None:
+    """Tell nobody."""
+
+
+class _TooLargeError(Exception):
+    """An answer without an end in sight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +39,7 @@ class Patience:
     """How long to wait, in seconds."""
 
     connect: float = 1.0
-    read: float = 3.0
+    read: float = 3.0  # for the first byte, and for the last one
 
 
 def shown(url: str) -> str:
@@ -40,8 +52,10 @@ def shown(url: str) -> str:
 class Prometheus:
     """One server, asked with instant queries."""
 
-    def __init__(self, url: str, patience: Patience = Patience()) -> None:
-        self._patience = patience
+    def __init__(
+        self, url: str, steady: Callable[[], float], patience: Patience = Patience()
+    ) -> None:
+        self._steady, self._patience = steady, patience
         self._session = requests.Session()
         # A proxy of the environment does not lead back to this machine.
         self._session.trust_env = urlsplit(url).hostname not in LOOPBACK
@@ -51,8 +65,10 @@ class Prometheus:
         )
         self.url = shown(url)
 
-    def ask(self, expressions: Iterable[str]) -> dict[str, Answer]:
-        """Return the answer to each expression.
+    def ask(
+        self, expressions: Iterable[str], alive: Callable[[], None] = _nobody
+    ) -> dict[str, Answer]:
+        """Return the answer to each expression; *alive* is called before each question.
 
         After one that finds nobody there the rest are not asked: ten timeouts in a row would stop
         the loop, and with it the hand that restores.
@@ -60,7 +76,8 @@ class Prometheus:
         answers: dict[str, Answer] = {}
         gone: Answer | None = None
         for expr in expressions:
-            answers[expr] = answer = gone or self._ask(expr)
+            alive()  # many slow answers are no hang
+            answers[expr] = answer = gone or self._timed(expr)
             if answer.failure in UNREACHABLE:
                 gone = answer
         return answers
@@ -69,41 +86,79 @@ class Prometheus:
         """Close the connections."""
         self._session.close()
 
+    def _timed(self, expr: str) -> Answer:
+        """Ask one expression; who is not there took no time that is known."""
+        began = self._steady()
+        answer = self._ask(expr)
+        seconds = None if answer.failure in UNREACHABLE else self._steady() - began
+        return replace(answer, seconds=seconds)
+
     def _ask(self, expr: str) -> Answer:
+        # VictoriaMetrics answers with what was 30 s ago unless told not to cache.
+        wait = f"{self._patience.read:g}s"
+        data = self.fetch("query", {"query": expr, "nocache": "1", "timeout": wait})
+        return data if isinstance(data, Answer) else self._answer(data)
+
+    def fetch(self, path: str, params: Mapping[str, str]) -> Mapping[str, object] | Answer:
+        """Return the data of a good answer, else why there is none."""
         # Not by custom_query: it returns the bare result, and so hides the warnings that mark an
         # answer as partial, and whether it is a vector at all. The session is the library's own.
         wait = self._patience
+        until = self._steady() + wait.read
         try:
-            response = self._session.get(
-                f"{self._api.url}/api/v1/query",
-                # VictoriaMetrics answers with what was 30 s ago unless told not to cache.
-                params={"query": expr, "nocache": "1", "timeout": f"{wait.read:g}s"},
+            with self._session.get(
+                f"{self._api.url}/api/v1/{path}",
+                params=params,
                 timeout=(wait.connect, wait.read),
-            )
-        except requests.Timeout:
-            detail = f"{self.url} did not answer within {wait.read:g} s"
-            return Answer(failure=QueryFailure.TIMEOUT, detail=detail)
-        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-            detail = f"{self.url} cannot be reached: {_cause(error)}"
-            return Answer(failure=QueryFailure.DOWN, detail=detail)
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                return self._judged(response, self._read(response, until))
+        except (requests.Timeout, urllib3.exceptions.TimeoutError):
+            failure, said = QueryFailure.TIMEOUT, f"did not answer within {wait.read:g} s"
         except requests.RequestException as error:
-            detail = f"{self.url} cannot be asked: {_cause(error)}"
-            return Answer(failure=QueryFailure.DOWN, detail=detail)
+            failure, said = QueryFailure.DOWN, f"cannot be reached: {_cause(error)}"
+        except urllib3.exceptions.DecodeError:
+            failure, said = QueryFailure.BAD_JSON, "gave an answer that cannot be unpacked"
+        except urllib3.exceptions.HTTPError:
+            failure, said = QueryFailure.DOWN, "broke off its answer"
+        except _TooLargeError:
+            most = f"{LARGEST >> 20} MiB"
+            failure, said = QueryFailure.TOO_LARGE, f"answered more than {most}; ask for less"
+        return Answer(failure=failure, detail=f"{self.url} {said}")
+
+    def _read(self, response: requests.Response, until: float) -> bytearray:
+        """Return the body: of bounded size, and come in time."""
+        text = bytearray()
+        # read1 returns what is there: neither a trickle nor a flood outlasts our patience.
+        while part := response.raw.read1(CHUNK, decode_content=True):
+            text += part
+            if len(text) > LARGEST:
+                raise _TooLargeError
+            if self._steady() > until:
+                raise requests.Timeout
+        return text
+
+    def _judged(
+        self, response: requests.Response, text: bytearray
+    ) -> Mapping[str, object] | Answer:
         try:
-            body = response.json()
-        except ValueError:
+            body = json.loads(text)
+        except (ValueError, RecursionError):  # nested without end, it is no answer either
             body = None
         if response.status_code != requests.codes.ok:
-            answer = self._refused(response, body)
-        else:
-            answer = self._answer(body, response)
-        return replace(answer, seconds=response.elapsed.total_seconds())
+            return self._refused(response, body)
+        return self._data(body, response)
 
     def _refused(self, response: requests.Response, body: object) -> Answer:
         status, said = response.status_code, response.reason
         failure = STATUSES.get(status)
         if isinstance(body, dict) and "error" in body:
             said = str(body["error"])[:SHORT]
+        if status < requests.codes.bad_request:
+            failure = QueryFailure.HTTP_3XX
+            place = shown(response.headers.get("Location", "somewhere"))[:SHORT]
+            said = f"it leads to {place}; give the server's own URL"
         if failure is None:
             server_error = status >= requests.codes.internal_server_error
             failure = QueryFailure.HTTP_5XX if server_error else QueryFailure.HTTP_4XX
@@ -111,7 +166,7 @@ class Prometheus:
             failure = QueryFailure.TIMEOUT
         return Answer(failure=failure, detail=f"{self.url} answered {status}: {said}")
 
-    def _answer(self, body: object, response: requests.Response) -> Answer:
+    def _data(self, body: object, response: requests.Response) -> Mapping[str, object] | Answer:
         data = body.get("data") if isinstance(body, dict) else None
         if not isinstance(body, dict) or body.get("status") != "success" or data is None:
             kind = response.headers.get("Content-Type", "something else").partition(";")[0]
@@ -121,20 +176,29 @@ class Prometheus:
         if warnings:
             detail = f"{self.url} gave a partial answer: {str(warnings[0])[:SHORT]}"
             return Answer(failure=QueryFailure.PARTIAL, detail=detail)
-        result = data.get("resultType") if isinstance(data, dict) else None
+        return data if isinstance(data, dict) else {}
+
+    def _answer(self, data: Mapping[str, object]) -> Answer:
+        result = data.get("resultType")
         if result != "vector":
             detail = f"the expression gives a {result}; a rule needs a vector, one series a target"
             return Answer(failure=QueryFailure.NOT_A_VECTOR, detail=detail)
         try:
-            return Answer(tuple(_sample(each) for each in data["result"]))
+            return Answer(_samples(data["result"]))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError):
             detail = f"{self.url} answered with a vector that cannot be read"
             return Answer(failure=QueryFailure.BAD_JSON, detail=detail)
 
 
+def _samples(series: object) -> tuple[Sample, ...]:
+    if not isinstance(series, list):
+        raise TypeError(series)
+    return tuple(_sample(each) for each in series)
+
+
 def _sample(series: Mapping[str, object]) -> Sample:
     metric = series["metric"]
-    if not isinstance(metric, dict):
+    if not isinstance(metric, dict) or not all(isinstance(each, str) for each in metric.values()):
         raise TypeError(metric)
     if "value" not in series:  # a native histogram is no number
         return Sample(metric, nan)

@@ -29,9 +29,11 @@ class QueryFailure(StrEnum):
     TIMEOUT = "timeout"
     DENIED = "denied"
     BAD_QUERY = "bad_query"
+    HTTP_3XX = "http_3xx"
     HTTP_4XX = "http_4xx"
     HTTP_5XX = "http_5xx"
     BAD_JSON = "bad_json"
+    TOO_LARGE = "too_large"
     NOT_A_VECTOR = "not_a_vector"
     PARTIAL = "partial"
 

@@ -4,117 +4,65 @@ The nodes of `yaml.compose` are read instead of `yaml.safe_load`'s values, becau
 their line, and because YAML would turn `+20` or `1:30` into numbers that nobody wrote.
 """
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import isfinite
 
 import yaml
 
-# symbol -> (what it measures, size of one in the base unit)
-UNITS = {
-    "": ("count", 1.0),
-    "W": ("watts", 1.0),
-    "kW": ("watts", 1000.0),
-    "mW": ("watts", 0.001),
-    "%": ("percent", 1.0),
-    "MHz": ("hertz", 1e6),
-    "GHz": ("hertz", 1e9),
-    "C": ("celsius", 1.0),
-    "ms": ("seconds", 0.001),
-    "s": ("seconds", 1.0),
-    "m": ("seconds", 60.0),
-    "h": ("seconds", 3600.0),
-    "d": ("seconds", 86400.0),
-}
-SYMBOLS = {
-    "watts": "W",
-    "percent": "%",
-    "seconds": "s",
-    "hertz": "MHz",
-    "celsius": "C",
-    "count": "",
-    "level": "",
-}
-QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*([A-Za-z%]*)")
-NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(ms|s|m|h)?")
+from wattgov_actuator.document import MERGE, brackets, is_nothing, kind, line_of
+from wattgov_actuator.expressions import syntax
+from wattgov_actuator.hints import closest, hint
+from wattgov_actuator.mistakes import Invalid, Mistake, compose, mistake_at
+from wattgov_actuator.quantity import (
+    COUNT,
+    DIGITS,
+    NUMBER,
+    QUANTITY,
+    SYMBOLS,
+    UNITS,
+    Quantity,
+    symbol_like,
+)
+
+# With what whoever reads a file needs, too.
+__all__ = ["NOWHERE", "REQUIRED", "UNITS", "Fields", "Invalid", "Mistake", "Quantity", "compose"]
+
+FLAGS = dict.fromkeys(("true", "yes", "on", "1"), "true")
+FLAGS |= dict.fromkeys(("false", "no", "off", "0"), "false")
 REQUIRED = object()
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Mistake:
-    """One thing wrong with a file; lines and columns count from 1."""
-
-    file: str
-    line: int
-    column: int
-    message: str
-
-    def __str__(self) -> str:
-        """Return the form that editors jump to."""
-        return f"{self.file}:{self.line}:{self.column}: {self.message}"
-
-
-class Invalid(Exception):
-    """Input that cannot be used; holds every mistake found, in file order."""
-
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        self.mistakes = tuple(sorted(mistakes))
-        super().__init__("\n".join(map(str, self.mistakes)))
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """A number with its unit, in base units (watts, seconds) or percent."""
-
-    value: float
-    unit: str
-
-    def of(self, whole: float) -> float:
-        """Return the value in base units; percent is taken of *whole*."""
-        return whole * self.value / 100 if self.unit == "percent" else self.value
-
-    def __str__(self) -> str:
-        """Return it as a person would write it."""
-        symbol = SYMBOLS[self.unit]
-        return f"{self.value / UNITS[symbol][1]:g}{symbol}"
-
-
-def compose(text: str, file: str) -> yaml.Node:
-    """Return the root node of one YAML document; raises Invalid."""
-    try:
-        root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise Invalid([Mistake(file, line, column, f"not YAML: {error.problem}")]) from None
-    except yaml.reader.ReaderError as error:
-        where = text[: error.position]
-        line, column = where.count("\n") + 1, len(where) - where.rfind("\n")
-        message = f"not YAML: the character {error.character!r} is not allowed"
-        raise Invalid([Mistake(file, line, column, message)]) from None
-    except RecursionError:
-        raise Invalid([Mistake(file, 1, 1, "not YAML: nested too deeply")]) from None
-    if root is None:
-        raise Invalid([Mistake(file, 1, 1, "the file is empty")])
-    return root
+NOWHERE: Mapping[str, str] = {}
 
 
 class Fields:
     """One YAML mapping, read key by key; `end` reports what nobody asked for."""
 
-    def __init__(self, node: yaml.Node, file: str, mistakes: list[Mistake], what: str) -> None:
+    def __init__(
+        self,
+        node: yaml.Node,
+        file: str,
+        mistakes: list[Mistake],
+        what: str,
+        told: set[int] | None = None,
+    ) -> None:
         self._node, self._file, self._mistakes, self.what = node, file, mistakes, what
+        self._told = set[int]() if told is None else told  # ids of nodes: one mistake each
         self._values: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         self._known: dict[str, None] = {}  # a set that keeps the order of asking
-        self._missing: list[str] = []
+        self._missing: dict[str, str] = {}  # with what is known of it
+        self._odd = False  # has keys that cannot be read, so that others may not be missing
         if not isinstance(node, yaml.MappingNode):
-            self.say(None, f"{what} must be a mapping, found {_kind(node)}")
+            self.say(None, f"{what} must be a mapping (key: value), found {kind(node)}")
             return
         for key, value in node.value:
-            name = key.value if isinstance(key, yaml.ScalarNode) else _kind(key)
-            if name in self._values:
+            name = str(key.value)
+            if not isinstance(key, yaml.ScalarNode) or is_nothing(key):
+                self._odd = True
+                self._note(key, f"a key must be text, found {kind(key)}")
+            elif key.tag == MERGE:
+                self._odd = True
+                self._note(key, "'<<' merges nothing here; write the keys out")
+            elif name in self._values:
                 first = self._values[name][0].start_mark.line + 1
                 self._note(key, f"duplicate key '{name}' (first on line {first})")
             else:
@@ -124,17 +72,39 @@ class Fields:
         """Tell whether the file has *key*."""
         return key in self._values
 
+    def names(self, choices: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Return the keys of a mapping that has names for keys; one not of *choices* is unknown."""
+        self._known.update(dict.fromkeys(self._values))
+        if choices is None:
+            return tuple(self._values)
+        for name, (key, _) in self._values.items():
+            if name not in choices:
+                self._note(key, f"{self.what}: unknown '{name}'{hint(name, choices)}")
+        return tuple(name for name in self._values if name in choices)
+
+    def maps(self, key: str) -> bool:
+        """Tell whether there is a mapping at *key*."""
+        return key in self._values and isinstance(self._values[key][1], yaml.MappingNode)
+
     def strange(self, *more: str) -> bool:
         """Tell whether it has keys that nobody asked for, besides *more*, or is no mapping."""
         known = {*self._known, *more}
-        return not isinstance(self._node, yaml.MappingNode) or any(
-            k not in known for k in self._values
-        )
+        mapping = isinstance(self._node, yaml.MappingNode)
+        return not mapping or self._odd or any(k not in known for k in self._values)
 
     def say(self, key: str | None, message: str) -> None:
         """Report a mistake at *key*'s value, or at the mapping itself."""
-        known = key is not None and key in self._values
-        self._note(self._values[key][1] if known and key else self._node, message)
+        self._note(self._at(key), message)
+
+    def placed(self, key: str | None, message: str) -> Mistake:
+        """Return, and do not report, a mistake at *key*'s value, or at the mapping itself."""
+        return mistake_at(self._at(key), self._file, message)
+
+    def refuse(self, key: str, message: str) -> None:
+        """Report a mistake at *key*, if it is there, and take it as not there."""
+        if key in self._values:
+            self.say(key, message)
+            del self._values[key]
 
     def skip(self, *keys: str) -> None:
         """Take *keys* as known without looking at them."""
@@ -149,15 +119,47 @@ class Fields:
             self._note(node, f"{key} is empty")
         return str(node.value)
 
-    def word(self, key: str, choices: Sequence[str], default: str | object = REQUIRED) -> str:
-        """Return the one of *choices* at *key*."""
-        node = self._scalar(key, default, "a word")
-        if node is None:
-            return default if isinstance(default, str) else choices[0]
-        if node.value not in choices:
-            self._note(node, f"{key}: unknown '{node.value}'{_hint(node.value, choices)}")
-            return default if isinstance(default, str) else choices[0]
-        return str(node.value)
+    def expression(self, key: str, default: str | object = REQUIRED) -> str:
+        """Return the PromQL at *key*; where a parser is installed, a syntax error is a mistake."""
+        found = self.text(key, default)
+        if found.strip() and key in self._values and (wrong := syntax(found)):
+            self.say(key, f"{key} is not PromQL: {wrong}")
+        return found
+
+    def word(
+        self,
+        key: str,
+        choices: Sequence[str],
+        default: str | object = REQUIRED,
+        elsewhere: Mapping[str, str] = NOWHERE,
+    ) -> str:
+        """Return the one of *choices* at *key*; *elsewhere* says where other words have gone."""
+        node = self._scalar(key, default, "a word", choices)
+        usual = default if isinstance(default, str) else choices[0]
+        if node is None or node.value in choices:
+            return usual if node is None else str(node.value)
+        shown = line_of(node.value)
+        if node.value in elsewhere:
+            self._note(node, f"{key}: '{shown}' {elsewhere[node.value]}")
+        elif len(choices) == 1:
+            self._note(node, f"{key} must be {choices[0]}, found {kind(node)}")
+        else:
+            self._note(node, f"{key}: unknown '{shown}'{hint(shown, choices)}")
+        return usual
+
+    def name(self, key: str, known: Sequence[str], default: str | object = REQUIRED) -> str:
+        """Return the one of *known*, which the file itself names, at *key*."""
+        found = self.text(key, default)
+        if key in self._values and found.strip() and found not in known:
+            shown = line_of(found)
+            self.say(key, f"{key}: unknown '{shown}'{hint(shown, known)}")
+        return found
+
+    def meant(self, key: str, choices: Sequence[str]) -> str | None:
+        """Return the one of *choices* that is, or is nearly, at *key*, which stays to be read."""
+        node = self._values[key][1] if key in self._values else None
+        name = str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+        return name if name in choices else closest(name, choices)
 
     def one_of(self, key: str, choices: Sequence[str]) -> str | None:
         """Return the value at *key* when it is one of *choices*; else it is for others to read."""
@@ -181,7 +183,9 @@ class Fields:
         if node is None:
             return default
         if node.value not in {"true", "false"}:
-            self._note(node, f"{key} must be true or false, found '{node.value}'")
+            guess = FLAGS.get(node.value.strip().lower())
+            maybe = f": did you mean '{guess}'?" if guess else ""
+            self._note(node, f"{key} must be true or false, found {kind(node)}{maybe}")
         return bool(node.value == "true")
 
     def quantity(
@@ -191,17 +195,23 @@ class Fields:
         node = self._scalar(key, default, "a quantity")
         if node is None:
             return default
-        written, takes = str(node.value).strip(), f"{taker} takes {' or '.join(accepts)}"
-        match = QUANTITY.fullmatch(written)
-        if match is None:
-            example = f"20{SYMBOLS[accepts[0]]}"
-            self._note(node, f"{key}: '{written}' is not a quantity; {takes}, such as '{example}'")
+        written = str(node.value).strip()
+        takes = f"{taker} takes {' or '.join(accepts) or 'a number with its unit'}"
+        match, shown = QUANTITY.fullmatch(written), line_of(written)
+        if not accepts and (match is None or match[2] not in UNITS):
+            return default  # nobody knows what would be right
+        if match is None or len(match[1]) > DIGITS:
+            example = f"20{SYMBOLS[accepts[0] if accepts else 'watts']}"
+            trouble = "is not a quantity" if match is None else "is larger than anything here"
+            self._note(node, f"{key}: '{shown}' {trouble}; {takes}, such as '{example}'")
             return default
         number, symbol = match.groups()
         unit, size = UNITS.get(symbol, ("", 0.0))
-        if unit not in accepts:
-            guess = f"{number}{_close_symbol(symbol, accepts)}"
-            trouble = f"'{written}': " if symbol else f"'{written}' has no unit: "
+        if accepts and unit not in accepts:
+            guess = f"{number}{symbol_like(symbol, accepts)}"
+            if not symbol and accepts == ("percent",) and 0 < abs(float(number)) <= 1:
+                guess = f"{float(number) * 100:g}%"
+            trouble = f"'{shown}': " if symbol else f"'{shown}' has no unit: "
             self._note(node, f"{key}: {trouble}{takes}: did you mean '{guess}'?")
             return default
         return Quantity(float(number) * size, unit)
@@ -213,37 +223,55 @@ class Fields:
             return default if isinstance(default, float) else 0.0
         written = str(node.value).strip()
         match = NUMBER.fullmatch(written)
-        if match is None or not isfinite(float(match[1])):
-            self._note(node, f"{key}: '{written}' is not a number, such as '0.2' or '200ms'")
+        size = UNITS[match[2]][1] if match and match[2] else 1.0
+        if match is None or not isfinite(float(match[1]) * size):
+            trouble = "is not a number" if match is None else "is larger than anything here"
+            self._note(node, f"{key}: '{line_of(written)}' {trouble}, such as '0.2' or '200ms'")
             return default if isinstance(default, float) else 0.0
-        return float(match[1]) * (UNITS[match[2]][1] if match[2] else 1.0)
+        return float(match[1]) * size
+
+    def count(self, key: str, default: int | object = REQUIRED, at_least: int = 0) -> int:
+        """Return the whole number at *key*."""
+        node = self._scalar(key, default, "a whole number")
+        usual = default if isinstance(default, int) else at_least
+        if node is None:
+            return usual
+        written = str(node.value).strip()
+        if not COUNT.fullmatch(written) or int(written) < at_least:
+            shown = line_of(written)
+            self._note(node, f"{key} must be a whole number, {at_least} or more, found '{shown}'")
+            return usual
+        return int(written)
 
     def texts(self) -> dict[str, str]:
         """Return the text at every key, whatever the keys are."""
         return {key: self.text(key) for key in self._values}
 
-    def listed(self, key: str) -> list[str]:
-        """Return the texts of the list at *key*, or its one text; none when the file has none."""
+    def listed(self, key: str) -> list[tuple[str, Callable[[str], None]]]:
+        """Return the texts of the list at *key*, or its one text, each with a way to say something.
+
+        None when the file has none.
+        """
         self._known[key] = None
         if key not in self._values:
             return []
         node = self._values[key][1]
         nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        found = []
+        found: list[tuple[str, Callable[[str], None]]] = []
         for each in nodes:
-            if isinstance(each, yaml.ScalarNode) and each.value.strip():
-                found.append(str(each.value))
+            if isinstance(each, yaml.ScalarNode) and each.value.strip() and not is_nothing(each):
+                found.append((str(each.value), partial(self._note, each)))
             else:
-                self._note(each, f"{key} takes texts, found {_kind(each)}")
+                self._note(each, f"{key} takes texts, found {kind(each)}")
         return found
 
     def seconds(self, key: str, default: float, at_least: float = 0.0) -> float:
         """Return the duration at *key* in seconds."""
         found = self.quantity(key, ("seconds",), key, Quantity(default, "seconds"))
         value = default if found is None else found.value
-        if value < at_least:
+        if key in self._values and value < at_least:
             limit = f"be at least {at_least:g}s" if at_least else "not be negative"
-            self.say(key, f"{key} must {limit}, found {self._values[key][1].value}")
+            self.say(key, f"{key} must {limit}, found {line_of(str(self._at(key).value))}")
         return value
 
     def block(self, key: str) -> "Fields | None":
@@ -251,21 +279,22 @@ class Fields:
         self._known[key] = None
         if key not in self._values:
             return None
-        return Fields(self._values[key][1], self._file, self._mistakes, key)
+        return Fields(self._values[key][1], self._file, self._mistakes, key, self._told)
 
     def blocks(self, key: str, what: str) -> "list[Fields]":
         """Return the mappings of the list at *key*; there must be at least one."""
         self._known[key] = None
         if key not in self._values:
-            self._missing.append(key)
+            self._missing[key] = ""
             return []
         node = self._values[key][1]
         if not isinstance(node, yaml.SequenceNode):
-            self._note(node, f"{key} must be a list, found {_kind(node)}")
+            dash = "; begin each item with '- '" if isinstance(node, yaml.MappingNode) else ""
+            self._note(node, f"{key} must be a list, found {kind(node)}{dash}")
             return []
         if not node.value:
-            self._note(node, f"{key} is empty")
-        return [Fields(each, self._file, self._mistakes, what) for each in node.value]
+            self._note(node, f"{key} is empty; it takes at least one item")
+        return [Fields(each, self._file, self._mistakes, what, self._told) for each in node.value]
 
     def end(self) -> None:
         """Report the keys that are missing and those that nobody asked for."""
@@ -275,57 +304,41 @@ class Fields:
         for name, (key, _) in self._values.items():
             if name not in self._known:
                 absent = [known for known in self._known if known not in self._values]
-                hint = _hint(name, absent, else_list=sorted(self._known), what=self.what)
-                meant.update(get_close_matches(name, absent, n=1))
-                self._note(key, f"unknown key '{name}'{hint}")
-        for name in self._missing:
-            if name not in meant:  # a misspelt key is one mistake, not two
-                self._note(self._node, f"{self.what} has no '{name}'")
+                meant.add(closest(name, absent))
+                told = hint(name, absent, else_list=sorted(self._known), what=self.what)
+                self._note(key, f"unknown key '{line_of(name)}'{told}")
+        for name, advice in self._missing.items():
+            if name not in meant and not self._odd:  # a misspelt key is one mistake, not two
+                self._note(self._node, f"{self.what} has no '{name}'{advice}")
 
-    def _scalar(self, key: str, default: object, wanted: str) -> yaml.ScalarNode | None:
+    def _scalar(
+        self, key: str, default: object, wanted: str, choices: Sequence[str] = ()
+    ) -> yaml.ScalarNode | None:
         self._known[key] = None
         if key not in self._values:
             if default is REQUIRED:
-                self._missing.append(key)
+                advice = f"; write {key}: {choices[0]}" if len(choices) == 1 else _known(choices)
+                self._missing[key] = advice
             return None
         node = self._values[key][1]
+        if is_nothing(node):
+            self._note(node, f"{key} is empty{_known(choices)}")
+            return None
         if isinstance(node, yaml.ScalarNode):
             return node
-        self._note(node, f"{key} must be {wanted}, found {_kind(node)}")
+        self._note(node, f"{key} must be {wanted}, found {kind(node)}{brackets(node, wanted)}")
         return None
 
+    def _at(self, key: str | None) -> yaml.Node:
+        return self._values[key][1] if key is not None and key in self._values else self._node
+
     def _note(self, node: yaml.Node, message: str) -> None:
-        mark = node.start_mark
-        self._mistakes.append(Mistake(self._file, mark.line + 1, mark.column + 1, message))
+        if not isinstance(node, yaml.MappingNode):
+            if id(node) in self._told:
+                return
+            self._told.add(id(node))
+        self._mistakes.append(mistake_at(node, self._file, message))
 
 
-def _kind(node: yaml.Node) -> str:
-    if isinstance(node, yaml.MappingNode):
-        return "a mapping"
-    if isinstance(node, yaml.SequenceNode):
-        return "a list"
-    return f"'{node.value}'" if node.value else "nothing"
-
-
-def _hint(
-    name: str, known: Sequence[str], else_list: Sequence[str] | None = None, what: str = ""
-) -> str:
-    close = get_close_matches(name, known, n=1)
-    if close:
-        return f": did you mean '{close[0]}'?"
-    takes = f"; in this version {what} takes " if what else "; known: "
-    return takes + ", ".join(known if else_list is None else else_list)
-
-
-def _close_symbol(symbol: str, accepts: Sequence[str]) -> str:
-    for known, (unit, _) in UNITS.items():
-        if unit in accepts and known.lower() == symbol.lower():
-            return known
-    return SYMBOLS[accepts[0]]
-
-
-def seconds_of(text: str) -> float | None:
-    """Return a length of time such as that of 30m; None when *text* is none."""
-    match = QUANTITY.fullmatch(text)
-    unit, size = UNITS.get(match[2], ("", 0.0)) if match else ("", 0.0)
-    return float(match[1]) * size if match and unit == "seconds" and float(match[1]) >= 0 else None
+def _known(choices: Sequence[str]) -> str:
+    return f"; known: {', '.join(choices)}" if choices else ""

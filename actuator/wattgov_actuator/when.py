@@ -1,8 +1,38 @@
 """Moments and spans of time as people write and read them."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import floor
 
+POINTS = 10_000  # of a query; Prometheus refuses more than 11,000 a series
+SLACK = 1e-6  # of a step
 SPANS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Moments at equal distances."""
+
+    start: float  # unix seconds
+    step: float  # seconds
+    count: int
+
+    @property
+    def all(self) -> tuple[float, ...]:
+        """Return each of them."""
+        return tuple(self.start + number * self.step for number in range(self.count))
+
+    def parts(self, most: int = POINTS) -> Iterator["Moments"]:
+        """Yield them in parts that one query can answer."""
+        for first in range(0, self.count, most):
+            count = min(most, self.count - first)
+            yield Moments(self.start + first * self.step, self.step, count)
+
+
+def moments_between(start: float, end: float, step: float) -> Moments:
+    """Return the moments from *start* on, up to *end*."""
+    return Moments(start, step, max(floor((end - start) / step + SLACK) + 1, 0))
 
 
 def clock_text(unix: float) -> str:

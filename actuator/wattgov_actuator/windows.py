@@ -11,8 +11,11 @@ from datetime import datetime
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo, available_timezones
 
-WINDOW = re.compile(r"(\d\d):(\d\d)\s*-\s*(\d\d):(\d\d)")
+from wattgov_actuator.document import line_of
+
+WINDOW = re.compile(r"([0-9]{2}):([0-9]{2})\s*-\s*([0-9]{2}):([0-9]{2})")
 DAY = 24 * 60  # minutes
+LONGEST_NAME = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +51,16 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # absent; absolute or with ..; a folder
         known = available_timezones()
-        close = get_close_matches(name, sorted(known), n=1)
+        close = get_close_matches(name[:LONGEST_NAME], sorted(known), n=1)
         hint = f": did you mean '{close[0]}'?" if close else ", such as Europe/Paris or UTC"
         none = "" if known else "; this machine has no time zone data, install tzdata"
-        raise ValueError(f"'{name}' is no time zone{none or hint}") from None
+        raise ValueError(f"'{line_of(name)}' is no time zone{none or hint}") from None
 
 
 def _span(text: str) -> tuple[int, int]:
     match = WINDOW.fullmatch(text)
     if match is None:
-        raise ValueError(f"'{text}' is not a window, such as '22:00-06:00'")
+        raise ValueError(f"'{line_of(text)}' is not a window, such as '22:00-06:00'")
     hours, minutes, to_hours, to_minutes = map(int, match.groups())
     start, end = hours * 60 + minutes, to_hours * 60 + to_minutes
     if max(minutes, to_minutes) > 59 or start >= DAY or end > DAY:  # noqa: PLR2004 (a clock)

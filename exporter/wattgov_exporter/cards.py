@@ -1,10 +1,13 @@
 """Which GPU is which: two sources may meter one card, and two makers' cards share a node. Pure."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from wattgov_exporter.reading import Component, GpuState, Meter, Readings
+
+T = TypeVar("T")
 
 ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]", re.IGNORECASE)
 
@@ -42,38 +45,29 @@ def card_of(one: Meter | GpuState) -> Card:
 
 def meters(said: Mapping[str, Readings | None]) -> tuple[Meter, ...]:
     """Return each card's meter: of the first source, in order of preference, that shows it."""
-    return tuple(
-        _firsts(
-            [
-                energy.meter
-                for energy in (readings.energies if readings else ())
-                if energy.meter.component is Component.GPU
-            ]
-            for readings in said.values()
-        )
-    )
+    told = (readings.energies if readings else () for readings in said.values())
+    gpus = ([one.meter for one in each if one.meter.component is Component.GPU] for each in told)
+    return tuple(_firsts(gpus, card_of))
 
 
 def together(groups: Iterable[Iterable[Meter]]) -> tuple[Meter, ...]:
     """Return the first group, and of each next one the cards that are missing."""
-    return tuple(_firsts(list(group) for group in groups))
+    return tuple(_firsts((list(group) for group in groups), card_of))
 
 
 def states(said: Mapping[str, Readings]) -> Iterator[tuple[str, GpuState]]:
     """Yield each card's gauges, with the source that shows it, the first that does."""
-    known: list[Card] = []
-    for name, readings in said.items():
-        new = [gpu for gpu in readings.gpus if not _is_known(card_of(gpu), known)]
-        known += map(card_of, new)
-        yield from ((name, gpu) for gpu in new)
+    named = ([(name, gpu) for gpu in readings.gpus] for name, readings in said.items())
+    return _firsts(named, lambda one: card_of(one[1]))
 
 
-def _firsts(groups: Iterable[list[Meter]]) -> Iterator[Meter]:
-    """Yield the meters of each group that no earlier group has; within one, cards are distinct."""
-    known: list[Card] = []
-    for group in groups:
-        new = [meter for meter in group if not _is_known(card_of(meter), known)]
-        known += map(card_of, new)
+def _firsts(groups: Iterable[list[T]], card: Callable[[T], Card]) -> Iterator[T]:
+    """Yield the members of each group whose *card* no earlier one has; in a group all differ."""
+    firsts: list[T] = []
+    for group in filter(None, groups):
+        known = [card(one) for one in firsts]
+        new = [one for one in group if not _is_known(card(one), known)] if known else group
+        firsts += new
         yield from new
 
 

@@ -81,13 +81,3 @@ def published(meter: Meter, chosen: Mapping[Component, Chosen]) -> bool:
 def counts(chosen: Chosen | None, meter: Meter) -> bool:
     """Tell whether a meter is the one that counts."""
     return chosen is not None and chosen.counts(meter)
-
-
-def replaces(chosen: Chosen, meter: Meter) -> bool:
-    """Tell whether another source's meter counts in place of this one."""
-    if meter.component is not Component.GPU:
-        return chosen.source != meter.source
-    card = cards.card_of(meter)
-    return any(
-        one.source != meter.source and card.is_same(cards.card_of(one)) for one in chosen.cards
-    )

@@ -11,9 +11,10 @@ from wattgov_exporter.choice import Chosen
 from wattgov_exporter.config import Config
 from wattgov_exporter.figures import Figures
 from wattgov_exporter.folding import other_series
+from wattgov_exporter.handover import Handover
 from wattgov_exporter.ledger import Ledger, Step, key_of
 from wattgov_exporter.poll import Answer, Poller
-from wattgov_exporter.reading import Component, GpuState, Meter, Readings
+from wattgov_exporter.reading import Component, GpuState, Readings
 from wattgov_exporter.snapshot import Idle, MeterState, Snapshot, SourceState
 from wattgov_exporter.sources import Machine, configured
 from wattgov_exporter.state import Totals
@@ -57,6 +58,7 @@ class Collector:
         )
         self._figures = Figures(config)
         self._ledger = Ledger()
+        self._handover = Handover()
         self._books = Books(config.policy, config.idle_watts)
         self._good: dict[str, tuple[Readings, float, float]] = {}
         self._meters: dict[tuple[str, str, str], MeterState] = {}
@@ -159,36 +161,37 @@ class Collector:
         self, answers: Mapping[str, Answer], chosen: Mapping[Component, Chosen]
     ) -> Iterable[Step]:
         """Enter all readings in the ledger; yield what counts: chosen meters, published zones."""
-        entered: set[tuple[str, str, str]] = set()
         for name, answer in answers.items():
-            if answer.readings is None:
-                continue
-            if name in self._good and self._good[name][1] == answer.at:
-                # A slow source's last answer, seen before: it stands, and adds nothing.
-                entered.update(key_of(energy.meter) for energy in answer.readings.energies)
+            if answer.readings is None or self._heard(name, answer):
                 continue
             self._good[name] = (answer.readings, answer.at, self._wall())
             for energy in answer.readings.energies:
-                step = self._ledger.enter(energy)
+                step = self._counting(self._ledger.enter(energy), chosen)
+                if step is None:
+                    continue
                 key = key_of(step.meter)
-                entered.add(key)
-                component = step.meter.component
-                if component is None or choice.counts(chosen.get(component), step.meter):
-                    old = self._meters.get(key)
-                    before = old.joules if old else self._earlier.get(key, 0.0)
-                    # A peer that caches shows one value for a while: the power from before stands.
-                    watts = old.watts if old and step.seconds == 0 else step.watts
-                    self._meters[key] = MeterState(step.meter, before + step.joules, watts)
-                    yield step
+                old = self._meters.get(key)
+                before = old.joules if old else self._earlier.get(key, 0.0)
+                # A peer that caches shows one value for a while: the power from before stands.
+                watts = old.watts if old and step.seconds == 0 else step.watts
+                self._meters[key] = MeterState(step.meter, before + step.joules, watts)
+                yield step
 
-        def covered(meter: Meter) -> bool:
-            """Tell whether another source counts while this meter is silent: no joule twice."""
-            other = chosen.get(meter.component) if meter.component else None
-            return (
-                key_of(meter) not in entered and other is not None and choice.replaces(other, meter)
-            )
+    def _heard(self, name: str, answer: Answer) -> bool:
+        """Tell a slow source's last answer, seen before: it stands, and adds nothing."""
+        return name in self._good and self._good[name][1] == answer.at
 
-        self._ledger.forget(covered)
+    def _counting(self, step: Step, chosen: Mapping[Component, Chosen]) -> Step | None:
+        """Return what counts of a step, None if nothing does."""
+        component = step.meter.component
+        if component is None:
+            return step
+        if component not in chosen:
+            self._handover.drop(step.meter)
+            return None
+        if chosen[component].counts(step.meter):
+            return self._handover.count(step)
+        return self._handover.wait(step)
 
     def _fresh(self) -> dict[str, Readings]:
         """Return what each source last said well, if not too long ago, in order of preference."""

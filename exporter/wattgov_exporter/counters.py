@@ -26,11 +26,12 @@ class Counter:
 
     *suspect* is an implausible value seen last. If the next reading continues from it, the
     hardware really started anew there; if it continues from *mark*, the suspect was a glitch and
-    nothing is lost.
+    nothing is lost. *since* is when the step to *mark* began, None if this reading made none.
     """
 
     mark: Mark
     suspect: Mark | None = None
+    since: float | None = None
 
 
 def advance(
@@ -39,17 +40,17 @@ def advance(
     """Take one raw reading; return the next counter, the joules to add, and what was wrong."""
     wrong = impossible(meter, joules)
     if wrong is not None:
-        return counter, 0.0, wrong
+        return replace(counter, since=None), 0.0, wrong
     now = Mark(joules, at)
     step = _step(counter.mark, now, meter)
     if step is not None:
-        return Counter(now), step, _ambiguity(counter.mark, now, meter)
+        return Counter(now, since=counter.mark.at), step, _ambiguity(counter.mark, now, meter)
     if counter.suspect is not None:
         step = _step(counter.suspect, now, meter)
         if step is not None:
-            return Counter(now), step, None
+            return Counter(now, since=counter.suspect.at), step, None
     kind = Anomaly.RESET if joules < counter.mark.joules else Anomaly.SPIKE
-    return replace(counter, suspect=now), 0.0, kind
+    return Counter(counter.mark, suspect=now), 0.0, kind
 
 
 def impossible(meter: Meter, joules: float) -> Anomaly | None:

@@ -1,7 +1,7 @@
 """The meters' side of the books: raw readings in, plausible joules out."""
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wattgov_exporter.counters import Counter, Mark, advance, impossible
@@ -12,11 +12,17 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The joules that a meter counted since it was last read, and the time that took."""
+    """The joules that a meter counted from *since* to *at* (monotonic seconds)."""
 
     meter: Meter
     joules: float
-    seconds: float
+    since: float
+    at: float
+
+    @property
+    def seconds(self) -> float:
+        """The time that took."""
+        return self.at - self.since
 
     @property
     def watts(self) -> float:
@@ -28,35 +34,29 @@ class Ledger:
     """Every meter's counter, and the anomalies that were left out."""
 
     def __init__(self) -> None:
-        self._counters: dict[Key, tuple[Meter, Counter]] = {}
+        self._counters: dict[Key, Counter] = {}
         self.anomalies: Tally[tuple[str, str]] = Tally()
 
     def enter(self, energy: Energy) -> Step:
         """Take one reading; the first of a meter that can be only sets where it starts."""
         meter = energy.meter
         key = key_of(meter)
-        _, old = self._counters.get(key, (meter, None))
+        old = self._counters.get(key)
         if old is None:
             anomaly = impossible(meter, energy.joules)
-            new, joules, seconds = Counter(Mark(energy.joules, energy.at)), 0.0, 0.0
+            new, joules = Counter(Mark(energy.joules, energy.at)), 0.0
         else:
             new, joules, anomaly = advance(old, meter, energy.joules, energy.at)
-            seconds = new.mark.at - old.mark.at
         if anomaly is not None:
             self.anomalies[meter.source, anomaly.value] += 1
         if old is not None or anomaly is None:
-            self._counters[key] = meter, new
-        return Step(meter, joules, seconds)
+            self._counters[key] = new
+        at = new.mark.at
+        return Step(meter, joules, at if new.since is None else new.since, at)
 
     def leave_out(self, source: str, anomalies: Iterable[Anomaly]) -> None:
         """Count values that a source itself has left out."""
         self.anomalies.update((source, anomaly.value) for anomaly in anomalies)
-
-    def forget(self, unneeded: Callable[[Meter], bool]) -> None:
-        """Let these meters start anew at their next reading."""
-        for key, (meter, _) in list(self._counters.items()):
-            if unneeded(meter):
-                del self._counters[key]
 
 
 def key_of(meter: Meter) -> Key:

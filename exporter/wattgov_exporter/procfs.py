@@ -25,7 +25,7 @@ class CpuTimes:
     interrupts: float = 0.0
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path | str) -> bytes:
     """Return a small kernel file in one read.
 
     One `read` gives one consistent text, and a driver that answers EAGAIN cannot make us poll.

@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -73,18 +74,19 @@ class Server(socketserver.ThreadingTCPServer):
             tls = self._web.current().tls
             if tls is not None:
                 tls.admit(wire.secure(tls.context))
-            while self._answer_one(wire, client_address[0]):
+            read = lru_cache(maxsize=1)(parse)  # a scraper asks in the same words each time
+            while self._answer_one(wire, read, client_address[0]):
                 wire.rest()
         finally:
             wire.close()
 
-    def _answer_one(self, wire: Wire, host: str) -> bool:
+    def _answer_one(self, wire: Wire, read: Callable[[bytes], Request], host: str) -> bool:
         """Answer the next request; return whether there may be another."""
         try:
             head = wire.head()
             if head is None:
                 return False
-            request = parse(head)
+            request = read(head)
         except (BadRequest, TooLong) as error:
             status = getattr(error, "status", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             told = Response(status, f"{status.phrase}\n".encode())

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from actuator.groups import own_group
+from fakes import redfish, zeusd
 from fakes.api import Answering, Reply, Request, serving
 from fakes.kubernetes import PAUSED, Cluster, cron_job, deployment, job, scaled_object
 from fakes.limiter import Limiter
@@ -98,6 +100,24 @@ def policies() -> str:
     return "\n".join(lines)
 
 
+Served = AbstractContextManager[str]
+"""What answers, and its URL."""
+
+
+class Attended:
+    """A knob with what answers it."""
+
+    def __init__(self, knob: Knob, served: Served) -> None:
+        self._knob, self._served = knob, served
+        self.probe, self.read = knob.probe, knob.read
+        self.write, self.restore = knob.write, knob.restore
+
+    def close(self) -> None:
+        """Close the knob, then end what answered."""
+        self._knob.close()
+        self._served.__exit__(None, None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Stand:
     """One knob's machine; *values* are written in turn, within its range and below its prior."""
@@ -110,6 +130,7 @@ class Stand:
     backend: str = ""
     fake: Callable[[Path], Answering] | None = None  # the server behind it, from the file it is in
     url: str = ""  # where that listens
+    serve: Callable[[Path], Served] | None = None  # what answers while the knob is open
 
     @property
     def key(self) -> str:
@@ -131,16 +152,20 @@ class Stand:
             plant(self.tree, folder)
 
     def open(self, folder: Path) -> Knob:
-        """Return the real knob on it."""
+        """Return the real knob on it; what serves it ends as the knob is closed."""
         machine = Machine(folder / "sys", steady=lambda: 0.0)
-        return open_knob(self.name, self.ways(folder), machine)
+        if self.serve is None:
+            return open_knob(self.name, self.ways(folder), machine)
+        context = self.serve(folder)
+        ways = self.ways(folder, context.__enter__())
+        return Attended(open_knob(self.name, ways, machine), context)
 
-    def ways(self, folder: Path) -> tuple[Connection, ...]:
+    def ways(self, folder: Path, url: str = "") -> tuple[Connection, ...]:
         """Return the connection that leads to it, if it takes one."""
         if self.settings is None:
             return ()
         given = {
-            key: value.format(here=folder, url=f"{self.url}{folder}/sys/-")
+            key: value.format(here=folder, url=url or f"{self.url}{folder}/sys/-")
             if isinstance(value, str)
             else value
             for key, value in self.settings.items()
@@ -153,6 +178,29 @@ class Stand:
             return self.asked(gpus)
         files = sorted(path for path in (folder / "sys").rglob("*") if path.is_file())
         return {str(path.relative_to(folder)): path.read_text().strip() for path in files}
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped(Stand):
+    """A real control group, which is linked into the machine as `chat`; its folder is `url`."""
+
+    @contextmanager
+    def served(self) -> Iterator[Stand]:
+        """Give it with its group, or skip where none can be made."""
+        with own_group() as group:
+            yield replace(self, url=str(group.folder))
+
+    def plant(self, folder: Path) -> None:
+        """Link the group, thawed."""
+        link = folder / "sys/fs/cgroup/chat"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.url)
+        (Path(self.url) / "cgroup.freeze").write_text("0")
+
+    def truth(self, folder: Path, gpus: VirtualGpus) -> object:  # noqa: ARG002 (a Stand)
+        """Return what the kernel says of the group."""
+        return [(Path(self.url) / f"cgroup.{each}").read_text() for each in ("freeze", "events")]
 
 
 def _kept(fake: Callable[[Path], Answering], request: Request) -> Reply:
@@ -206,6 +254,72 @@ def _limits(gpus: VirtualGpus) -> object:
 
 def _locks(gpus: VirtualGpus) -> object:
     return [gpus.lock_megahertz(each) for each in range(gpus.count())]
+
+
+@contextmanager
+def _bmc(folder: Path) -> Iterator[str]:
+    """Serve the BMC whose state is a file of the machine; without one it has no chassis."""
+    state, password = folder / "sys/bmc.json", folder / "password"
+    folder.mkdir(exist_ok=True)
+    password.touch(0o600)
+    password.write_text("correct horse\n")
+    chassis = redfish.chassis("1U")
+    if state.exists():
+        chassis = redfish.chassis("1U", EnvironmentMetrics=json.loads(state.read_text()))
+
+    def changed() -> None:
+        new = state.with_suffix(".new")
+        found = dict(chassis["/redfish/v1/Chassis/1U/EnvironmentMetrics"])
+        del found["@odata.id"]
+        new.write_text(json.dumps(found))
+        new.replace(state)
+
+    with redfish.serving(redfish.Bmc(redfish.tree(chassis), changed=changed)) as url:
+        yield url
+
+
+def _zeusd(folder: Path) -> Served:
+    """Serve the driver of this process."""
+    socket = folder.with_name(f"{folder.name}.sock")  # copytree takes none
+    socket.unlink(missing_ok=True)  # of one that was killed
+    return zeusd.serving(zeusd.Zeusd(), socket)
+
+
+@contextmanager
+def _commands(folder: Path, text: str) -> Iterator[str]:
+    """Put a command and its file in place: it keeps the setting in a file of the machine."""
+    folder.mkdir(exist_ok=True)
+    setting, program = folder / "sys/setting", folder / "turn"
+    program.write_text(TURN.format(setting=setting))
+    program.chmod(0o755)
+    (folder / "commands.yml").write_text(text.format(program=program))
+    (folder / "commands.yml").chmod(0o644)
+    yield ""
+
+
+TURN = """\
+#!/bin/sh
+case $1 in
+list) test -e {setting} && echo one 100 4000 ;;
+read) test -e {setting} && cat {setting} ;;
+clock) echo 300 ;;
+write) echo "$3" > {setting}.new && mv {setting}.new {setting} ;;
+esac
+"""
+TURNING = """\
+probe: [{program}, list]
+read: [{program}, read, "{{target}}"]
+write: [{program}, write, "{{target}}", "{{value}}"]
+"""
+LOCKING = """\
+probe: [{program}, list]
+read: [{program}, clock]
+write: [{program}, write, "{{target}}", "{{value}}"]
+restore: [{program}, write, "{{target}}", free]
+"""
+
+
+LIMIT = {"SetPoint": 650, "ControlMode": "Disabled", "AllowableMin": 200, "AllowableMax": 800}
 
 
 STANDS: Mapping[str, Stand] = {
@@ -285,6 +399,52 @@ STANDS: Mapping[str, Stand] = {
             settings={"url": "{url}", "model": "chat", "low": 1, "high": 8},
             backend="torchserve",
             fake=_on_disk(TorchServe, attrgetter("models")),
+        ),
+        Grouped("hibernate", (0, 0), settings={"group": "/chat"}, backend="freezer"),
+        Stand(
+            "platform_power_limit",
+            (500, 400),
+            tree=f"sys/bmc.json = {json.dumps({'PowerLimitWatts': LIMIT})}",
+            settings={
+                "url": "{url}",
+                "username": "meter",
+                "password_file": "{here}/password",
+            },
+            backend="redfish",
+            serve=_bmc,
+        ),
+        Stand(
+            "gpu_power_limit",
+            (600, 500),
+            asked=_limits,
+            settings={"socket": "{url}"},
+            backend="zeusd",
+            serve=_zeusd,
+        ),
+        Stand(
+            "gpu_clock_lock",
+            (1500e6, 1200e6),
+            asked=_locks,
+            settings={"socket": "{url}"},
+            backend="zeusd",
+            serve=_zeusd,
+        ),
+        *(
+            Stand(
+                name,
+                values,
+                tree=f"sys/setting = {prior}",
+                settings={"file": "{here}/commands.yml"},
+                backend="command",
+                serve=partial(_commands, text=text),
+            )
+            for name, values, prior, text in (
+                ("gpu_power_limit", (600, 500), "650.50", TURNING),
+                ("gpu_clock_lock", (1500e6, 1200e6), "free", LOCKING),
+                ("cpu_power_limit", (140, 120), "165", TURNING),
+                ("cpu_frequency", (2500e6, 2000e6), "3500", TURNING),
+                ("platform_power_limit", (500, 400), "0800", TURNING),
+            )
         ),
         Stand(
             "replicas",

@@ -1,5 +1,6 @@
 """The command line: what it says and how it exits, in this process."""
 
+import json
 import os
 import socket
 import subprocess
@@ -42,8 +43,9 @@ def invoke(*arguments: object, **environment: str) -> Result:
 
 
 def test_help_is_light() -> None:
-    """It loads neither the driver's binding nor requests nor the metrics client."""
+    """It loads neither the driver's binding nor requests, nor what serves metrics or proxies."""
     heavy = {"pynvml", "requests", "prometheus_client", "prometheus_api_client", "http.server"}
+    heavy |= {"aiohttp", "uvloop"}
     program = (
         "import sys\nfrom click.testing import CliRunner\nfrom wattgov_actuator.cli import main\n"
         "for command in ([], *([name] for name in main.commands)):\n"
@@ -110,21 +112,47 @@ def test_a_taken_port_is_a_sentence(rules: Path, tmp_path: Path) -> None:
     assert f"cannot listen on {where}: Address already in use" in result.stderr
 
 
+def say_quiet(server: FakePrometheus) -> list[str]:
+    """Let the first card be quiet; return the names of all."""
+    names = [target.name for target in open_knob("gpu_power_limit").probe().targets]
+    server.answers["quiet"] = [({"uuid": names[0]}, 5.0)]
+    server.answers["fresh"] = lambda: [({"instance": "here"}, cli.now().unix)]
+    return names
+
+
 def test_plan_shows_what_would_change(
     rules: Path, server: FakePrometheus, gpus: VirtualGpus
 ) -> None:
-    """A row for each rule and card; nothing is written."""
-    first, second, *_ = (target.name for target in open_knob("gpu_power_limit").probe().targets)
-    server.answers["quiet"] = [({"uuid": first}, 5.0)]
-    server.answers["fresh"] = lambda: [({"instance": "here"}, cli.now().unix)]
+    """As a diff, then why the rest stays; nothing is written."""
+    first, *others = say_quiet(server)
     result = invoke("plan", "--rules", rules, PROM_URL=server.url)
-    rows = {line.split()[1]: line for line in result.stdout.splitlines()}
+    changed, rest = result.stdout.split("\n\n")
+    told, _head, *rows = rest.splitlines()
 
     assert 0 == result.exit_code
-    assert "IN FORCE" in rows["TARGET"]
-    assert "700 W     680 W   would_apply  the value is 5, read 0 s ago" in rows[first]
-    assert "700 W     700 W   unchanged    none of the 1 series names it" in rows[second]
+    assert [
+        f"gpu_power_limit of {first}",
+        "- 700 W",
+        "+ 680 W  trim, would_apply: the value is 5, read 0 s ago",
+    ] == changed.splitlines()
+    assert f"1 of {1 + len(others)} targets would change; no change by:" == told
+    assert [
+        f"trim  the other {len(others)}  700 W     700 W   unchanged  none of the 1 series names it"
+    ] == rows
     assert 700 == gpus.card(0).limit_watts
+
+
+def test_plan_in_json(rules: Path, server: FakePrometheus, gpus: VirtualGpus) -> None:
+    """The decisions with all that they rest on."""
+    first, *others = say_quiet(server)
+    result = invoke("plan", "--rules", rules, "--json", PROM_URL=server.url)
+    said = json.loads(result.stdout)
+    (change,) = said["changes"]
+
+    assert (first, 700.0, 680.0) == (change["target"], change["current"], change["wanted"])
+    assert ("quiet", 5.0) == (change["inputs"][0]["name"], change["inputs"][0]["value"])
+    assert others == [each["target"] for each in said["unchanged"]]
+    assert (None, 700) == (said["paused"], gpus.card(0).limit_watts)
 
 
 def test_plan_works_with_prometheus_down(rules: Path, gpus: VirtualGpus) -> None:
@@ -132,7 +160,8 @@ def test_plan_works_with_prometheus_down(rules: Path, gpus: VirtualGpus) -> None
     result = invoke("plan", "--rules", rules, "--prometheus", "http://127.0.0.1:9")
 
     assert 0 == result.exit_code
-    assert gpus.count() == result.stdout.count("no_data")
+    assert "Nothing would change; no change by:\n" in result.stdout
+    assert f"trim  all {gpus.count()}   700 W     700 W   no_data  " in result.stdout
     assert "http://127.0.0.1:9 cannot be reached: Connection refused" in result.stdout
 
 
@@ -143,7 +172,7 @@ def test_plan_takes_several_files(rules: Path, tmp_path: Path) -> None:
     url = ["--prometheus", "http://127.0.0.1:9"]
     for words in (["--rules", rules, second], ["--rules", rules, "--rules", second]):
         result = invoke("plan", *words, *url)
-        assert {"RULE", "trim", "trim-more"} == {
+        assert {"Nothing", "RULE", "trim", "trim-more"} == {
             line.split()[0] for line in result.stdout.splitlines()
         }
 

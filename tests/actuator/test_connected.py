@@ -18,9 +18,9 @@ from wattgov_actuator.journal import Journal
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.knobs.connected import Connected
 from wattgov_actuator.knobs.patient import Patient
-from wattgov_actuator.loop import put_back
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, Knob, KnobError
+from wattgov_actuator.restoring import put_back
 from wattgov_actuator.writer import Writer
 
 WAY = Connection("gpu_power_limit", "wire", "rack", {"app": "rack"}, {}, timeout_seconds=0.05)
@@ -119,6 +119,24 @@ def test_a_slow_write_is_ours_and_ending_waits_to_put_it_back(wire: Wire, tmp_pa
     release_when_asked(wire, writer)
     assert not put_back(writer)
     assert (300.0, ()) == (wire.knob.watts(), journal.undos())
+
+
+def test_a_device_at_work_is_busy_and_not_gone(wire: Wire, tmp_path: Path) -> None:
+    """Its target stays, with its labels and its range, for as long as an order takes."""
+    journal = Journal(tmp_path)
+    hands = Hands(lambda _, ways: Connected([(way, wire.knob) for way in ways]))
+    writer = Writer(journal, hands, Clock())
+    writer.connect([WAY])
+    (before,), _ = writer.observe(["gpu_power_limit"])
+    wire.free.clear()
+    assert Reason.BUSY is writer.act(decided(300.0, 200.0)).reason
+    (during,), _ = writer.observe(["gpu_power_limit"])
+
+    assert (before.target, None) == (during.target, during.current)
+    assert during.trouble is not None
+    assert during.trouble.fault is Fault.BUSY
+    wire.free.set()
+    writer.settle(10)
 
 
 def release_when_asked(wire: Wire, writer: Writer) -> None:

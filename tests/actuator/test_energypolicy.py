@@ -133,14 +133,13 @@ def test_every_mistake_is_told_with_its_place(tmp_path: Path) -> None:
 
     assert 2 == result.exit_code
     assert [
-        "1:13: apiVersion: unknown 'energy.io/v1': did you mean 'energy.io/v1alpha1'?",
+        "1:13: apiVersion must be energy.io/v1alpha1, found 'energy.io/v1'",
         "3:18: name 'Inference.x' may hold a-z, 0-9 and -, from a letter on, 50 at most",
         "5:20: 'In_f' cannot be a namespace",
         "6:15: unknown key 'gpus': did you mean 'gpu'?",
         "7:46: errorRatePercent must be above 0, found -1",
-        "8:59: minReplicas 2.5 is above maxReplicas 1",
         "8:59: minReplicas must be a whole number, found 2.5",
-        "9:27: enabled must be true or false, found 'yes'",
+        "9:27: enabled must be true or false, found 'yes': did you mean 'true'?",
         "9:48: aggressiveness: unknown 'eager'; known: conservative, balanced, aggressive",
     ] == lines
 
@@ -150,7 +149,10 @@ def test_every_mistake_is_told_with_its_place(tmp_path: Path) -> None:
     [
         ("kind: EnergyPolicy\n", "1:1: the EnergyPolicy has no 'metadata' with a name"),
         ("kind: EnergyPolicy\nmetadata: {name: a}\n", "1:1: the EnergyPolicy has no 'spec'"),
-        ("apiVersion: energy.io/v1alpha1\nkind: Policy\n", "kind: unknown 'Policy'"),
+        (
+            "apiVersion: energy.io/v1alpha1\nkind: Policy\n",
+            "kind must be EnergyPolicy, found 'Policy'",
+        ),
         (POLICY.partition("  powerCaps")[0], "spec turns nothing; give powerCaps or autoscaling"),
         (POLICY.replace("gpu: 250, cpu: 150", ""), "powerCaps caps nothing; give gpu or cpu"),
         (

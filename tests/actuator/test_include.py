@@ -103,7 +103,7 @@ def test_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         read(main)
     lines = str(error.value).splitlines()
 
-    assert f"{main}:2:10: include: there is no file {tmp_path}/nowhere.yml" in lines
+    assert f"{main}:2:11: include: there is no file {tmp_path}/nowhere.yml" in lines
     assert any("there is another group called 'a'" in line for line in lines)
     assert any("unknown key 'stp'" in line for line in lines)
 

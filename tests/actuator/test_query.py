@@ -3,6 +3,7 @@
 import json
 import math
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -18,7 +19,7 @@ HASTY = Patience(connect=0.5, read=0.2)
 @pytest.fixture
 def source(server: FakePrometheus) -> Iterator[Prometheus]:
     """Return a client of the fake, with little patience."""
-    client = Prometheus(server.url, HASTY)
+    client = Prometheus(server.url, time.monotonic, HASTY)
     yield client
     client.close()
 
@@ -96,7 +97,7 @@ def result(kind: str, value: object, **more: object) -> bytes:
             "partial answer: a store is gone",
         ),
         (Canned(result("vector", [], isPartial=True)), QueryFailure.PARTIAL, "partial answer"),
-        (Canned(vector([]), length=10_000), QueryFailure.DOWN, "cannot be reached"),
+        (Canned(vector([]), length=10_000), QueryFailure.DOWN, "broke off its answer"),
         (Canned(b"", hangs=True), QueryFailure.TIMEOUT, "did not answer within 0.2 s"),
     ],
     ids=lambda value: value.value if isinstance(value, QueryFailure) else "",
@@ -131,7 +132,7 @@ def test_nobody_there_is_found_out_at_once_and_asked_once() -> None:
     """A refused connection is not retried, and not tried for each expression."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    source = Prometheus(f"http://127.0.0.1:{port}")
+    source = Prometheus(f"http://127.0.0.1:{port}", time.monotonic)
     answers = source.ask(["a", "b"])
     source.close()
 
@@ -153,7 +154,7 @@ def test_a_wrong_answer_to_one_does_not_stop_the_next(
 def test_a_password_in_the_url_is_not_shown() -> None:
     """Neither in a log nor in a reason."""
     assert "http://host:9090/x" == shown("http://user:secret@host:9090/x")
-    source = Prometheus("http://user:secret@127.0.0.1:1/", HASTY)
+    source = Prometheus("http://user:secret@127.0.0.1:1/", time.monotonic, HASTY)
     answer = ask(source)
     source.close()
 
@@ -175,7 +176,7 @@ def test_an_answer_says_how_long_it_took(server: FakePrometheus, source: Prometh
     """A refusal as well; a server that is not there took no time that is known."""
     server.answers["no"] = Canned(error("bad_data"), 422)
     answers = source.ask(["yes", "no"])
-    nobody = Prometheus("http://127.0.0.1:1", HASTY)
+    nobody = Prometheus("http://127.0.0.1:1", time.monotonic, HASTY)
     gone = nobody.ask(["yes"])
     nobody.close()
 

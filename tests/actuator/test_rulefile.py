@@ -1,6 +1,7 @@
 """Rule files that are right, and how several of them go together."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actuator.builders import loaded
+from actuator.mutations import bare
 from wattgov_actuator.knobs import KNOBS
 from wattgov_actuator.laws import LAWS
 from wattgov_actuator.laws.threshold import Set, Step
@@ -159,8 +161,8 @@ def test_a_file_that_cannot_be_read_is_a_mistake_like_others(tmp_path: Path) -> 
     assert [
         f"{tmp_path}/a.yml:1:1: cannot be read: No such file or directory",
         f"{tmp_path}/b.yml:1:1: the rule file has no 'groups'",
-        f"{tmp_path}/b.yml:1:10: version: unknown '2'; known: 1",
-        f"{tmp_path}/c.yml:1:1: not UTF-8 text",
+        f"{tmp_path}/b.yml:1:10: version must be 1, found '2'",
+        f"{tmp_path}/c.yml:1:1: UTF-16 text; save it as UTF-8",
     ] == str(caught.value).splitlines()
 
 
@@ -170,7 +172,7 @@ def test_the_starters_are_right(path: Path) -> None:
     rules = load([path], LAWS, KNOBS)
 
     assert not rules.enforce
-    assert {"trim-quiet-gpus", "relax-busy-gpus"} == {
+    assert {"trim-quiet-gpus", "relax-busy-gpus"} <= {
         rule.action for group in rules.groups for rule in group.rules
     }
     assert all(group.protect.sla and group.protect.thermal for group in rules.groups)
@@ -210,3 +212,33 @@ def test_a_mutated_file_is_rules_or_mistakes(tmp_path: Path, data: st.DataObject
 
     assert bool(groups) != bool(mistakes)
     assert all(each.line >= 1 and each.column >= 1 for each in mistakes)
+
+
+def test_the_classic_names_are_heard() -> None:
+    """The starter file of the first controllers' variables, with their defaults and without."""
+    path = STARTERS / "classic.yml"
+    (usual,) = load([path], LAWS, KNOBS).groups
+    known = {"OPTIMIZATION_INTERVAL": "30", "GPU_POWER_FLOOR": "150", "GPU_POWER_CEIL": "250"}
+    (other,) = load([path], LAWS, KNOBS, {**known, "JOULES_PER_REQ_THRESHOLD": "90"}).groups
+
+    assert (60, 30) == (usual.interval_seconds, other.interval_seconds)
+    assert {Bounds(Quantity(120, "watts"), Quantity(300, "watts"))} == {
+        rule.bounds for rule in usual.rules
+    }
+    assert {Bounds(Quantity(150, "watts"), Quantity(250, "watts"))} == {
+        rule.bounds for rule in other.rules
+    }
+    assert ["> 90)", "< 0.8 * 90)"] == [
+        re.sub(r".*request\) ", "", rule.expr) for rule in other.rules if "request" in rule.expr
+    ]
+
+
+def test_every_known_name_has_its_place_in_the_docs() -> None:
+    """A name that a starter file reads is in the table, with the default of the file."""
+    text = bare((STARTERS / "classic.yml").read_text())
+    table = (STARTERS.parents[1] / "docs" / "environment.md").read_text()
+    found = set(re.findall(r"\$\{([A-Z_]+):-([1-9][0-9]+)?", text))
+
+    assert {"60", "120", "300"} == {default for _, default in found if default}
+    for name, default in found:
+        assert re.search(rf"`{name}`.*\({default}\) \|", table) if default else f"`{name}`" in table

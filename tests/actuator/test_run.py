@@ -44,12 +44,13 @@ class Actuator:
 
     def __init__(self, folder: Path, url: str, gpus: VirtualGpus, *options: str) -> None:
         self.log = folder / f"log-{len(list(folder.glob('log-*')))}"
-        words = ["run", "--rules", str(folder / "rules.yml"), "--prometheus", url, *options]
-        places = ["--state-dir", str(folder / "state"), "--listen", "127.0.0.1:0"]
+        words = ["--rules", str(folder / "rules.yml"), "--prometheus", url, *options]
+        places = ["--state-dir", str(folder / "state"), "--run-dir", str(folder / "run")]
+        places += ["--listen", "127.0.0.1:0"]
         path = {"PYTHONPATH": os.pathsep.join(sys.path)}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "wattgov_actuator", *words, *places],
+                [sys.executable, "-m", "wattgov_actuator", "run", *places, *words],
                 env={**os.environ, **gpus.environment(), **path},
                 stderr=log,
             )
@@ -170,6 +171,30 @@ def test_two_at_once_are_one_too_many(start: Start, gpus: VirtualGpus) -> None:
     assert 1 == second.process.wait(DEADLINE_SECONDS)
     assert f"process {first.process.pid}" in second.log.read_text()
     assert 500 == gpus.card(0).limit_watts
+
+
+def test_one_machine_takes_one_that_enforces(
+    start: Start, gpus: VirtualGpus, tmp_path: Path
+) -> None:
+    """Another state folder is no way around it; a dry run is welcome until it wants to enforce."""
+    first = start("--enforce").ready()
+    lowered(gpus)
+    second = start("--enforce", "--state-dir", str(tmp_path / "other"))
+
+    assert 1 == second.process.wait(DEADLINE_SECONDS)
+    who = f"process {first.process.pid}, with the state folder {tmp_path / 'state'}"
+    assert who in second.log.read_text()
+
+    third = start("--state-dir", str(tmp_path / "other")).ready()
+    (tmp_path / "rules.yml").write_text(RULES.replace("version: 1", "version: 1\nenforce: true"))
+    third.process.send_signal(signal.SIGHUP)
+    until("the refusal", lambda: "rules_not_reloaded" in third.log.read_text())
+
+    assert who in third.log.read_text()
+    assert (0, 700) == (first.end(signal.SIGTERM), gpus.card(0).limit_watts)
+
+    third.process.send_signal(signal.SIGHUP)
+    lowered(gpus)
 
 
 def test_prometheus_may_die_and_come_back(

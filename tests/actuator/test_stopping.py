@@ -112,11 +112,11 @@ def test_plan_shows_a_pause(desk: Desk, gpus: VirtualGpus, server: FakePrometheu
     rules.write_text(RULES)
     first = open_knob("gpu_power_limit").probe().targets[0].name
     server.answers["quiet"] = [({"uuid": first}, 5.0)]
-    server.answers["fresh"] = lambda: [({"instance": "here"}, cli.now().unix)]
+    server.answers["fresh"] = lambda: [({"instance": "here"}, desk.clock.unix)]
     words = ["plan", "--rules", str(rules), "--prometheus", server.url]
     desk.type("pause", "--why", "load test")
     result = desk.type(*words)
 
     assert result.stdout.startswith("Paused since 1970-01-12T13:46:40Z by ann")
     assert "700 W     680 W   paused     paused since" in result.stdout
-    assert gpus.count() == len(result.stdout.splitlines()) - 3
+    assert gpus.count() == len(result.stdout.splitlines()) - 4

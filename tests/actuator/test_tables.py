@@ -51,8 +51,10 @@ def test_every_backend_has_its_page_and_a_knob() -> None:
 def test_every_knob_is_in_the_crash_matrix() -> None:
     """A new one joins by its fake machine, and each of its backends by one of its own."""
     ways = {f"{knob}/{name}" for name, (knobs, _) in BACKENDS.items() for knob in knobs}
+    forkless = {"platform_power_limit/ipmi"}  # pyghmi's sockets and threads outlive no fork
+    modules = {name for name, kind in KNOBS.items() if kind.module}
 
-    assert set(STANDS) == ways | {name for name, kind in KNOBS.items() if kind.module}
+    assert set(STANDS) == (ways - forkless) | modules
 
 
 def test_every_law_has_its_section() -> None:

@@ -193,9 +193,6 @@ def _show_breaches(console: Console) -> None:
         )
     console.print(table)
     console.print(f"asked: p95 at most {BUDGET_SECONDS:g} s, at most {BUDGET_MIB:g} MiB resident")
-    console.print(
-        "not measured: heat that the actuator reads off the device, which it does not yet"
-    )
 
 
 def _breached(interval: str) -> tuple[list[float], float]:
@@ -211,6 +208,7 @@ def _breached(interval: str) -> tuple[list[float], float]:
             actuator_rules=(folder / "rules.yml",),
             scrape_seconds=1,
             enforce=True,
+            actuator_options=("--run-dir", str(folder / "run")),
         )
         library = nvml.build(folder)
         with nvml.VirtualGpus(library, folder / "gpus", gpus=CARDS) as gpus:

@@ -3,9 +3,11 @@
 from rich.console import Console
 
 import accuracy
+import admission
 import cost
 import decide
 import forecast
+import heat
 import rules
 import search
 
@@ -17,3 +19,5 @@ if __name__ == "__main__":
     forecast.show(console)
     search.show(console)
     decide.show(console)
+    heat.show(console)
+    admission.show(console)

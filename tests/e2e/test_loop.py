@@ -116,6 +116,7 @@ def test_a_cap_is_set_and_after_a_crash_put_back(
         scrape_seconds=1,
         enforce=True,
         exporter_options=("--path.sysfs", str(tmp_path / "machine" / "sys")),
+        actuator_options=("--run-dir", str(tmp_path / "run")),
     )
     for card in CARDS:
         gpus.set_load(card, 600.0)

@@ -24,8 +24,8 @@ from wattgov_stack.stack import Stack
 
 pytestmark = pytest.mark.e2e
 
-BUCKETS = "rate(chat_request_duration_seconds_bucket[5s])"
-LATENCY = f"histogram_quantile(0.95, sum by (app, le) ({BUCKETS}))"
+BUCKETS = "rate(chat_request_duration_seconds_bucket[10s])"
+LATENCY = f"histogram_quantile(0.5, sum by (app, le) ({BUCKETS}))"  # a load slows some requests
 
 RULES = """\
 version: 1
@@ -35,6 +35,7 @@ knobs:
     name: chat
     url: {url}
     model: chat
+    timeout: 1s                  # a load takes longer: it goes on by itself
     high: 64
 groups:
   - name: batches
@@ -44,7 +45,7 @@ groups:
       - action: batch-to-latency
         expr: {latency}
         knob: batch_size
-        pid: {{target: 0.15, kp: 2, ki: 6, kd: 0, tolerance: 0.05}}
+        pid: {{target: 0.1, kp: 0, ki: 6, kd: 0, tolerance: 0.02}}
         min: 1
         max: 64
 """
@@ -78,9 +79,10 @@ def test_batches_follow_a_latency_and_come_back_after_a_crash(tmp_path: Path, ur
         Stack(layout, os.environ, print) as stack,
     ):
         configs.target(layout, "chat", f"{LOOPBACK}:{port}")
-        assert prometheus.first(f"{LATENCY} > 0.3")
+        assert prometheus.first(f"{LATENCY} > 0.15")
         actuator = stack.start_actuator()
-        prometheus.first(f"{LATENCY} < 0.2")
+        near = f"{LATENCY} > 0.05 < 0.14"  # a step takes eleven times what loading does
+        until(lambda: prometheus.one(near), near, seconds=300)
         held = triton.config(url)
         actuator.kill()
         assert held == triton.config(url)  # nobody put it back yet

@@ -1,7 +1,7 @@
-"""A BMC on loopback that answers DCMI Get Power Reading: pyghmi's, as a process of its own.
+"""A BMC on loopback that answers DCMI's power commands: pyghmi's, as a process of its own.
 
 It prints its port. Each line on its standard input is JSON that changes what it answers, and is
-confirmed with a line; at the end of the input it ends.
+confirmed with a line, `{"show": true}` with all that it holds; at the end of the input it ends.
 """
 
 import json
@@ -15,7 +15,11 @@ from typing import Any
 NETFN_GROUP = 0x2C
 GET_POWER_READING = 0x02
 REQUEST = bytes([0xDC, 0x01, 0x00, 0x00])
-USER_PRIVILEGE = 2
+GET_LIMIT, SET_LIMIT, ACTIVATE = 0x03, 0x04, 0x05
+USER_PRIVILEGE, OPERATOR_PRIVILEGE = 2, 3
+LIMITING = {GET_LIMIT, SET_LIMIT, ACTIVATE}
+ASKED_LIMIT = bytes([0xDC, 0x00, 0x00])
+LIMIT = struct.Struct("<B3xBHI2xH")
 
 OPEN_BYTES = 47
 HMAC_SHA1 = 1
@@ -26,6 +30,8 @@ NO_SUCH_AUTHENTICATION = 4
 def main() -> None:
     """Serve until the input ends."""
     state: dict[str, Any] = {"watts": 344, "code": 0, "active": True, "silent": False}
+    state |= {"limit": 0, "limited": False, "exception": 0, "correction": 3000, "sampling": 5}
+    state |= {"lowest": 100, "highest": 1000, "bare": False}
     # A mapped address: pyghmi wakes itself through a socket of the IPv6 family.
     bmc = import_module("pyghmi.ipmi.bmc").Bmc(
         {"meter": "correct horse"}, port=0, address="::ffff:127.0.0.1"
@@ -34,6 +40,11 @@ def main() -> None:
 
     def handle(request: dict[str, Any], session: Any) -> None:  # noqa: ANN401  pyghmi is untyped
         if state["silent"]:
+            return
+        if request["netfn"] == NETFN_GROUP and request["command"] in LIMITING:
+            privilege = getattr(session, "clientpriv", 0)
+            code, body = limiting(state, request["command"], bytes(request["data"]), privilege)
+            session.send_ipmi_response(data=list(body), code=code)
             return
         known = (request["netfn"], request["command"]) == (NETFN_GROUP, GET_POWER_READING)
         if not known:
@@ -61,11 +72,38 @@ def main() -> None:
     bmc.handle_raw_request = handle
     threading.Thread(target=bmc.listen, daemon=True).start()
     tell(bmc.port)
-    for line in sys.stdin:
-        state.update(json.loads(line))
-        tell("changed")
+    obey(state)
     # pyghmi's threads do not end.
     os._exit(0)
+
+
+def obey(state: dict[str, Any]) -> None:
+    """Change what is answered, line by line, until the input ends."""
+    for line in sys.stdin:
+        state.update(json.loads(line))
+        tell(json.dumps(state) if state.pop("show", False) else "changed")
+
+
+def limiting(state: dict[str, Any], command: int, data: bytes, level: int) -> tuple[int, bytes]:
+    """Return the completion code and the body of an answer about the limit (DCMI 1.5, 6.6)."""
+    needed = USER_PRIVILEGE if command == GET_LIMIT else OPERATOR_PRIVILEGE
+    if state["code"] or level < needed:
+        return state["code"] or 0xD4, b""
+    if command == GET_LIMIT:
+        held = (state["exception"], state["limit"], state["correction"], state["sampling"])
+        code = 0 if state["limited"] else 0x80
+        body = b"" if code and state["bare"] else struct.pack("<B2xBHI2xH", 0xDC, *held)
+        return (code, body) if data == ASKED_LIMIT else (0xCC, b"")
+    if command == ACTIVATE:
+        good = data in {b"\xdc\x00\x00\x00", b"\xdc\x01\x00\x00"}
+        state["limited"] = data[1] == 1 if good else state["limited"]
+        return (0, b"\xdc") if good else (0xCC, b"")
+    group, exception, watts, correction, sampling = LIMIT.unpack(data)
+    if group != 0xDC or not state["lowest"] <= watts <= state["highest"]:
+        return 0x84, b"\xdc"
+    state |= {"exception": exception, "limit": watts}
+    state |= {"correction": correction, "sampling": sampling}
+    return 0, b"\xdc"
 
 
 def reading(watts: int, active: bool) -> bytes:

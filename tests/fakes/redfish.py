@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +14,7 @@ from fakes import https
 
 ROOT = "/redfish/v1/"
 SESSIONS = "/redfish/v1/SessionService/Sessions"
+TASK = "/redfish/v1/TaskService/Tasks/1"
 JSON = "application/json; charset=utf-8"
 
 Resource = dict[str, Any]
@@ -43,6 +44,11 @@ class Bmc:
     requests: list[tuple[str, str]] = field(default_factory=list)
     refusals: int = 0
     opened: int = 0
+    needs_match: bool = False  # a PATCH without If-Match answers 428
+    capping: bool = True  # off: the old Power refuses a limit, as bmcweb does
+    lies: bool = False  # says that it has changed something, and has not
+    tasks: list[Resource] = field(default_factory=list)  # what a PATCH becomes, look by look
+    changed: Callable[[], None] = lambda: None  # called after each change
     letting_go: threading.Event = field(default_factory=threading.Event)
 
     def expire(self) -> None:
@@ -107,6 +113,57 @@ def collection(paths: list[str]) -> Resource:
     }
 
 
+def tag(resource: Resource) -> str:
+    """Return the ETag of what a resource is now."""
+    return f'"{hashlib.sha256(json.dumps(resource).encode()).hexdigest()[:16]}"'
+
+
+def refused(old: Resource, new: Resource, *, capping: bool) -> bytes | None:
+    """Return what bmcweb has against a change, None when it takes it."""
+    for key, value in new.items():
+        if key not in old:
+            return error("PropertyUnknown", f"The property {key} is not in the list.")
+        if key == "ControlMode" and value not in {"Automatic", "Disabled"}:
+            return error("PropertyValueNotInList", f"The value {value} is not in the list.")
+        found = None
+        if key in {"SetPoint", "LimitInWatts"}:
+            found = _refused_watts(old, key, value, capping=capping)
+        pairs = [(old[key], value)] if isinstance(value, dict) else []
+        if isinstance(value, list):
+            pairs = list(zip(old[key], value, strict=False))
+        inside = (refused(*pair, capping=capping) for pair in pairs)
+        found = found or next(filter(None, inside), None)
+        if found is not None:
+            return found
+    return None
+
+
+def _refused_watts(old: Resource, key: str, value: object, *, capping: bool) -> bytes | None:
+    if key == "LimitInWatts" and not capping:
+        words = "Setting LimitInWatts when PowerLimit feature is disabled is not supported."
+        return error("ActionNotSupported", words)
+    if value is None:
+        return None
+    if not isinstance(value, int):  # bmcweb keeps whole watts
+        return error("PropertyValueTypeError", f"The value {value} is of another type.")
+    if not old.get("AllowableMin", 0) <= value <= old.get("AllowableMax", 1 << 32):
+        return error("PropertyValueOutOfRange", f"The value {value} is out of range.")
+    return None
+
+
+def merge(old: Resource, new: Resource) -> None:
+    """Change *old* as a PATCH does: a member of an array that is missing in *new* ends."""
+    for key, value in new.items():
+        if isinstance(value, dict):
+            merge(old[key], value)
+        elif isinstance(value, list):
+            del old[key][len(value) :]
+            for one, other in zip(old[key], value, strict=True):
+                merge(one, other)
+        else:
+            old[key] = value
+
+
 def serving(bmc: Bmc, certificate: tuple[str, str] | None = None) -> AbstractContextManager[str]:
     """Serve while the context lasts; give the URL. *certificate* is the files of it and its key."""
     return https.serving(_Server(bmc), bmc.letting_go, certificate)
@@ -121,16 +178,21 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if not self._admitted():
             return
-        resource = self.server.bmc.resources.get(self.path)
+        bmc = self.server.bmc
+        if self.path == TASK and bmc.tasks:
+            task = bmc.tasks.pop(0)
+            state = 202 if task.get("TaskState") == "Running" else 200
+            self._answer(state, json.dumps(task).encode(), Location=TASK, **{"Retry-After": "0"})
+            return
+        resource = bmc.resources.get(self.path)
         if resource is None:
             self._missing()
             return
-        body = json.dumps(resource).encode()
-        etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+        etag = tag(resource)
         if self.headers.get("If-None-Match") == etag:
             self._answer(304, b"", ETag=etag)
             return
-        self._answer(200, body, ETag=etag)
+        self._answer(200, json.dumps(resource).encode(), ETag=etag)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -145,6 +207,40 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(503, error("SessionLimitExceeded", words), **{"Retry-After": "30"})
         else:
             self._open(json.loads(body))
+
+    def do_PATCH(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        if not self._admitted():
+            return
+        bmc = self.server.bmc
+        resource, match = bmc.resources.get(self.path), self.headers.get("If-Match")
+        if resource is None:
+            self._missing()
+        elif "Members" in resource:
+            self._answer(405, error("ActionNotSupported", "A collection is not changed."))
+        elif self.headers.get_content_type() != "application/json":
+            self._answer(415, error("UnsupportedMediaType", "The body is not JSON."))
+        elif match is None and bmc.needs_match:
+            self._answer(428, error("PreconditionRequired", "If-Match is required."))
+        elif match not in {None, "*", tag(resource)}:
+            self._answer(412, error("PreconditionFailed", "The ETag is another one."))
+        else:
+            self._change(resource, json.loads(body))
+
+    def _change(self, resource: Resource, body: Resource) -> None:
+        bmc = self.server.bmc
+        refusal = refused(resource, body, capping=bmc.capping)
+        if refusal is not None:
+            self._answer(400, refusal)
+            return
+        if not bmc.lies:
+            merge(resource, body)
+            bmc.changed()
+        if bmc.tasks:
+            bmc.resources[TASK] = {"@odata.id": TASK, "TaskState": "New"}
+            self._answer(202, b"{}", Location=TASK, **{"Retry-After": "0"})
+        else:
+            self._answer(204, b"")
 
     def do_DELETE(self) -> None:
         if not self._admitted():

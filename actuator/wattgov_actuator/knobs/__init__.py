@@ -30,6 +30,7 @@ KNOBS: dict[str, Kind] = {
         ("cpu_affinity", ("percent",), "wattgov_actuator.knobs.cpu_affinity"),
         ("batch_size", COUNT, ""),
         ("hibernate", ("level",), ""),
+        ("platform_power_limit", WATTS, ""),
         ("replicas", COUNT, ""),
         ("batch_jobs", ("level",), ""),
     )

@@ -91,6 +91,66 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
         ("hibernate",),
         Backend(f"{HERE}.freezer", {"group": Key("path")}, timeout_seconds=10.0),
     ),
+    "redfish": (
+        ("platform_power_limit",),
+        Backend(
+            f"{HERE}.redfish",
+            {
+                "url": Key("url"),
+                "username": Key("text", optional=True),
+                "password": Key("secret", optional=True),
+                "ca_file": Key("path", optional=True),
+                "chassis": Key("text", optional=True),
+                "low": Key("count", optional=True),
+                "high": Key("count", optional=True),
+            },
+            timeout_seconds=10.0,
+        ),
+    ),
+    "ipmi": (
+        ("platform_power_limit",),
+        Backend(
+            f"{HERE}.ipmi",
+            {
+                "host": Key("text"),
+                "port": Key("count", 623.0),
+                "username": Key("text"),
+                "password": Key("secret"),
+                "low": Key("count"),
+                "high": Key("count"),
+            },
+            timeout_seconds=10.0,
+        ),
+    ),
+    "zeusd": (
+        ("gpu_power_limit", "gpu_clock_lock"),
+        Backend(
+            f"{HERE}.zeusd",
+            {
+                "socket": Key("path", "/run/zeusd/zeusd.sock"),
+                "url": Key("url", optional=True),
+                "token": Key("secret", optional=True),
+                "ca_file": Key("path", optional=True),
+            },
+        ),
+    ),
+    "command": (
+        (
+            "gpu_power_limit",
+            "gpu_clock_lock",
+            "cpu_power_limit",
+            "cpu_frequency",
+            "platform_power_limit",
+        ),
+        Backend(
+            f"{HERE}.command",
+            {
+                "file": Key("path"),
+                "low": Key("count", optional=True),
+                "high": Key("count", optional=True),
+            },
+        ),
+    ),
     "kubernetes": (
         (*WORKLOADS, "batch_jobs"),
         Backend(

@@ -38,7 +38,7 @@ class GpuClockLock:
         """Let the clock go no higher than *value*; the driver takes the nearest step."""
         with told(SETTING):
             handle = pynvml.nvmlDeviceGetHandleByUUID(target)
-            low, _ = _range(handle)
+            low, _ = clocks_megahertz(handle)
             pynvml.nvmlDeviceSetGpuLockedClocks(handle, low, round(value / MEGA))
 
     def restore(self, target: str, value: float, text: str) -> None:  # noqa: ARG002 (a Knob)
@@ -56,7 +56,7 @@ class GpuClockLock:
         self._driver.close()
 
 
-def _range(handle: object) -> tuple[int, int]:
+def clocks_megahertz(handle: object) -> tuple[int, int]:
     """Return the lowest and the highest graphics clock at the fastest memory clock, in MHz."""
     memory = pynvml.nvmlDeviceGetSupportedMemoryClocks(handle)
     clocks = pynvml.nvmlDeviceGetSupportedGraphicsClocks(handle, max(memory)) if memory else []
@@ -68,7 +68,7 @@ def _range(handle: object) -> tuple[int, int]:
 def _target(index: int) -> Target:
     handle = pynvml.nvmlDeviceGetHandleByIndex(index)
     uuid = pynvml.nvmlDeviceGetUUID(handle)
-    low, high = (float(clock * MEGA) for clock in _range(handle))
+    low, high = (float(clock * MEGA) for clock in clocks_megahertz(handle))
     labels = {"uuid": uuid, "gpu": str(index)}
     return Target(NAME, uuid, labels, low, high, "hertz", RESOLUTION_HERTZ)
 

@@ -21,10 +21,13 @@ class Patient:
     def __init__(self, knob: Knob, name: str, wait_seconds: float) -> None:
         self._knob, self._name, self._wait_seconds = knob, name, wait_seconds
         self._under_way: tuple[str, Thread] | None = None
+        self._found: Probe | None = None
 
     def probe(self) -> Probe:
-        """Return its targets."""
-        return self._asked("a probe", self._knob.probe)
+        """Return its targets; while it is at work those found last: it is busy, and not gone."""
+        if self._found is None or not self._at_work:
+            self._found = self._asked("a probe", self._knob.probe)
+        return self._found
 
     def read(self, target: str) -> InForce | Hidden:
         """Return what is set now."""
@@ -45,8 +48,12 @@ class Patient:
 
     def close(self) -> None:
         """Let go, unless it is at work: its thread ends with the process."""
-        if self._under_way is None or not self._under_way[1].is_alive():
+        if not self._at_work:
             self._knob.close()
+
+    @property
+    def _at_work(self) -> bool:
+        return self._under_way is not None and self._under_way[1].is_alive()
 
     def _asked(self, what: str, call: Callable[[], T]) -> T:
         if self._under_way is not None:

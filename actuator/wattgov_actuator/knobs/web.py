@@ -66,13 +66,13 @@ class Reply:
             kind = plain(self.headers.get("Content-Type", "something"))
             raise KnobError(Fault.LOST, f"{self.url} answered with {kind}, not JSON") from None
 
-    def fault(self, fixes: Mapping[int, str] = FIXES) -> KnobError:
-        """Return the error that this is: the server's words, and what to do by the status."""
+    def fault(self, fixes: Mapping[int, str] = FIXES, words: str = "") -> KnobError:
+        """Return the error that this is: the server's *words*, and what to do by the status."""
         said = f"{self.url} answered {self.status}"
         goal = self.headers.get("Location", "")
         if HTTPStatus.MULTIPLE_CHOICES <= self.status < HTTPStatus.BAD_REQUEST and goal:
             said += f" and leads to {plain(goal)}; if that is meant, give it as url"
-        words = plain(_without(self.secrets, _words(self.content)))
+        words = plain(_without(self.secrets, words or _words(self.content)))
         said += f": {words}" if words else ""
         fix = fixes.get(self.status) or FIXES.get(self.status)
         fault = FAULTS.get(self.status, Fault.REFUSED)

@@ -41,6 +41,7 @@ class Layout:
     scrape_seconds: int = 5
     enforce: bool = False
     exporter_options: tuple[str, ...] = ()
+    actuator_options: tuple[str, ...] = ()
 
 
 def check_ports(ports: Ports) -> None:

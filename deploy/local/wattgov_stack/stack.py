@@ -164,6 +164,7 @@ def actuator_command(layout: Layout, extra: tuple[tuple[str, str], ...]) -> Comm
             *("--state-dir", str(layout.state / "actuator")),
             *("--listen", f"{LOOPBACK}:{layout.ports.actuator}"),
             *(("--enforce",) if layout.enforce else ()),
+            *layout.actuator_options,
         ),
         f"{layout.ports.url('actuator')}/-/ready",
         extra,

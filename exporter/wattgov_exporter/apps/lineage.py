@@ -46,7 +46,9 @@ STEPS_UP = 100
 """So far up a line is followed; a line that is longer, or a ring, was read while it changed."""
 
 REST_LOOKS = 8
-"""A process that used nothing at so many reads rests, and is read at every so many looks."""
+TURN = 2
+"""A process that used nothing at so many reads rests, and is read at every *TURN* times so many
+looks."""
 
 RESIDENT = 21
 """Where the resident pages are in the text of a stat file, counted from the state."""
@@ -118,14 +120,15 @@ class Lineage:
         self._looks += 1
         for pid, process in self.known.items():
             awake = full or process.quiet < self._rest_looks
-            if not (awake or (pid + self._looks) % self._rest_looks == 0):
+            if not (awake or (pid + self._looks) % (TURN * self._rest_looks) == 0):
                 process.used = 0
                 resting.append(process)
             elif not _read(process, read, gains):
                 gone[pid] = process
         pids = listing()
-        gone |= {pid: process for pid, process in self.known.items() if pid not in pids}
-        for process in resting:
+        if not self.known.keys() <= pids:
+            gone |= {pid: process for pid, process in self.known.items() if pid not in pids}
+        for process in resting if gains else ():
             if process.stat.parent in gains and not _lives(process, read):
                 gone[process.pid] = process
         for pid in gone:

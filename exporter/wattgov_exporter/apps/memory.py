@@ -6,11 +6,10 @@ use, and is then scaled down to that. What the kernel and its caches hold belong
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wattgov_exporter.apps.lineage import Process
 from wattgov_exporter.procfs import read_bytes
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -38,12 +37,8 @@ class Memory:
         return {app: held * scale for app, held in self.resident.items()}
 
 
-def memory(proc: Path, processes: Iterable[Process], apps: Iterable[str]) -> Memory:
-    """Return who holds what, 0 for those of *apps* that hold nothing."""
-    pages = dict.fromkeys(apps, 0)
-    for process in processes:
-        if process.stat.resident:
-            pages[process.app] = pages.get(process.app, 0) + process.stat.resident
+def memory(proc: Path, pages: Mapping[str, int]) -> Memory:
+    """Return who holds what, of the resident *pages* of each app."""
     total, used = _machine(proc)
     return Memory(total, used, {app: count * PAGE_BYTES for app, count in pages.items()})
 

@@ -20,7 +20,7 @@ from wattgov_exporter.reading import Pods
 OTHER = "_other"
 """Processes that no app claims."""
 
-RECHECK_LOOKS = 64
+RECHECK_LOOKS = 128
 """Every so many looks a process is asked for its cgroup again: a container runtime may move it
 after the start. A new process, or one with a new name, is asked for everything at two looks."""
 
@@ -87,6 +87,7 @@ class Workloads:
         weights: Weights | None = None,
     ) -> None:
         self._proc = proc
+        self._folder = os.fspath(proc)
         self._own_pid = own_pid
         self._names = names or Directory(lambda: 0.0, patience_seconds=0.0)
         self._weights = weights
@@ -127,15 +128,17 @@ class Workloads:
         for pid in gone:
             self._stats.forget(pid)
         ticks: dict[str, int] = dict.fromkeys((OTHER, *(app.name for app in self._apps)), 0)
-        processes = dict(ticks)
+        processes, pages = dict(ticks), dict(ticks)
         pid_apps: dict[int, str] = {}
         for pid, process in self._lineage.known.items():
             if process.unsettled or (pid + self._looks) % RECHECK_LOOKS == 0:
                 self._name(process)
-            app = process.app
-            pid_apps[pid] = app
-            ticks[app] = ticks.get(app, 0) + process.used
-            processes[app] = processes.get(app, 0) + 1
+            pid_apps[pid] = app = process.app
+            if app not in ticks:
+                ticks[app] = processes[app] = pages[app] = 0
+            ticks[app] += process.used
+            processes[app] += 1
+            pages[app] += process.stat.resident
         own = self._lineage.known.get(self._own_pid)
         before, self._times = self._times or times, times
         self._looks += 1
@@ -151,7 +154,7 @@ class Workloads:
             pid_apps=pid_apps,
             own_seconds=own.used / TICKS_PER_SECOND if own else 0.0,
             cpu_work=self._work(ticks),
-            memory=memory(self._proc, self._lineage.known.values(), ticks),
+            memory=memory(self._proc, pages),
         )
 
     def _work(self, apps: Iterable[str]) -> dict[str, float]:
@@ -162,16 +165,16 @@ class Workloads:
 
     def _pids(self) -> set[int]:
         names = os.listdir(self._proc)  # noqa: PTH208  a Path for each of 10,000 names is waste
-        return {int(name) for name in names if name.isdigit()}
+        return set(map(int, filter(str.isdigit, names)))
 
     def _name(self, process: Process) -> None:
         """Find the process's app; one that ends meanwhile keeps what it had."""
-        folder = self._proc / str(process.pid)
+        folder = f"{self._folder}/{process.pid}"
         try:
-            place = read_bytes(folder / "cgroup")
+            place = read_bytes(f"{folder}/cgroup")
             if process.place == hash(place) and not process.unsettled:
                 return
-            line = read_bytes(folder / "cmdline")
+            line = read_bytes(f"{folder}/cmdline")
         except OSError:
             process.app = process.app or OTHER
             return

@@ -90,6 +90,7 @@ def command(lap_seconds: int, state: Path, picture: Path | None) -> None:
         actuator_rules=(HERE / "rules.yml",),
         scrape_seconds=1,
         enforce=True,
+        actuator_options=("--run-dir", str(state / "run")),  # these devices are nobody else's
     )
     try:
         good = _play(layout, lap_seconds, console, stop)
