@@ -104,6 +104,9 @@ def _orders(now: Snapshot) -> Iterator[Metric]:
     paused.add_metric(("tighten",), float(now.pause is not None))
     paused.add_metric(("all",), float(restored))
     yield paused
+    if now.rules is not None and now.rules.leads is not None:
+        text = "1 while this actuator turns what all machines share; absent without --elect."
+        yield _gauge("leader", text, now.rules.leads)
     if now.pause is not None and now.pause.until is not None:
         end = "When the pause ends by itself; absent when somebody has to resume."
         yield _gauge("pause_end_timestamp_seconds", end, now.pause.until)

@@ -10,6 +10,7 @@ from pathlib import Path
 from wattgov_actuator.connecting import connections
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.document import oddities
+from wattgov_actuator.energypolicy import as_rules, is_policy
 from wattgov_actuator.expecting import expectation
 from wattgov_actuator.expressions import names_nothing
 from wattgov_actuator.include import included
@@ -77,6 +78,8 @@ class _File:
         wrong = [*oddities(root), *fill(root, environment, self.variables)]
         self.mistakes += [mistake_at(node, self.name, message) for node, message in wrong]
         told = {id(node) for node, _ in wrong}
+        if is_policy(root):
+            root = as_rules(root, self.name, self.mistakes, told)
         fields = Fields(root, self.name, self.mistakes, "the rule file", told)
         return self.read(fields, enforce=enforce)
 
@@ -264,7 +267,7 @@ def load(
         first = str(paths[0])
         raise Invalid([Mistake(first, 1, 1, "there is no group in it, nor in what it includes")])
     asks = bool(enforce) and all(enforce)
-    return RuleSet(tuple(groups), asks, digest.hexdigest(), tuple(ways), tuple(notes))
+    return RuleSet(tuple(groups), asks, digest.hexdigest(), tuple(ways), notes=tuple(notes))
 
 
 def _notes(fields: Fields, expr: str, naming: Collection[str]) -> Iterator[Mistake]:

@@ -13,6 +13,7 @@ from actuator.groups import own_group
 from fakes import redfish, zeusd
 from fakes.api import Answering, Reply, Request, serving, serving_at
 from fakes.docker import Docker, container
+from fakes.kubernetes import PAUSED, Cluster, cron_job, deployment, job, scaled_object
 from fakes.limiter import Limiter
 from fakes.limits import Limits
 from fakes.ray import CONFIGS, Ray
@@ -77,6 +78,10 @@ sys/class/drm/card0-DP-1/status = disconnected
 sys/class/drm/card1/device/vendor = 0x8086
 sys/class/drm/card2/device/vendor = 0x1002
 """
+
+
+IN_CLUSTER: Mapping[str, Setting] = {"url": "{url}", "namespace": "shop"}
+CHAT_OF_IT: Mapping[str, Setting] = {"kind": "Deployment", "object": "chat"}
 
 
 def policies() -> str:
@@ -229,6 +234,19 @@ def _on_disk(
 def _planted(state: object) -> str:
     """Return the line that plants a server's state."""
     return f"sys/server.json = {json.dumps(state, sort_keys=True)}"
+
+
+def _cluster(keda: str | None = "") -> dict[str, Any]:
+    """Return what is in a cluster; *keda* is what a ScaledObject of the Deployment is paused at."""
+    made = Cluster()
+    made.add("apps/v1", "deployments", "chat", deployment(4))
+    made.add("batch/v1", "cronjobs", "nightly", cron_job())
+    made.add("batch/v1", "cronjobs", "held", cron_job(suspend=True))
+    made.add("batch/v1", "jobs", "train", job())
+    if keda is not None:
+        owner = scaled_object("chat", {PAUSED: keda} if keda else None, maxReplicaCount=9)
+        made.add("keda.sh/v1alpha1", "scaledobjects", "queue", owner)
+    return made.state
 
 
 def _limits(gpus: VirtualGpus) -> object:
@@ -447,6 +465,30 @@ STANDS: Mapping[str, Stand] = {
             settings={"container": "chat", "how": "stop", "socket": "{url}"},
             backend="docker",
             serve=_docker,
+        ),
+        Stand(
+            "replicas",
+            (3, 2),
+            tree=_planted(_cluster()),
+            settings={**IN_CLUSTER, **CHAT_OF_IT, "low": 1, "high": 20},
+            backend="kubernetes",
+            fake=_on_disk(Cluster, attrgetter("state")),
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted(_cluster(keda=None)),
+            settings={**IN_CLUSTER, **CHAT_OF_IT},
+            backend="kubernetes",
+            fake=_on_disk(Cluster, attrgetter("state")),
+        ),
+        Stand(
+            "batch_jobs",
+            (0, 0),
+            tree=_planted(_cluster(keda=None)),
+            settings={**IN_CLUSTER, "jobs": True},
+            backend="kubernetes",
+            fake=_on_disk(Cluster, attrgetter("state")),
         ),
     )
 }
