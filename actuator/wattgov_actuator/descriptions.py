@@ -53,6 +53,7 @@ DESCRIPTIONS = {
     "knobs.application": "The application.",
     "knobs.deployment": "The deployment.",
     "knobs.group": "The cgroup that is frozen.",
+    "knobs.keep_alive": "How long the model stays in memory once it is awake; for ever.",
     "knobs.username": "The user.",
     "knobs.chassis": "The chassis, where there are several.",
     "knobs.host": "The address of the BMC.",

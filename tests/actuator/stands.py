@@ -16,9 +16,12 @@ from fakes.docker import Docker, container
 from fakes.kubernetes import PAUSED, Cluster, cron_job, deployment, job, scaled_object
 from fakes.limiter import Limiter
 from fakes.limits import Limits
+from fakes.llamacpp import LlamaCpp
+from fakes.ollama import Ollama
 from fakes.ray import CONFIGS, Ray
 from fakes.torchserve import TorchServe
 from fakes.triton import CHAT, Triton
+from fakes.vllm import Vllm
 from plant import plant
 from testbed.nvml import VirtualGpus
 from wattgov_actuator.connection import Connection, Setting
@@ -231,6 +234,11 @@ def _on_disk(
     return fake
 
 
+def _parts(*names: str) -> Callable[[Any], object]:
+    """Return what takes these parts of a server's state."""
+    return lambda server: {each: getattr(server, each) for each in names}
+
+
 def _planted(state: object) -> str:
     """Return the line that plants a server's state."""
     return f"sys/server.json = {json.dumps(state, sort_keys=True)}"
@@ -331,6 +339,7 @@ restore: [{program}, write, "{{target}}", free]
 """
 
 
+BATCHES = {**CHAT, "max_batch_size": 64}  # not as its file says
 LIMIT = {"SetPoint": 650, "ControlMode": "Disabled", "AllowableMin": 200, "AllowableMax": 800}
 
 
@@ -410,6 +419,48 @@ STANDS: Mapping[str, Stand] = {
             tree=_planted({"chat": [4, 6]}),
             settings={"url": "{url}", "model": "chat", "low": 1, "high": 8},
             backend="torchserve",
+            fake=_on_disk(TorchServe, attrgetter("models")),
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted({"models": {"chat": BATCHES}, "files": {"chat": CHAT}, "leaving": {}}),
+            settings={"url": "{url}", "model": "chat"},
+            backend="triton_model",
+            fake=_on_disk(
+                lambda state: Triton(**state, looks=0), _parts("models", "files", "leaving")
+            ),
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted({"sleeping": False}),
+            settings={"url": "{url}"},
+            backend="vllm",
+            fake=_on_disk(lambda state: Vllm(**state), _parts("sleeping")),
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted({"loaded": {"chat:latest": -1}, "leaving": []}),
+            settings={"url": "{url}", "model": "chat"},
+            backend="ollama",
+            fake=_on_disk(lambda state: Ollama(**state), _parts("loaded", "leaving")),
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted({"models": {"chat": "loaded"}, "changing": {}}),
+            settings={"url": "{url}", "model": "chat"},
+            backend="llamacpp",
+            fake=_on_disk(lambda state: LlamaCpp(**state, looks=1), _parts("models", "changing")),
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted({"chat": [4, 6]}),
+            settings={"url": "{url}", "model": "chat"},
+            backend="torchserve_workers",
             fake=_on_disk(TorchServe, attrgetter("models")),
         ),
         Grouped("hibernate", (0, 0), settings={"group": "/chat"}, backend="freezer"),

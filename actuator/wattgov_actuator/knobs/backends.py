@@ -97,6 +97,37 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
         ("hibernate",),
         Backend(f"{HERE}.freezer", {"group": Key("path")}, timeout_seconds=10.0),
     ),
+    "triton_model": (
+        ("hibernate",),
+        Backend(
+            f"{HERE}.triton_model",
+            {
+                **SERVER,
+                "model": Key("text"),
+                "header": Key("text", optional=True),
+                "header_value": Key("secret", optional=True),
+            },
+        ),
+    ),
+    "vllm": (("hibernate",), Backend(f"{HERE}.vllm", {**SERVER, **TOKEN})),
+    "ollama": (
+        ("hibernate",),
+        Backend(
+            f"{HERE}.ollama",
+            {**SERVER, **TOKEN, "model": Key("text"), "keep_alive": Key("text", optional=True)},
+        ),
+    ),
+    "llamacpp": (
+        ("hibernate",),
+        Backend(f"{HERE}.llamacpp", {**SERVER, **TOKEN, "model": Key("text")}),
+    ),
+    "torchserve_workers": (
+        ("hibernate",),
+        Backend(
+            f"{HERE}.torchserve_workers",
+            {**SERVER, "key": Key("secret", optional=True), "model": Key("text")},
+        ),
+    ),
     "redfish": (
         ("platform_power_limit",),
         Backend(
