@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from types import ModuleType
 
@@ -17,8 +17,8 @@ import yaml
 from wattgov_actuator.decision import MEANING
 from wattgov_actuator.knobs import KNOBS
 from wattgov_actuator.laws import LAWS
-from wattgov_actuator.schema import Schema, parts, schema
-from wattgov_actuator.strict import UNITS
+from wattgov_actuator.quantity import UNITS
+from wattgov_actuator.schema import Part, Schema, parts, schema
 from wattgov_exporter.exposition import SERIES
 
 ROOT = Path(__file__).parents[1]
@@ -99,11 +99,22 @@ def rule_file(whole: Schema) -> str:
         "A quantity is a number and one of these units, without an exponent:\n"
         f"{', '.join(f'`{symbol}`' for symbol in UNITS if symbol)}.\n"
     )
-    for path, required, properties in parts(whole):
-        text += f"\n## {path or 'The file'}\n\n| key | takes | meaning |\n|---|---|---|\n"
-        for key, one in properties.items():
-            must = " (needed)" if key in required else ""
-            text += f"| `{key}`{must} | {one['title']} | {one['description']} |\n"
+    for path, same in groupby(parts(whole), key=attrgetter("path")):
+        found = list(same)
+        first, *others = (part.properties for part in found)
+        shared = [key for key in first if all(one.get(key) == first[key] for one in others)]
+        text += f"\n## {path or 'The file'}\n{_keys(found[0], shared)}"
+        for part in found if len(found) > 1 else ():
+            own = [key for key in part.properties if key not in shared]
+            text += f"\n### {path}, backend {part.backend}\n{_keys(part, own)}"
+    return text
+
+
+def _keys(part: Part, keys: Sequence[str]) -> str:
+    text = "\n| key | takes | meaning |\n|---|---|---|\n"
+    for key in keys:
+        one, must = part.properties[key], " (needed)" if key in part.required else ""
+        text += f"| `{key}`{must} | {one['title']} | {one['description']} |\n"
     return text
 
 

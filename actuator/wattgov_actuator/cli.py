@@ -40,11 +40,11 @@ from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.proxy.command import proxy
 from wattgov_actuator.reading import Moment
-from wattgov_actuator.rehearsing import test
-from wattgov_actuator.replaying import backtest
+from wattgov_actuator.replay.command import backtest
 from wattgov_actuator.restoring import log_decision, put_back
 from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
+from wattgov_actuator.scenarios.command import test
 from wattgov_actuator.schema import schema
 from wattgov_actuator.stopping import pause, restore, resume
 from wattgov_actuator.strict import Invalid, Mistake

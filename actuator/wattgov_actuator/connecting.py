@@ -5,11 +5,12 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from wattgov_actuator.connection import Connection, Setting
+from wattgov_actuator.document import line_of
 from wattgov_actuator.rules import Backend, Key, Kind
-from wattgov_actuator.selection import LABEL
+from wattgov_actuator.selection import LABEL, compiled
 from wattgov_actuator.strict import Fields
 from wattgov_actuator.template import rendered
 
@@ -23,23 +24,24 @@ def connections(
     fields: Fields, kinds: Mapping[str, Kind], taken: set[str]
 ) -> tuple[Connection, ...]:
     """Return what `knobs` says; mistakes are noted in *fields*."""
+    fields.skip("knobs")
     if "knobs" not in fields:
-        fields.skip("knobs")
         return ()
     found = (_connection(each, kinds, taken) for each in fields.blocks("knobs", "an entry"))
     return tuple(each for each in found if each is not None)
 
 
 def _connection(fields: Fields, kinds: Mapping[str, Kind], taken: set[str]) -> Connection | None:
-    reachable = {knob: kind for knob, kind in kinds.items() if kind.backends}
-    knob = fields.one_of("knob", list(reachable))
-    if knob is None:
-        fields.word("knob", list(reachable))
-        return None
-    backends = kinds[knob].backends
-    name = fields.one_of("backend", list(backends))
-    if name is None:
+    reachable = [knob for knob, kind in kinds.items() if kind.backends]
+    knob = fields.meant("knob", reachable)
+    fields.word("knob", reachable)
+    backends = kinds[knob].backends if knob else {}
+    name = fields.meant("backend", list(backends))
+    if backends:
         fields.word("backend", list(backends))
+    if knob is None or name is None:
+        fields.names()  # nobody knows which others it takes
+        fields.end()
         return None
     backend, called = backends[name], fields.text("name")
     if f"{knob} {called}" in taken:
@@ -49,6 +51,9 @@ def _connection(fields: Fields, kinds: Mapping[str, Kind], taken: set[str]) -> C
     timeout = fields.seconds("timeout", backend.timeout_seconds, at_least=0.1)
     labels = _labels(fields) or {"app": called}
     _secure(fields, backend, settings)
+    low, high = (settings.get(key) for key in ("low", "high"))
+    if isinstance(low, float) and isinstance(high, float) and low > high and "high" in fields:
+        fields.say("high", f"high {high:g} is below low, {low:g}")
     fields.end()
     return Connection(knob, name, called, labels, settings, timeout)
 
@@ -58,30 +63,28 @@ def _settings(fields: Fields, backend: Backend) -> dict[str, Setting]:
     for name, key in backend.keys.items():
         if key.form == "secret":
             found |= _secret(fields, name, key)
-        elif name in fields or not (key.optional or key.default is not None):
-            found[name] = FORMS[key.form](fields, name, key)
-        else:
-            fields.skip(name)
-            if key.default is not None:
-                found[name] = key.default
+            continue
+        if key.optional or key.default is not None:
+            fields.skip(name)  # may be left out
+            if name not in fields:
+                found |= {} if key.default is None else {name: key.default}
+                continue
+        found[name] = FORMS[key.form](fields, name, key)
     return found
 
 
 def _secret(fields: Fields, name: str, key: Key) -> dict[str, Setting]:
     """Read where a secret lies: in a file, or in a variable of the environment."""
     given = [each for each in (f"{name}_{where}" for where in SECRETS) if each in fields]
-    fields.skip(name, *(f"{name}_{where}" for where in SECRETS))
+    fields.skip(*(f"{name}_{where}" for where in SECRETS))
     if name in fields:
-        fields.say(
-            name,
-            f"a {name} does not stand in a rule file; give {name}_file, or {name}_env with the "
-            "name of a variable",
-        )
+        told = f"give {name}_file, or {name}_env with the name of a variable"
+        fields.refuse(name, f"a {name} does not stand in a rule file; {told}")
     elif len(given) > 1:
         fields.say(given[1], f"give {' or '.join(given)}, not both")
     elif not given and not key.optional:
         fields.say(None, f"{fields.what} has no '{name}_file' and no '{name}_env'")
-    return {given[0]: fields.text(given[0])} if given else {}
+    return {each: fields.text(each) for each in given}
 
 
 def _labels(fields: Fields) -> dict[str, str]:
@@ -91,7 +94,7 @@ def _labels(fields: Fields) -> dict[str, str]:
     written = block.texts()
     for label in written:
         if not LABEL.fullmatch(label):
-            block.say(label, f"'{label}' cannot be a label")
+            block.say(label, f"'{line_of(label)}' cannot be a label")
     if not written and not block.strange():
         block.say(None, "labels names none; write it as labels: {app: chat}")
     return written
@@ -108,9 +111,10 @@ def _secure(fields: Fields, backend: Backend, settings: Mapping[str, Setting]) -
     }
     known = bool(secrets & set(settings))
     for name, key in backend.keys.items():
-        parts = urlsplit(str(settings.get(name, ""))) if key.form in URLS else None
+        parts = _parts(str(settings.get(name, ""))) if key.form in URLS else None
         if parts is None or not parts.hostname or allowed or is_loopback(parts.hostname):
             continue
+        host = line_of(parts.hostname)
         if not known:
             what = "without authentication"
         elif parts.scheme != "https":
@@ -119,8 +123,7 @@ def _secure(fields: Fields, backend: Backend, settings: Mapping[str, Setting]) -
             continue
         fields.say(
             name,
-            f"{name} controls {parts.hostname} {what}; use https with a secret, or say "
-            f"{INSECURE}: true",
+            f"{name} controls {host} {what}; use https with a secret, or say {INSECURE}: true",
         )
 
 
@@ -134,16 +137,23 @@ def is_loopback(host: str) -> bool:
 
 def _url(fields: Fields, name: str, _: Key) -> Setting:
     text = fields.text(name)
+    parts = _parts(text)
+    if parts is not None and (parts.username or parts.password):
+        fields.say(name, f"{name}: a URL with a password in it ends in logs; give it apart")
+    elif parts is None and text.strip():
+        shown = line_of(text)
+        fields.say(name, f"{name}: '{shown}' is not a URL, such as 'http://127.0.0.1:8000'")
+    return text.rstrip("/")
+
+
+def _parts(text: str) -> SplitResult | None:
+    """Return the parts of a URL; None when it is none."""
     try:
         parts = urlsplit(text)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        parts, good = urlsplit(""), False
-    if text.strip() and not good:
-        fields.say(name, f"{name}: '{text}' is not a URL, such as 'http://127.0.0.1:8000'")
-    elif parts.username or parts.password:
-        fields.say(name, f"{name}: a URL with a password in it ends in logs; give it apart")
-    return text.rstrip("/")
+        return None
+    return parts if good else None
 
 
 def _url_template(fields: Fields, name: str, key: Key) -> Setting:
@@ -159,7 +169,8 @@ def _template(fields: Fields, name: str, _: Key) -> Setting:
     try:
         json.loads(whole or "{}")
     except (ValueError, RecursionError) as error:
-        fields.say(name, f"{name}: with a value of 1 it is no JSON: {error}")
+        trouble = line_of(str(error))
+        fields.say(name, f"{name}: with a value of 1 it is no JSON: {trouble}")
     return text
 
 
@@ -176,26 +187,27 @@ def _filled_in(fields: Fields, name: str, text: str) -> str:
 def _pointer(fields: Fields, name: str, _: Key) -> Setting:
     text = fields.text(name)
     if text.strip() and not POINTER.fullmatch(text):
-        fields.say(name, f"{name}: '{text}' is no JSON pointer, such as '/limits/0/batch'")
+        shown = line_of(text)
+        fields.say(name, f"{name}: '{shown}' is no JSON pointer, such as '/limits/0/batch'")
     return text
 
 
 def _path(fields: Fields, name: str, _: Key) -> Setting:
     text = fields.text(name)
     if text.strip() and not text.startswith("/"):
-        fields.say(name, f"{name}: '{text}' is not a whole path, from / on")
+        fields.say(name, f"{name}: '{line_of(text)}' is not a whole path, from / on")
     return text
 
 
 def _pattern(fields: Fields, name: str, _: Key) -> Setting:
     text = fields.text(name)
     try:
-        groups = re.compile(text).groups
-    except re.error as error:
-        fields.say(name, f"{name}: '{text}' is no regular expression: {error}")
+        groups = compiled(text).groups
+    except ValueError as error:
+        fields.say(name, f"{name}: {error}")
     else:
         if groups != 1 and text.strip():
-            fields.say(name, f"{name}: '{text}' needs one group, ( ), around the value")
+            fields.say(name, f"{name}: '{line_of(text)}' needs one group, ( ), around the value")
     return text
 
 
@@ -204,10 +216,7 @@ def _seconds(fields: Fields, name: str, _: Key) -> Setting:
 
 
 def _count(fields: Fields, name: str, _: Key) -> Setting:
-    value = fields.number(name)
-    if value < 0 or value != int(value):
-        fields.say(name, f"{name} must be a whole number, 0 or more, found {value:g}")
-    return value
+    return float(fields.count(name))
 
 
 def _flag(fields: Fields, name: str, _: Key) -> Setting:

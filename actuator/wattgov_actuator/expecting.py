@@ -13,7 +13,7 @@ def expectation(fields: Fields, law: Law | None, strategy: Strategy) -> Expectat
         return None
     if law is not None and law.traits.judges:
         fields.say("expect", "this law measures by itself what its steps bring; leave expect out")
-    texts = {key: block.text(key, "") for key in ("expr", "draw", "latency", "load")}
+    texts = {key: block.expression(key, "") for key in ("expr", "draw", "latency", "load")}
     found = Expectation(
         **texts,
         worse=_part(block, "worse", WORSE),

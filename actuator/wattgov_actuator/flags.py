@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import click
 
+from wattgov_actuator.quantity import seconds_of
 from wattgov_actuator.reading import Moment
-from wattgov_actuator.strict import seconds_of
 from wattgov_actuator.when import moment_of
 
 LAST_PORT = 65535

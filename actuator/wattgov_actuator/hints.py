@@ -20,4 +20,4 @@ def hint(
     if close:
         return f": did you mean '{close}'?"
     takes = f"; in this version {what} takes " if what else "; known: "
-    return takes + ", ".join(known if else_list is None else else_list)
+    return takes + (", ".join(known if else_list is None else else_list) or "none")

@@ -1,5 +1,7 @@
 """Read a policy of hibernation, with its name or in a rule."""
 
+from collections.abc import Mapping
+
 from wattgov_actuator.rules import Policy
 from wattgov_actuator.strict import Fields
 
@@ -7,16 +9,30 @@ from wattgov_actuator.strict import Fields
 def policy(fields: Fields, default: Policy) -> Policy:
     """Read a policy; what it leaves out is as in *default*."""
     draw = fields.quantity("idle_draw", ("watts",), "idle_draw")
+    if draw is not None and draw.value < 0:
+        fields.say("idle_draw", f"idle_draw must not be negative, found {draw}")
     cpu_below = fields.number("cpu_below", default.cpu_below)
-    warm, priority = fields.number("keep_warm", float(default.keep_warm)), default.priority
-    if warm < 0 or warm != int(warm):
-        fields.say("keep_warm", f"keep_warm must be a whole number, 0 or more, found {warm:g}")
     return Policy(
         idle_seconds=fields.seconds("idle", default.idle_seconds, at_least=1.0),
         longest_seconds=fields.seconds("longest", default.longest_seconds, at_least=1.0),
         awake_seconds=fields.seconds("awake", default.awake_seconds),
         cpu_below=cpu_below,
-        keep_warm=int(warm),
-        priority=fields.number("priority", priority),
+        keep_warm=fields.count("keep_warm", default.keep_warm),
+        priority=fields.number("priority", default.priority),
         idle_watts=default.idle_watts if draw is None else draw.value,
     )
+
+
+def named_policies(fields: Fields) -> Mapping[str, Policy]:
+    """Read the policies that the file names."""
+    found: dict[str, Policy] = {}
+    fields.skip("policies")
+    if "policies" not in fields:
+        return found
+    for each in fields.blocks("policies", "a policy"):
+        name = each.text("name")
+        if name in found:
+            each.say("name", f"there is another policy called '{name}'")
+        found[name] = policy(each, Policy())
+        each.end()
+    return found

@@ -3,11 +3,9 @@
 import hashlib
 import os
 import re
-import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from wattgov_actuator.connecting import connections
 from wattgov_actuator.connection import Connection
@@ -15,11 +13,12 @@ from wattgov_actuator.document import oddities
 from wattgov_actuator.expecting import expectation
 from wattgov_actuator.expressions import names_nothing
 from wattgov_actuator.include import included
+from wattgov_actuator.mistakes import mistake_at
 from wattgov_actuator.naming import DEVICES
-from wattgov_actuator.policies import policy
+from wattgov_actuator.policies import named_policies
+from wattgov_actuator.protecting import protection
 from wattgov_actuator.reading import UUIDS
 from wattgov_actuator.rules import (
-    FRESHNESS,
     LEARNED,
     STRATEGIES,
     Bounds,
@@ -27,19 +26,15 @@ from wattgov_actuator.rules import (
     Kind,
     Law,
     LawForm,
-    Policy,
     Protect,
-    Quorum,
     Rank,
-    Rate,
     Rule,
     RuleSet,
-    Sensor,
-    Sla,
     Strategy,
-    Thermal,
 )
-from wattgov_actuator.selection import Patterns, Selection, patterns
+from wattgov_actuator.rulestext import text_of
+from wattgov_actuator.scope import activity, rate_limit, selections
+from wattgov_actuator.selection import Selection
 from wattgov_actuator.strict import (
     NOWHERE,
     Fields,
@@ -47,16 +42,11 @@ from wattgov_actuator.strict import (
     Mistake,
     Quantity,
     compose,
-    mistake_at,
 )
 from wattgov_actuator.variables import fill
-from wattgov_actuator.windows import Windows, spans, zone
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")  # safe as a label value, a file name and a heading
-LARGEST = 1 << 20  # bytes; a rule file is written by hand
 FASTEST_SECONDS = 1.0
-QUORUM = Quantity(70, "percent")
-HYSTERESIS_CELSIUS = 8.0  # below `above`, where `clear` is not given
 UNKNOWN = Kind((), "")  # of a knob that is not known: any unit may be right
 NAMING = (*UUIDS, *DEVICES, "app")  # a series without any of them names nothing that a rule turns
 RANKS = {"cost": Rank.COST, "carbon": Rank.CARBON, "budget": Rank.BUDGET}
@@ -72,7 +62,7 @@ class _File:
         self.mistakes: list[Mistake] = []
         self.connections: tuple[Connection, ...] = ()
         self.stand_ins: list[tuple[Fields, str, str]] = []  # with the rule, and whom it replaces
-        self.notes: list[Mistake] = []  # of what is allowed, and probably not meant
+        self.named: list[tuple[Fields, str]] = []  # with an expression whose series name devices
         self.variables: dict[str, str] = {}  # of the environment, as they were read
 
     def parse(
@@ -93,7 +83,7 @@ class _File:
         """Read the file from its outermost mapping."""
         fields.word("version", ["1"])
         strategy = STRATEGIES[fields.word("strategy", list(STRATEGIES), "balanced", LEARNED)]
-        strategy = replace(strategy, policies=_policies(fields))
+        strategy = replace(strategy, policies=named_policies(fields))
         enforce = fields.flag("enforce", default=enforce)
         more = included(fields, Path(self.name).parent)
         self.connections = connections(fields, self.kinds, self.taken)
@@ -106,59 +96,11 @@ class _File:
         name = self._unique(fields, "name", "group")
         interval = fields.seconds("interval", 15.0, at_least=FASTEST_SECONDS)
         block = fields.block("protect")
-        protect = Protect() if block is None else self._protect(block)
-        ours = _targets(fields)
+        protect = Protect() if block is None else protection(block)
+        ours = selections(fields)
         rules = [self._rule(each, strategy, ours) for each in fields.blocks("rules", "a rule")]
         fields.end()
         return Group(name, interval, protect, tuple(rule for rule in rules if rule is not None))
-
-    def _protect(self, fields: Fields) -> Protect:
-        sla, thermal = fields.block("sla"), fields.block("thermal")
-        quorum = fields.block("quorum")
-        protect = Protect(
-            sla=None if sla is None else self._sla(sla),
-            thermal=None if thermal is None else self._thermal(thermal),
-            quorum=None if quorum is None else _quorum(quorum),
-            freshness=fields.expression("freshness", FRESHNESS),
-            max_age_seconds=fields.seconds("max_age", 45.0, at_least=1.0),
-            hold_seconds=fields.seconds("hold", 120.0),
-        )
-        fields.end()
-        return protect
-
-    def _sla(self, fields: Fields) -> Sla:
-        fields.word("then", ["restore"], "restore")
-        sla = Sla(fields.expression("expr"), fields.seconds("rearm", 60.0))
-        fields.end()
-        return sla
-
-    def _thermal(self, fields: Fields) -> Thermal:
-        then = fields.block("then")
-        if then is not None:
-            then.word("set", ["min"])
-            then.end()
-        device = fields.block("device")
-        sensor = None if device is None else self._sensor(device)
-        expr = fields.expression("expr") if device is None else fields.expression("expr", "")
-        if "clear" in fields and device is not None and "expr" not in fields:
-            fields.say("clear", "clear goes with expr; the device's own is in device")
-        thermal = Thermal(expr or None, fields.expression("clear", "") or None, sensor)
-        fields.end()
-        return thermal
-
-    @staticmethod
-    def _sensor(fields: Fields) -> Sensor | None:
-        above = fields.quantity("above", ("celsius",), "above")
-        clear = fields.quantity("clear", ("celsius",), "clear")
-        if above is None and "above" not in fields and not fields.strange("above", "clear"):
-            fields.say(None, "device does not say when it is hot; give above, such as 83C")
-        fields.end()
-        if above is None:
-            return None
-        low = above.value - HYSTERESIS_CELSIUS if clear is None else clear.value
-        if low >= above.value:
-            fields.say("clear", f"clear must be below above, {above}; found {clear}")
-        return Sensor(above.value, low)
 
     def _rule(self, fields: Fields, strategy: Strategy, ours: tuple[Selection, ...]) -> Rule | None:
         action = self._unique(fields, "action", "rule")
@@ -175,8 +117,9 @@ class _File:
         keep = fields.seconds("keep", 0.0)
         if "keep" in fields and law is not None and not law.traits.keeps:
             fields.say("keep", "keep goes with set and scale; this law keeps its claim by itself")
+        _sized(fields, knob, kind, "deadband", "slew")
         deadband, slew = (_size(fields, key, kind.accepts, knob) for key in ("deadband", "slew"))
-        active, rate, targets = _active(fields), _rate(fields), (*ours, *_targets(fields))
+        active, rate, targets = activity(fields), rate_limit(fields), (*ours, *selections(fields))
         expect, instead_of = expectation(fields, law, strategy), fields.text("instead_of", "")
         if instead_of:
             self.stand_ins.append((fields, action, instead_of))
@@ -185,9 +128,8 @@ class _File:
         fields.end()
         if law is None:
             return None
-        if not law.traits.measures and (lost := names_nothing(expr, NAMING)):
-            note = f"a note: {lost} leaves no label that names a device; the rule will act on none"
-            self.notes.append(fields.placed("expr", note))
+        if not law.traits.measures:
+            self.named.append((fields, expr))
         return Rule(
             action,
             expr,
@@ -212,6 +154,7 @@ class _File:
     ) -> Law | None:
         keys = [key for form in self.laws.values() for key in form.keys]
         given = [key for key in keys if key in fields]
+        _sized(fields, knob, kind, *(key for form in self.laws.values() for key in form.sizes))
         if len(given) > 1:
             fields.say(given[1], f"a rule has one law; give only one of {', '.join(given)}")
         elif not given and not fields.strange("min", "max", *keys):  # else the law is misspelt
@@ -233,37 +176,21 @@ class _File:
         return name
 
 
-def _policies(fields: Fields) -> Mapping[str, Policy]:
-    """Read the named policies of hibernation."""
-    found: dict[str, Policy] = {}
-    if "policies" not in fields:
-        fields.skip("policies")
-        return found
-    for each in fields.blocks("policies", "a policy"):
-        name = each.text("name")
-        if name in found:
-            each.say("name", f"there is another policy called '{name}'")
-        found[name] = policy(each, Policy())
-        each.end()
-    return found
-
-
-def _quorum(fields: Fields) -> Quorum:
-    part = fields.quantity("at_least", ("percent",), "at_least", QUORUM) or QUORUM
-    if not 0 < part.value <= 100:  # noqa: PLR2004 (percent)
-        fields.say("at_least", f"at_least must be above 0% and at most 100%, found {part}")
-    quorum = Quorum(fields.text("expr"), part.value / 100)
-    fields.end()
-    return quorum
-
-
 def _has_groups(fields: Fields) -> bool:
     """Tell whether groups are to be read; a file may do without when it includes others."""
     fields.skip("groups")
     return "groups" in fields or "include" not in fields
 
 
+def _sized(fields: Fields, knob: str, kind: Kind, *keys: str) -> None:
+    """Refuse *keys* where the knob is set to words: nothing lies between them."""
+    words = " or ".join(kind.levels)
+    for key in keys if kind.levels else ():
+        fields.refuse(key, f"{knob} takes set: {words}; it has no sizes, so {key} means nothing")
+
+
 def _bounds(fields: Fields, knob: str, kind: Kind, strategy: Strategy) -> Bounds:
+    _sized(fields, knob, kind, "min", "max")
     if kind.levels:
         ends = sorted(kind.levels.values())
         return Bounds(Quantity(ends[0], "level"), Quantity(ends[-1], "level"))
@@ -290,66 +217,6 @@ def _size(fields: Fields, key: str, accepts: tuple[str, ...], knob: str) -> Quan
     return size
 
 
-def _active(fields: Fields) -> Windows | None:
-    """Read when a rule may act."""
-    block = fields.block("active")
-    if block is None:
-        return None
-    found: list[tuple[int, int]] = []
-    where: ZoneInfo | None = None
-    text, name = block.text("windows"), block.text("zone", "UTC")
-    wrong = []
-    for each in text.split(",") if text.strip() else ():
-        try:
-            found += spans(each)
-        except ValueError as error:
-            wrong.append(str(error))
-    if wrong:
-        block.say("windows", f"windows: {'; '.join(wrong)}")
-    try:
-        where = zone(name)
-    except ValueError as error:
-        block.say("zone", f"zone: {error}")
-    block.end()
-    return None if where is None else Windows(tuple(found), where)
-
-
-def _targets(fields: Fields) -> tuple[Selection, ...]:
-    """Read which targets are meant; nothing is all of them."""
-    block = fields.block("targets")
-    if block is None:
-        return ()
-    found: dict[str, Patterns] = {"only": (), "except": ()}
-    for key in found:
-        labels = block.block(key)
-        if labels is None:
-            continue
-        written = labels.texts()
-        for label, text in written.items():
-            try:
-                found[key] += patterns({label: text})
-            except ValueError as error:
-                labels.say(label, f"{key}: {error}")
-        if not written and not labels.strange():
-            block.say(key, f"{key} names no label; write it as {key}: {{gpu: '0|1'}}")
-    if not block.strange() and "only" not in block and "except" not in block:
-        block.say(None, "targets says nothing; give only or except")
-    block.end()
-    return (Selection(found["only"], found["except"]),)
-
-
-def _rate(fields: Fields) -> Rate | None:
-    """Read how often a rule may tighten a knob."""
-    block = fields.block("rate")
-    if block is None:
-        return None
-    changes, per = block.number("changes"), block.seconds("per", 3600.0, at_least=1.0)
-    if "changes" in block and (changes < 1 or changes != int(changes)):
-        block.say("changes", f"changes must be a whole number above 0, found {changes:g}")
-    block.end()
-    return Rate(int(changes), per)
-
-
 def load(
     paths: Sequence[Path],
     laws: Mapping[str, LawForm],
@@ -360,14 +227,14 @@ def load(
     groups: list[Group] = []
     ways: list[Connection] = []
     files: list[_File] = []
-    enforce, taken, mistakes, notes = [], set[str](), list[Mistake](), list[Mistake]()
+    enforce, taken, mistakes = [], set[str](), list[Mistake]()
     digest = hashlib.sha256()
     waiting, known = [(path, False) for path in paths], set(map(_real, paths))
     while waiting:
         path, inherited = waiting.pop(0)
         file = _File(str(path), laws, kinds, taken)
         try:
-            text = _read(path)
+            text = text_of(path)
             digest.update(text.encode())
             found, wants, more = file.parse(text, environment, enforce=inherited)
             digest.update("".join(f"{k}={v}\n" for k, v in file.variables.items()).encode())
@@ -375,7 +242,6 @@ def load(
             mistakes += error.mistakes
             continue
         files.append(file)
-        notes += file.notes
         groups += found
         ways += file.connections
         enforce.append(wants)
@@ -390,6 +256,8 @@ def load(
         mistakes += file.mistakes
     if mistakes:
         raise Invalid(mistakes)
+    naming = {*NAMING, *(label for way in ways for label in way.labels)}
+    notes = [note for file in files for each in file.named for note in _notes(*each, naming)]
     if not groups:
         first = str(paths[0])
         raise Invalid([Mistake(first, 1, 1, "there is no group in it, nor in what it includes")])
@@ -397,11 +265,18 @@ def load(
     return RuleSet(tuple(groups), asks, digest.hexdigest(), tuple(ways), tuple(notes))
 
 
+def _notes(fields: Fields, expr: str, naming: Collection[str]) -> Iterator[Mistake]:
+    """Yield what is allowed, and probably not meant."""
+    if lost := names_nothing(expr, naming):
+        note = f"a note: {lost} leaves no label that names a device; the rule will act on none"
+        yield fields.placed("expr", note)
+
+
 def _stands_in(fields: Fields, action: str, other: Rule | None, rules: Mapping[str, Rule]) -> None:
     """Check that the rule that another one stands in for can be found to do nothing."""
     if other is None or other.action == action:
         names = [name for name in rules if name != action]
-        fields.word("instead_of", names or [""])
+        fields.name("instead_of", names)
     elif other.expect is None or not other.expect.draw:
         fields.say(
             "instead_of",
@@ -413,34 +288,6 @@ def _stands_in(fields: Fields, action: str, other: Rule | None, rules: Mapping[s
 
 def _real(path: Path) -> str:
     return os.path.realpath(path)  # Path.resolve raises on a loop of links
-
-
-def _read(path: Path) -> str:
-    """Return the text of a file that only its owner can write; raises Invalid."""
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            raw = file.read(LARGEST + 1)
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        raise Invalid([_not_utf8(str(path), error)]) from None
-    except OSError as error:
-        raise Invalid([Mistake(str(path), 1, 1, f"cannot be read: {error.strerror}")]) from None
-    if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        message = f"others can write this file, and with it this machine; run: chmod go-w {path}"
-        raise Invalid([Mistake(str(path), 1, 1, message)])
-    if len(raw) > LARGEST:
-        raise Invalid([Mistake(str(path), 1, 1, "larger than 1 MiB; is this a rule file?")])
-    return text
-
-
-def _not_utf8(name: str, error: UnicodeDecodeError) -> Mistake:
-    before = error.object[: error.start]
-    line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
-    if error.object.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return Mistake(name, 1, 1, "UTF-16 text; save it as UTF-8")
-    byte = error.object[error.start]
-    return Mistake(name, line, column, f"byte {byte:#04x} is not UTF-8 text; save it as UTF-8")
 
 
 def outline(fields: Fields, laws: Mapping[str, LawForm], kinds: Mapping[str, Kind]) -> None:

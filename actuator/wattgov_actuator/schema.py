@@ -1,45 +1,54 @@
 """A JSON Schema of rule files for editors, found by asking the reader what it would take.
 
-The reader is run over `Asked` instead of a file, once for each knob, since units are the knob's. So
-a key that the reader learns is in the schema, and one that it forgets is not. The schema takes all
-that the reader takes; what only the reader can judge (an expression, a bound) it lets pass.
+The reader is run over `Asked` instead of a file, once for each knob, since units are the knob's,
+and once for each backend. So a key that the reader learns is in the schema, and one that it forgets
+is not. The schema takes all that the reader takes; what only the reader can judge (an expression, a
+bound) it lets pass.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import yaml
 
 from wattgov_actuator.descriptions import DESCRIPTIONS
+from wattgov_actuator.quantity import COUNT, NUMBER, QUANTITY, UNITS, Quantity
 from wattgov_actuator.rulefile import NAME, outline
 from wattgov_actuator.rules import Kind, LawForm
 from wattgov_actuator.selection import LABEL
-from wattgov_actuator.strict import (
-    NOWHERE,
-    NUMBER,
-    QUANTITY,
-    REQUIRED,
-    UNITS,
-    Fields,
-    Mistake,
-    Quantity,
-)
+from wattgov_actuator.strict import NOWHERE, REQUIRED, Fields, Mistake
 
 Schema = dict[str, object]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 VARIABLE: Schema = {"type": "string", "pattern": r"\$\{"}
 TEXT: Schema = {"type": ["string", "number", "boolean"]}  # YAML makes numbers of some texts
 NAMED = ("groups.name", "groups.rules.action")
+PLACES = {"rule": "groups.rules.knob", "entry": "knobs.knob", "backend": "knobs.backend"}
 NOTHING = yaml.MappingNode("tag:yaml.org,2002:map", [], yaml.Mark("", 0, 0, 0, None, 0))
 
 
-class Asked(Fields):
-    """A mapping that has every key, and notes what it is asked for."""
+class Part(NamedTuple):
+    """One mapping of a rule file."""
 
-    def __init__(self, path: str, knob: str) -> None:
+    path: str  # of keys, with dots between them
+    backend: str  # where the keys depend on it
+    required: Sequence[str]
+    properties: Mapping[str, Schema]
+
+
+class Asked(Fields):
+    """A mapping that has every key, and notes what it is asked for.
+
+    *chosen* are the words that stand in it: the knob, the backend.
+    """
+
+    def __init__(self, path: str, chosen: Mapping[str, str]) -> None:
         super().__init__(NOTHING, "", [], path)
-        self._path, self._knob = path, knob
+        self._path, self._chosen = path, chosen
         self.properties: dict[str, Schema] = {}
         self.required: list[str] = []
+        self._optional: set[str] = set()
+        self._refused: set[str] = set()
         self._inner: dict[str, Asked] = {}
         self._others: Schema | None = None  # of keys that are not the language's
 
@@ -61,9 +70,10 @@ class Asked(Fields):
         for key, one in self.properties.items():
             words = DESCRIPTIONS.get(self._under(key))
             self.properties[key] = {"description": words, **one} if words else one
-        if self.required:
-            found["required"] = self.required
-        return {**found, "additionalProperties": False, "properties": self.properties}
+        if must := [key for key in self.required if key not in self._optional | self._refused]:
+            found["required"] = must
+        taken = {key: one for key, one in self.properties.items() if key not in self._refused}
+        return {**found, "additionalProperties": False, "properties": taken}
 
     def __contains__(self, key: str) -> bool:
         """All keys are there."""
@@ -75,6 +85,14 @@ class Asked(Fields):
 
     def say(self, key: str | None, message: str) -> None:
         """Nothing is wrong."""
+
+    def refuse(self, key: str, message: str) -> None:  # noqa: ARG002 (there is no mistake)
+        """Note that *key* is not taken."""
+        self._refused.add(key)
+
+    def skip(self, *keys: str) -> None:
+        """Note that *keys* may be left out."""
+        self._optional.update(keys)
 
     def placed(self, _: str | None, message: str) -> Mistake:
         """Nothing is wrong."""
@@ -107,9 +125,13 @@ class Asked(Fields):
         self._take(key, _or_variable({"enum": plain}), ", ".join(choices))
         return self._default(key, default, choices[0])
 
-    def meant(self, _key: str, _choices: Sequence[str]) -> str | None:
-        """Return the knob that is asked about."""
-        return self._knob
+    def meant(self, key: str, _choices: Sequence[str]) -> str | None:
+        """Return what is asked about."""
+        return self._chosen.get(self._under(key))
+
+    def name(self, key: str, _known: Sequence[str], default: str | object = REQUIRED) -> str:
+        """Note a name that the file gives."""
+        return self.text(key, default)
 
     def one_of(self, key: str, choices: Sequence[str]) -> str | None:
         """Note words; something else may stand there too."""
@@ -145,6 +167,15 @@ class Asked(Fields):
         self._default(key, default, "")
         return default if isinstance(default, float) else 0.0
 
+    def count(self, key: str, default: int | object = REQUIRED, at_least: int = 0) -> int:
+        """Note a whole number."""
+        text: Schema = {"type": "string", "pattern": rf"^\s*{COUNT.pattern}\s*$"}
+        self._take(
+            key, _or_variable({"type": "integer", "minimum": at_least}, text), "a whole number"
+        )
+        self._default(key, default, "")
+        return default if isinstance(default, int) else at_least
+
     def texts(self) -> dict[str, str]:
         """Note that the keys are free."""
         self._others = TEXT
@@ -159,13 +190,13 @@ class Asked(Fields):
     def block(self, key: str) -> Fields | None:
         """Note a mapping."""
         self._take(key, {}, "a mapping")
-        return self._inner.setdefault(key, Asked(self._under(key), self._knob))
+        return self._inner.setdefault(key, Asked(self._under(key), self._chosen))
 
     def blocks(self, key: str, _what: str) -> list[Fields]:
         """Note a list of mappings."""
         self._take(key, {"type": "array", "minItems": 1}, "a list of mappings")
         self.required.append(key)
-        return [self._inner.setdefault(key, Asked(self._under(key), self._knob))]
+        return [self._inner.setdefault(key, Asked(self._under(key), self._chosen))]
 
     def _under(self, key: str) -> str:
         return f"{self._path}.{key}" if self._path else key
@@ -187,13 +218,19 @@ class Asked(Fields):
 
 def schema(laws: Mapping[str, LawForm], kinds: Mapping[str, Kind]) -> Schema:
     """Return the schema of a rule file."""
-    asked = {knob: Asked("", knob) for knob in kinds}
-    for each in asked.values():
-        outline(each, laws, kinds)
-    whole, *others = [each.schema() for each in asked.values()]
-    rules = [_rule(each) for each in (whole, *others)]
-    _rule(whole).update(_of_all_knobs(rules, list(kinds), laws))
-    _either_key(whole, "groups", "include")
+
+    def told(**chosen: str) -> Schema:
+        asked = Asked("", {PLACES[key]: word for key, word in chosen.items()})
+        outline(asked, laws, kinds)
+        return asked.schema()
+
+    whole, *others = [told(rule=knob) for knob in kinds]
+    rules = [_items(each, "groups", "rules") for each in (whole, *others)]
+    rules[0].update(_of_all_knobs(rules, list(kinds), laws))
+    ways = [(knob, name) for knob, kind in kinds.items() for name in kind.backends]
+    entries = [_items(told(entry=knob, backend=name), "knobs") for knob, name in ways]
+    _properties(whole)["knobs"]["items"] = _of_all_backends(entries, ways)
+    whole["anyOf"] = [{"required": ["groups"]}, {"required": ["include"]}]
     return {
         "$schema": DIALECT,
         "title": "Rules of wattgov-actuator",
@@ -207,11 +244,12 @@ def _of_all_knobs(
 ) -> Schema:
     """Return a rule: what is the knob's own stands behind a condition, and loosely before it."""
     every = [_properties(rule) for rule in rules]
-    own = [key for key in every[0] if any(each[key] != every[0][key] for each in every)]
-    loose = {key: _loose([each[key] for each in every]) for key in own}
+    found = {key: [each.get(key) for each in every] for each in every for key in each}
+    loose = {key: _loose([each for each in forms if each]) for key, forms in found.items()}
+    own = [key for key, forms in found.items() if any(each != forms[0] for each in forms)]
     kinds: list[tuple[Schema, list[str]]] = []
     for knob, properties in zip(knobs, every, strict=True):
-        mine: Schema = {key: properties[key] for key in own}
+        mine: Schema = {key: properties.get(key, False) for key in own}
         same = next((names for found, names in kinds if found == mine), None)
         if same is None:
             kinds.append((mine, [knob]))
@@ -219,7 +257,7 @@ def _of_all_knobs(
             same.append(knob)
     keys = [key for form in laws.values() for key in form.keys]
     return {
-        "properties": {**every[0], **loose},
+        "properties": loose,
         "oneOf": [{"required": [key]} for key in keys],
         "anyOf": [{"required": ["expr"]}, {"required": ["minimise"]}],
         "allOf": [
@@ -232,40 +270,50 @@ def _of_all_knobs(
     }
 
 
+def _of_all_backends(entries: Sequence[Schema], ways: Sequence[tuple[str, str]]) -> Schema:
+    """Return an entry of `knobs`: each backend has its own keys."""
+    forms: dict[str, Schema] = {}
+    for entry, (_, name) in zip(entries, ways, strict=True):
+        knobs = [knob for knob, other in ways if other == name]
+        own = {"knob": _or_variable({"enum": knobs}), "backend": _or_variable({"const": name})}
+        found = _properties(entry)
+        titles = {"knob": ", ".join(knobs), "backend": name}
+        words = {key: {**found[key], "title": titles[key], **own[key]} for key in own}
+        forms[name] = {"title": name, **entry, "properties": {**found, **words}}
+    return {"type": "object", "anyOf": list(forms.values())}
+
+
 def _loose(found: Sequence[Schema]) -> Schema:
     """Return what is true of a value whatever the knob is."""
     first = found[0]
     if all(each == first for each in found):
         return first
     if "properties" not in first:
-        return {"description": first["description"], "title": "a quantity of the knob"}
+        return {"description": first["description"], "title": "a value of the knob"}
     every = [_properties(each) for each in found]
     return {**first, "properties": {key: _loose([each[key] for each in every]) for key in every[0]}}
 
 
-def parts(found: Schema, path: str = "") -> Iterator[tuple[str, Sequence[str], dict[str, Schema]]]:
-    """Yield the mappings: where they stand, the keys they must have, and all their keys."""
+def parts(found: Schema, path: str = "", backend: str = "") -> Iterator[Part]:
+    """Yield the mappings of a schema."""
     required, properties = found.get("required"), _properties(found)
     if properties:
-        yield path, required if isinstance(required, list) else [], properties
+        yield Part(path, backend, required if isinstance(required, list) else [], properties)
     for key, one in properties.items():
         items = one.get("items")
         inner = items if isinstance(items, dict) else one
-        yield from parts(inner, f"{path}.{key}" if path else key)
+        under = f"{path}.{key}" if path else key
+        yield from parts(inner, under)
+        for form in filter(_properties, _forms(inner) if "anyOf" in inner else ()):
+            yield from parts(form, under, str(form["title"]))
 
 
-def _either_key(found: Schema, *keys: str) -> None:
-    required = found["required"]
-    if isinstance(required, list):
-        found["required"] = [key for key in required if key not in keys]
-    found["anyOf"] = [{"required": [key]} for key in keys]
-
-
-def _rule(whole: Schema) -> Schema:
-    """Return the part of the schema that is a rule."""
-    groups = _properties(whole)["groups"]["items"]
-    rules = _properties(groups)["rules"]["items"] if isinstance(groups, dict) else {}
-    return rules if isinstance(rules, dict) else {}
+def _items(whole: Schema, *keys: str) -> Schema:
+    """Return the schema of an item of the lists at *keys*."""
+    for key in keys:
+        items = _properties(whole)[key]["items"]
+        whole = items if isinstance(items, dict) else {}
+    return whole
 
 
 def _properties(found: Schema) -> dict[str, Schema]:
@@ -273,7 +321,7 @@ def _properties(found: Schema) -> dict[str, Schema]:
     return inner if isinstance(inner, dict) else {}
 
 
-def _forms(schema: Schema) -> list[object]:
+def _forms(schema: Schema) -> list[Schema]:
     forms = schema.get("anyOf")
     return forms if isinstance(forms, list) else [schema]
 

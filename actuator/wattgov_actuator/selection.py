@@ -29,12 +29,14 @@ class Selection:
 
 def patterns(written: Mapping[str, str]) -> Patterns:
     """Compile what a rule file says; raises ValueError with a sentence."""
-    return tuple((label, _pattern(label, text)) for label, text in written.items())
+    for label in written:
+        if not LABEL.fullmatch(label):
+            raise ValueError(f"'{line_of(label)}' cannot be a label")
+    return tuple((label, compiled(text)) for label, text in written.items())
 
 
-def _pattern(label: str, text: str) -> re.Pattern[str]:
-    if not LABEL.fullmatch(label):
-        raise ValueError(f"'{line_of(label)}' cannot be a label")
+def compiled(text: str) -> re.Pattern[str]:
+    """Compile a regular expression of a rule file; raises ValueError with a sentence."""
     shown = line_of(text)
     if len(text) > LONGEST:
         raise ValueError(f"'{shown}' is longer than {LONGEST} characters; give several rules")

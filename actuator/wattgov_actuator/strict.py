@@ -4,119 +4,34 @@ The nodes of `yaml.compose` are read instead of `yaml.safe_load`'s values, becau
 their line, and because YAML would turn `+20` or `1:30` into numbers that nobody wrote.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import isfinite
 
 import yaml
 
-from wattgov_actuator.document import (
-    MERGE,
-    Loader,
-    brackets,
-    is_nothing,
-    kind,
-    line_of,
-    problem,
-    tangled,
-)
+from wattgov_actuator.document import MERGE, brackets, is_nothing, kind, line_of
 from wattgov_actuator.expressions import syntax
 from wattgov_actuator.hints import closest, hint
-from wattgov_actuator.variables import Filled
+from wattgov_actuator.mistakes import Invalid, Mistake, compose, mistake_at
+from wattgov_actuator.quantity import (
+    COUNT,
+    DIGITS,
+    NUMBER,
+    QUANTITY,
+    SYMBOLS,
+    UNITS,
+    Quantity,
+    symbol_like,
+)
 
-# symbol -> (what it measures, size of one in the base unit)
-UNITS = {
-    "": ("count", 1.0),
-    "W": ("watts", 1.0),
-    "kW": ("watts", 1000.0),
-    "mW": ("watts", 0.001),
-    "%": ("percent", 1.0),
-    "MHz": ("hertz", 1e6),
-    "GHz": ("hertz", 1e9),
-    "C": ("celsius", 1.0),
-    "ms": ("seconds", 0.001),
-    "s": ("seconds", 1.0),
-    "m": ("seconds", 60.0),
-    "h": ("seconds", 3600.0),
-    "d": ("seconds", 86400.0),
-}
-SYMBOLS = {
-    "watts": "W",
-    "percent": "%",
-    "seconds": "s",
-    "hertz": "MHz",
-    "celsius": "C",
-    "count": "",
-    "level": "",
-}
-QUANTITY = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%]*)")
-NUMBER = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(ms|s|m|h|d)?")
-DIGITS = 15  # a float holds no more
+# With what whoever reads a file needs, too.
+__all__ = ["NOWHERE", "REQUIRED", "UNITS", "Fields", "Invalid", "Mistake", "Quantity", "compose"]
+
 FLAGS = dict.fromkeys(("true", "yes", "on", "1"), "true")
 FLAGS |= dict.fromkeys(("false", "no", "off", "0"), "false")
 REQUIRED = object()
 NOWHERE: Mapping[str, str] = {}
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Mistake:
-    """One thing wrong with a file; lines and columns count from 1."""
-
-    file: str
-    line: int
-    column: int
-    message: str
-
-    def __str__(self) -> str:
-        """Return the form that editors jump to."""
-        return f"{self.file}:{self.line}:{self.column}: {self.message}"
-
-
-class Invalid(Exception):
-    """Input that cannot be used; holds every mistake found, in file order."""
-
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        self.mistakes = tuple(sorted(set(mistakes)))  # an alias is read where it stands
-        super().__init__("\n".join(map(str, self.mistakes)))
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """A number with its unit, in base units (watts, seconds) or percent."""
-
-    value: float
-    unit: str
-
-    def of(self, whole: float) -> float:
-        """Return the value in base units; percent is taken of *whole*."""
-        return whole * self.value / 100 if self.unit == "percent" else self.value
-
-    def __str__(self) -> str:
-        """Return it as a person would write it."""
-        symbol = SYMBOLS[self.unit]
-        return f"{self.value / UNITS[symbol][1]:g}{symbol}"
-
-
-def compose(text: str, file: str) -> yaml.Node:
-    """Return the root node of one YAML document; raises Invalid."""
-    try:
-        root: yaml.Node | None = yaml.compose(text, Loader=Loader)
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise Invalid([Mistake(file, *problem(error, text))]) from None
-    if root is None:
-        raise Invalid([Mistake(file, 1, 1, "the file is empty")])
-    if (knot := tangled(root)) is not None:
-        raise Invalid([mistake_at(knot[0], file, knot[1])])
-    return root
-
-
-def mistake_at(node: yaml.Node, file: str, message: str) -> Mistake:
-    """Return a mistake at a node."""
-    mark = node.start_mark
-    told = node.hidden(message) if isinstance(node, Filled) else message
-    return Mistake(file, mark.line + 1, mark.column + 1, told)
 
 
 class Fields:
@@ -185,6 +100,12 @@ class Fields:
         """Return, and do not report, a mistake at *key*'s value, or at the mapping itself."""
         return mistake_at(self._at(key), self._file, message)
 
+    def refuse(self, key: str, message: str) -> None:
+        """Report a mistake at *key*, if it is there, and take it as not there."""
+        if key in self._values:
+            self.say(key, message)
+            del self._values[key]
+
     def skip(self, *keys: str) -> None:
         """Take *keys* as known without looking at them."""
         self._known.update(dict.fromkeys(keys))
@@ -225,6 +146,14 @@ class Fields:
         else:
             self._note(node, f"{key}: unknown '{shown}'{hint(shown, choices)}")
         return usual
+
+    def name(self, key: str, known: Sequence[str], default: str | object = REQUIRED) -> str:
+        """Return the one of *known*, which the file itself names, at *key*."""
+        found = self.text(key, default)
+        if key in self._values and found.strip() and found not in known:
+            shown = line_of(found)
+            self.say(key, f"{key}: unknown '{shown}'{hint(shown, known)}")
+        return found
 
     def meant(self, key: str, choices: Sequence[str]) -> str | None:
         """Return the one of *choices* that is, or is nearly, at *key*, which stays to be read."""
@@ -279,7 +208,7 @@ class Fields:
         number, symbol = match.groups()
         unit, size = UNITS.get(symbol, ("", 0.0))
         if accepts and unit not in accepts:
-            guess = f"{number}{_close_symbol(symbol, accepts)}"
+            guess = f"{number}{symbol_like(symbol, accepts)}"
             if not symbol and accepts == ("percent",) and 0 < abs(float(number)) <= 1:
                 guess = f"{float(number) * 100:g}%"
             trouble = f"'{shown}': " if symbol else f"'{shown}' has no unit: "
@@ -300,6 +229,19 @@ class Fields:
             self._note(node, f"{key}: '{line_of(written)}' {trouble}, such as '0.2' or '200ms'")
             return default if isinstance(default, float) else 0.0
         return float(match[1]) * size
+
+    def count(self, key: str, default: int | object = REQUIRED, at_least: int = 0) -> int:
+        """Return the whole number at *key*."""
+        node = self._scalar(key, default, "a whole number")
+        usual = default if isinstance(default, int) else at_least
+        if node is None:
+            return usual
+        written = str(node.value).strip()
+        if not COUNT.fullmatch(written) or int(written) < at_least:
+            shown = line_of(written)
+            self._note(node, f"{key} must be a whole number, {at_least} or more, found '{shown}'")
+            return usual
+        return int(written)
 
     def texts(self) -> dict[str, str]:
         """Return the text at every key, whatever the keys are."""
@@ -327,7 +269,7 @@ class Fields:
         """Return the duration at *key* in seconds."""
         found = self.quantity(key, ("seconds",), key, Quantity(default, "seconds"))
         value = default if found is None else found.value
-        if value < at_least:
+        if key in self._values and value < at_least:
             limit = f"be at least {at_least:g}s" if at_least else "not be negative"
             self.say(key, f"{key} must {limit}, found {line_of(str(self._at(key).value))}")
         return value
@@ -400,17 +342,3 @@ class Fields:
 
 def _known(choices: Sequence[str]) -> str:
     return f"; known: {', '.join(choices)}" if choices else ""
-
-
-def _close_symbol(symbol: str, accepts: Sequence[str]) -> str:
-    for known, (unit, _) in UNITS.items():
-        if unit in accepts and known.lower() == symbol.lower():
-            return known
-    return SYMBOLS[accepts[0]]
-
-
-def seconds_of(text: str) -> float | None:
-    """Return a length of time such as that of 30m; None when *text* is none."""
-    match = QUANTITY.fullmatch(text)
-    unit, size = UNITS.get(match[2], ("", 0.0)) if match else ("", 0.0)
-    return float(match[1]) * size if match and unit == "seconds" and float(match[1]) >= 0 else None

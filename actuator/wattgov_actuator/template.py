@@ -2,6 +2,12 @@
 
 from collections.abc import Mapping
 
+from wattgov_actuator.document import line_of
+
+# What a template of another's making can raise besides Jinja2's own errors.
+WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+STRANGE = (MemoryError, RecursionError, SyntaxError)
+
 
 def rendered(text: str, variables: Mapping[str, object]) -> str:
     """Return the template with the variables in it; raises ValueError with a sentence."""
@@ -13,6 +19,9 @@ def rendered(text: str, variables: Mapping[str, object]) -> str:
         return environment.from_string(text).render(variables)
     except TemplateSyntaxError as error:
         where = f" (its line {error.lineno})" if "\n" in text else ""
-        raise ValueError(f"is no template: {error.message}{where}") from None
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise ValueError(f"cannot be filled in: {error}") from None
+        said = line_of(str(error.message)).rstrip(".")
+        raise ValueError(f"is no template: {said}{where}") from None
+    except STRANGE:
+        raise ValueError("is nested too deeply, or too large") from None
+    except (TemplateError, *WRONG) as error:
+        raise ValueError(f"cannot be filled in: {line_of(str(error))}") from None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LARGEST = 6_000  # bytes; what a starter file has without its comments, a few times over
+HEAD = "version: 1\ngroups:\n  - name: shown\n    rules:\n"  # of a page that shows rules alone
 TOKENS = (
     *("{", "}", "[", "]", ":", ": ", "- ", "? ", ", ", "#", " #", "|", ">", "|-\n", ">+2\n"),
     *("\t", "&a ", "*a", "&a [*a]", "<<: *a", "!!str ", "!x ", "!!binary ", "---\n", "...\n"),
@@ -17,17 +18,22 @@ TOKENS = (
     *("${", "${1}", "$", "sum(", "rate(x)", "[5m]", "by (gpu)", "> 3", "(((", "version: 1\n"),
     *("groups:\n", "rules:\n", "include: '*'\n", "include: .\n", "enforce: true\n", "min:"),
     *("max:", "pid: {target: 1}\n", "minimise:", "budget: 1W\n"),
+    *("knobs:\n", "policies:\n", "expect: {draw: x}\n", "hibernate: {idle: 1s}\n", "asleep"),
+    *("{{ value }}", "{{ labels.a.b }}", "{% for x in y %}", "{{ 1 / 0 }}"),
+    *("{{ value | dictsort }}", "http://[::1", "https://a:b@c", "http://x:99999", "/a/~2", "url:"),
     *("targets: {only: {a: '(a+)+$'}}", "\x00", "\x1b[31m", "a{1,9999999999}", "(?P<a", "[[a"),
     *("Europe/Paris", "../..", "00:00-24:00"),
 )  # fmt: skip
 
 
 def right() -> list[str]:
-    """Return the starter files and what the docs show."""
-    starters = sorted((ROOT / "rules" / "actuator").glob("*.yml"))
+    """Return the starter files, what the docs show, and files with every key."""
+    folders = (ROOT / "rules" / "actuator", ROOT / "docs", ROOT / "tests" / "good")
+    files = [path for folder in folders for path in sorted(folder.glob("*.yml"))]
+    texts = [path.read_text(encoding="utf-8") for path in files if path.name != "exporter.yml"]
     readme = (ROOT / "actuator" / "README.md").read_text(encoding="utf-8")
     shown = [part.split("```")[0] for part in readme.split("```yaml\n")[1:]]
-    return [*(path.read_text(encoding="utf-8") for path in starters), *shown]
+    return [*texts, *(f"{HEAD if part.startswith(' ') else ''}{part}" for part in shown)]
 
 
 def wrong() -> list[str]:

@@ -9,6 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from actuator.groups import own_group
 from fakes import redfish, zeusd
 from fakes.api import Answering, Reply, Request, serving
 from fakes.limiter import Limiter
@@ -172,6 +173,29 @@ class Stand:
             return self.asked(gpus)
         files = sorted(path for path in (folder / "sys").rglob("*") if path.is_file())
         return {str(path.relative_to(folder)): path.read_text().strip() for path in files}
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped(Stand):
+    """A real control group, which is linked into the machine as `chat`; its folder is `url`."""
+
+    @contextmanager
+    def served(self) -> Iterator[Stand]:
+        """Give it with its group, or skip where none can be made."""
+        with own_group() as group:
+            yield replace(self, url=str(group.folder))
+
+    def plant(self, folder: Path) -> None:
+        """Link the group, thawed."""
+        link = folder / "sys/fs/cgroup/chat"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.url)
+        (Path(self.url) / "cgroup.freeze").write_text("0")
+
+    def truth(self, folder: Path, gpus: VirtualGpus) -> object:  # noqa: ARG002 (a Stand)
+        """Return what the kernel says of the group."""
+        return [(Path(self.url) / f"cgroup.{each}").read_text() for each in ("freeze", "events")]
 
 
 def _kept(fake: Callable[[Path], Answering], request: Request) -> Reply:
@@ -358,6 +382,7 @@ STANDS: Mapping[str, Stand] = {
             backend="torchserve",
             fake=_on_disk(TorchServe, attrgetter("models")),
         ),
+        Grouped("hibernate", (0, 0), settings={"group": "/chat"}, backend="freezer"),
         Stand(
             "platform_power_limit",
             (500, 400),

@@ -12,9 +12,9 @@ from actuator.fakes import Canned, FakePrometheus
 from actuator.recorded import START, STEP, recorded
 from testbed.nvml import VirtualGpus
 from wattgov_actuator import cli
-from wattgov_actuator.history import History
 from wattgov_actuator.query import Prometheus
 from wattgov_actuator.reading import QueryFailure
+from wattgov_actuator.replay.history import History
 from wattgov_actuator.when import Moments, clock_text, moments_between
 
 pytest_plugins = ["testbed.fixtures"]

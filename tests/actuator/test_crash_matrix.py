@@ -190,7 +190,7 @@ def test_power_lost_at_every_step_is_undone_by_the_next_start(
         copies = iter(range(1000))
 
         def photograph(step: str) -> None:
-            shutil.copytree(folder, tmp_path / f"{next(copies):03}-{step}")
+            shutil.copytree(folder, tmp_path / f"{next(copies):03}-{step}", symlinks=True)
 
         watch_files(folder, photograph)
         play(stand, folder, photograph)

@@ -102,6 +102,19 @@ def test_check_says_so_and_it_is_no_mistake(tmp_path: Path) -> None:
     )
 
 
+def test_labels_of_connections_name_devices(tmp_path: Path) -> None:
+    """Also those that another file gives."""
+    rule = RULE.format(expr="sum by (shelf) (x) > 3")
+    (tmp_path / "ways.yml").write_text(
+        "version: 1\nknobs:\n"
+        "  - {knob: hibernate, backend: freezer, name: a, group: /g, labels: {shelf: '1'}}\n"
+        "groups: [{name: g, rules: [{action: a, expr: x, knob: hibernate, set: asleep}]}]\n"
+    )
+
+    assert loaded(tmp_path / "r.yml", rule).notes
+    assert not loaded(tmp_path / "r.yml", f"include: ways.yml\n{rule}").notes
+
+
 def test_without_the_parser_nothing_is_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

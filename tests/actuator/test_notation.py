@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from wattgov_actuator.laws.threshold import Step
-from wattgov_actuator.notation import Gap, slots
-from wattgov_actuator.promql import labels_of, selector
 from wattgov_actuator.reading import Answer, QueryFailure
 from wattgov_actuator.rules import Bounds, Group, Protect, Rule, RuleSet
-from wattgov_actuator.scenario import Line, Scenario, answers
+from wattgov_actuator.scenarios.notation import Gap, slots
+from wattgov_actuator.scenarios.scenario import Line, Scenario, answers
+from wattgov_actuator.scenarios.selector import labels_of, selector
 from wattgov_actuator.strict import Quantity
 
 INTERVAL_SECONDS = 60

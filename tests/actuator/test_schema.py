@@ -15,7 +15,7 @@ from wattgov_actuator.descriptions import DESCRIPTIONS
 from wattgov_actuator.knobs import KNOBS
 from wattgov_actuator.laws import LAWS
 from wattgov_actuator.rulefile import load
-from wattgov_actuator.schema import parts, schema
+from wattgov_actuator.schema import Part, parts, schema
 from wattgov_actuator.strict import Invalid
 
 BAD = Path(__file__).parents[1] / "bad"
@@ -23,12 +23,13 @@ STARTERS = Path(__file__).parents[2] / "rules" / "actuator"
 SCHEMA = schema(LAWS, KNOBS)
 VALID = Draft202012Validator(SCHEMA)
 PLAIN = {"true": True, "false": False, "null": None, "~": None, "": None}
+LISTS = {"knobs", "policies", "groups", "rules"}
 NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-# Of a message about a key, a type, a unit or a word; a bound or a name that is taken is none.
+# Of a message about a key, a type, a unit or a word; a bound or a name of the file is none.
 SHAPE = re.compile(
-    r"unknown key|: unknown '|must be (a |text|true or|1,|min,|restore,)|has no '|has no unit"
-    r"|takes .*did you mean|is not a quantity|is not a number|only one of|not what to do"
-    r"|may hold a-z"
+    r"unknown key|(?<!policy)(?<!instead_of): unknown '|only one of|not what to do"
+    r"|must be (a |text|true or|1,|min,|restore,)|has no '|has no unit|takes .*did you mean"
+    r"|is not a quantity|is not a number|may hold a-z"
 )
 
 
@@ -75,7 +76,7 @@ def test_the_command_prints_it() -> None:
 
 @pytest.mark.parametrize("text", right(), ids=range(len(right())))
 def test_it_takes_what_is_right(text: str) -> None:
-    """The starter files, and what the docs show."""
+    """The starter files, what the docs show, and files with every key."""
     assert fits(text)
 
 
@@ -85,12 +86,15 @@ def test_it_refuses_what_is_wrong_by_shape(path: Path) -> None:
     assert not fits(path.read_text(encoding="utf-8-sig"))
 
 
-@pytest.mark.parametrize(("path", "keys"), [(path, set(keys)) for path, _, keys in parts(SCHEMA)])
-def test_its_keys_are_the_readers(path: str, keys: set[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", [*parts(SCHEMA)], ids=lambda part: f"{part.path} {part.backend}")
+def test_its_keys_are_the_readers(part: Part, tmp_path: Path) -> None:
     """The reader is asked with a key that is like none of them."""
     content: object = {"zzzzzz": 1}
-    for part in reversed(path.split(".") if path else []):
-        content = {part: [content] if part in {"groups", "rules"} else content}
+    if part.backend:
+        knob = next(knob for knob, kind in KNOBS.items() if part.backend in kind.backends)
+        content = {"zzzzzz": 1, "knob": knob, "backend": part.backend}
+    for key in reversed(part.path.split(".") if part.path else []):
+        content = {key: [content] if key in LISTS else content}
     file = tmp_path / "r.yml"
     file.write_text(yaml.safe_dump(content))
     with pytest.raises(Invalid) as caught:
@@ -98,12 +102,12 @@ def test_its_keys_are_the_readers(path: str, keys: set[str], tmp_path: Path) -> 
     told = re.search(r"unknown key 'zzzzzz'; in this version .* takes (.*)", str(caught.value))
 
     assert told is not None
-    assert keys == set(told[1].split(", "))
+    assert set(part.properties) == set(told[1].split(", "))
 
 
 def test_every_key_is_described() -> None:
     """And nothing else is."""
-    keys = {f"{path}.{key}" if path else key for path, _, keys in parts(SCHEMA) for key in keys}
+    keys = {f"{one.path}.{key}".strip(".") for one in parts(SCHEMA) for key in one.properties}
 
     assert keys == set(DESCRIPTIONS)
 
@@ -113,10 +117,23 @@ def test_units_are_the_knobs(knob: str) -> None:
     """What one knob takes, another one may not."""
     rule = f"action: a, expr: e, knob: {knob}"
     text = "{{version: 1, groups: [{{name: g, rules: [{{{}, set: {}}}]}}]}}"
-    taken = {unit for unit in ("W", "MHz", "%", "s") if fits(text.format(rule, f"5{unit}"))}
-    named = {"watts": "W", "hertz": "MHz", "percent": "%"}
+    values = ("5W", "5MHz", "5%", "5s", "5", "asleep", "awake")
+    taken = {value for value in values if fits(text.format(rule, value))}
+    named = {"watts": "5W", "hertz": "5MHz", "percent": "5%", "count": "5"}
 
-    assert {named[unit] for unit in KNOBS[knob].accepts} == taken
+    assert set(KNOBS[knob].levels or map(named.get, KNOBS[knob].accepts)) == taken
+
+
+@pytest.mark.parametrize("key", ["step: '5'", "scale: 5%", "min: '1'", "slew: '1'", "budget: 5W"])
+def test_a_knob_of_words_has_no_sizes(key: str) -> None:
+    """What lies between asleep and awake is nothing."""
+    law = "" if key.startswith(("step", "scale", "budget")) else ", set: asleep"
+    rule = f"action: a, expr: e, knob: {{}}, {key}{law.replace('asleep', '{}')}"
+    text = "{{version: 1, groups: [{{name: g, rules: [{{{}}}]}}]}}"
+
+    assert not fits(text.format(rule.format("hibernate", "asleep")))
+    if "W" not in key:
+        assert fits(text.format(rule.format("batch_size", "5")))
 
 
 @pytest.mark.parametrize(

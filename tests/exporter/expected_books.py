@@ -87,6 +87,9 @@ class Expected:
             own += pieces
             self._waits[key] = []
             return
+        if not all(one.sure for each in (pieces, own, *others) for one in each):
+            # Where the other one starts is not known, so neither is what counts before, or when.
+            pieces = [replace(one, least=0.0, sure=False) for one in pieces]
         self._relieve(place, own, pieces, others)
         told_of = max((one.at for each in others for one in each), default=-math.inf)
         sure = max((one.at for each in others for one in each if one.sure), default=-math.inf)

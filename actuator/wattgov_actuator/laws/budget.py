@@ -136,12 +136,12 @@ def parse(
     fields: Fields, knob: str, kind: Kind, _strategy: Strategy, _bounds: Bounds
 ) -> Law | None:
     """Read `budget` of a rule."""
-    if "budget" in fields and kind.accepts and "watts" not in kind.accepts:
-        fields.say("budget", f"a budget is shared in watts; {knob} is not set in watts")
+    if kind.accepts and "watts" not in kind.accepts:
+        fields.refuse("budget", f"a budget is shared in watts; {knob} is not set in watts")
     whole = fields.quantity("budget", ("watts",), "budget")
     if whole is not None and whole.value <= 0:
         fields.say("budget", f"budget must be above 0, found {whole}")
     return None if whole is None else Budget(whole)
 
 
-FORM = LawForm(keys=("budget",), parse=parse)
+FORM = LawForm(keys=("budget",), parse=parse, sizes=("budget",))

@@ -187,18 +187,15 @@ def _mixed(mean: float | None, value: float) -> float:
 
 def parse(fields: Fields, knob: str, kind: Kind, strategy: Strategy, _bounds: Bounds) -> Law | None:
     """Read `hibernate` of a rule."""
+    if kind.accepts and "asleep" not in kind.levels:
+        told = f"{knob} cannot sleep; hibernate goes with the knob hibernate"
+        fields.refuse("hibernate", told)
     block = fields.block("hibernate")
     if block is None:
         return None
-    if "asleep" not in kind.levels:
-        fields.say("hibernate", f"{knob} cannot sleep; hibernate goes with the knob hibernate")
-    base = Policy()
-    if "policy" in block:
-        name = block.word("policy", list(strategy.policies) or [""])
-        base = strategy.policies.get(name, base)
-    block.skip("policy")
+    base = strategy.policies.get(block.name("policy", list(strategy.policies), ""), Policy())
     law = Hibernate(
-        policy(block, base), block.text("wake", ""), block.text("cpu", ""), block.text("draw", "")
+        policy(block, base), *(block.expression(key, "") for key in ("wake", "cpu", "draw"))
     )
     if law.cpu and not law.policy.cpu_below:
         block.say("cpu", "cpu is compared with cpu_below; give it here or in the policy")

@@ -32,6 +32,7 @@ PLUNGE = 0.05  # throughput lost beyond the budget: one sample is enough to turn
 DRIFT = 0.05  # of the energy found, beyond its noise
 DRIFTS = 3  # measured points in a row that have drifted
 LONGEST_REST = 16  # times `rest`
+MOST_SAMPLES = 100  # of a point; one has no noise, and more take too long
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ def parse(fields: Fields, knob: str, kind: Kind, strategy: Strategy, _bounds: Bo
     expr = block.expression("expr")
     slowdown = block.quantity("slowdown", ("percent",), "slowdown", strategy.slowdown)
     step = block.quantity("step", kind.accepts, knob, STEP) or STEP
-    samples = int(block.number("samples", 4.0))
+    samples = block.count("samples", 4, at_least=2)
     settle, rest = block.seconds("settle", 30.0), block.seconds("rest", 1800.0, at_least=60.0)
     if texts["subject_to"] is None and texts["work"] is None:
         block.say(None, "a search needs a limit: give subject_to, or work (the throughput)")
@@ -190,8 +191,8 @@ def parse(fields: Fields, knob: str, kind: Kind, strategy: Strategy, _bounds: Bo
         block.say("slowdown", "slowdown is of the throughput; give it as work")
     if step.value <= 0 or (step.unit == "percent" and step.value > LARGEST):
         block.say("step", f"step must be above 0 and at most {LARGEST:g}%, found {step}")
-    if not 2 <= samples <= 100:  # noqa: PLR2004 (one has no noise; a hundred take too long)
-        block.say("samples", f"samples must be from 2 to 100, found {samples}")
+    if samples > MOST_SAMPLES:
+        block.say("samples", f"samples must be at most {MOST_SAMPLES}, found {samples}")
     block.end()
     part = (slowdown or strategy.slowdown).value / 100
     return Minimise(
@@ -199,4 +200,4 @@ def parse(fields: Fields, knob: str, kind: Kind, strategy: Strategy, _bounds: Bo
     )
 
 
-FORM = LawForm(keys=("minimise",), parse=parse)
+FORM = LawForm(keys=("minimise",), parse=parse, sizes=("minimise",))

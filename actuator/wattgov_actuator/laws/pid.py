@@ -116,4 +116,4 @@ def _stepped(value: float, look: Look) -> float:
     return round(value / step) * step if step > 0 and math.isfinite(value) else value
 
 
-FORM = LawForm(keys=("pid",), parse=parse)
+FORM = LawForm(keys=("pid",), parse=parse, sizes=("pid",))

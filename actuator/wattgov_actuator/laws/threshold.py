@@ -58,12 +58,8 @@ class Scale(Alone):
 def parse(fields: Fields, knob: str, kind: Kind, strategy: Strategy, bounds: Bounds) -> Law | None:
     """Read `step`, `set` or `scale` of a rule; what is wrong with them is noted in *fields*."""
     if kind.levels:
-        fields.skip("step", "scale")
-        for key in ("step", "scale"):
-            if key in fields:
-                words = " or ".join(kind.levels)
-                fields.say(key, f"{knob} has no steps; give set with {words}")
         if "set" not in fields:
+            fields.skip("set")
             return None
         return Set(Quantity(kind.levels[fields.word("set", list(kind.levels))], "level"))
     direction = fields.one_of("step", list(DIRECTIONS))
@@ -95,4 +91,4 @@ def _inside(fields: Fields, value: Quantity, bounds: Bounds) -> None:
         fields.say("set", f"set must be above 0, found {value}")
 
 
-FORM = LawForm(keys=("step", "set", "scale"), parse=parse)
+FORM = LawForm(keys=("step", "set", "scale"), parse=parse, sizes=("step", "scale"))

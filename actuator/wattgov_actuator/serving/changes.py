@@ -7,9 +7,9 @@ from urllib.parse import unquote
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.orders import Asking, Heed, Reload, Restore, Wake
 from wattgov_actuator.pause import Pause, PauseFile
+from wattgov_actuator.quantity import seconds_of
 from wattgov_actuator.serving.questions import body, flag_of, text_of
 from wattgov_actuator.serving.replies import Refusal, data, text
-from wattgov_actuator.strict import seconds_of
 from wattgov_web.client import Client
 from wattgov_web.request import Request, Response
 

@@ -2,15 +2,14 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from actuator.bench import Bench
+from actuator.groups import DEADLINE_SECONDS, SPINNING, Group, own_group, until
 from fakes.child import in_a_child
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.decision import Reason
@@ -18,48 +17,14 @@ from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import InForce, Knob, KnobError
 
-DEADLINE_SECONDS = 30
 TICKS_SEEN = 5  # of the spinning process, 10 ms each
-ROOTS = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
 
 
-class Group:
-    """A control group with a process that spins."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-        (folder / "cgroup.procs").write_text(str(self.process.pid))
-
-    @property
-    def way(self) -> Connection:
-        """Return the connection that leads to it."""
-        group = str(self.folder).removeprefix("/sys/fs/cgroup")
-        return Connection("hibernate", "freezer", "chat", {"app": "chat"}, {"group": group}, 10.0)
-
-    def open(self) -> Knob:
-        """Return the real knob."""
-        return open_knob("hibernate", [self.way], Machine())
-
-    def ticks(self) -> int:
-        """Return the CPU time of the process, in clock ticks."""
-        text = Path(f"/proc/{self.process.pid}/stat").read_text()
-        return int(text.rpartition(")")[2].split()[11])
-
-    def end(self) -> None:
-        """Thaw, kill, remove: a group that is frozen can still be killed."""
-        (self.folder / "cgroup.freeze").write_text("0")
-        self.process.kill()
-        self.process.wait()
-        until(lambda: not (self.folder / "cgroup.procs").read_text())
-        self.folder.rmdir()
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for a state of the machine."""
-    end = time.monotonic() + DEADLINE_SECONDS
-    while not true():
-        assert time.monotonic() < end, "it did not come"
+def open_knob_of(group: Group) -> Knob:
+    """Return the real knob."""
+    folder = str(group.folder).removeprefix("/sys/fs/cgroup")
+    way = Connection("hibernate", "freezer", "chat", {"app": "chat"}, {"group": folder}, 10.0)
+    return open_knob("hibernate", [way], Machine())
 
 
 def busy_for(seconds: float) -> None:
@@ -71,23 +36,14 @@ def busy_for(seconds: float) -> None:
 
 @pytest.fixture
 def group() -> Iterator[Group]:
-    """Return a group of this test's own."""
-    root = next((each for each in ROOTS if (each / "cgroup.controllers").exists()), None)
-    if root is None:
-        pytest.skip("this machine has no cgroup v2, not even beside v1")
-    folder = root / f"wattgov-test-{os.getpid()}"
-    try:
-        folder.mkdir()
-        made = Group(folder)
-    except OSError as error:
-        pytest.skip(f"a control group cannot be made here: {error.strerror}; it takes root")
-    yield made
-    made.end()
+    """Return a group of this test's own, with a process that spins."""
+    with own_group(SPINNING) as made:
+        yield made
 
 
 def test_a_spinning_process_stops_and_goes_on(group: Group) -> None:
     """To no CPU at all, and back; the kernel says that it is done before we do."""
-    knob = group.open()
+    knob = open_knob_of(group)
     (target,) = knob.probe().targets
     until(lambda: group.ticks() > TICKS_SEEN)
     knob.write(target.name, 0.0)
@@ -106,7 +62,7 @@ def test_a_spinning_process_stops_and_goes_on(group: Group) -> None:
 
 def test_a_frozen_process_can_be_killed(group: Group) -> None:
     """Nobody is held for ever."""
-    knob = group.open()
+    knob = open_knob_of(group)
     knob.probe()
     knob.write("chat", 0.0)
     group.process.send_signal(signal.SIGKILL)
@@ -118,13 +74,13 @@ def test_a_killed_actuator_thaws_at_its_next_start(group: Group, tmp_path: Path)
     """The journal knew before the kernel did."""
 
     def work() -> None:
-        bench = Bench(tmp_path, "hibernate", group.open)
+        bench = Bench(tmp_path, "hibernate", lambda: open_knob_of(group))
         assert bench.act(0.0).reason is Reason.APPLIED
         os.kill(os.getpid(), signal.SIGKILL)
 
     assert -signal.SIGKILL == in_a_child(work)
     assert (group.folder / "cgroup.freeze").read_text().strip() == "1"
-    bench = Bench(tmp_path, "hibernate", group.open)
+    bench = Bench(tmp_path, "hibernate", lambda: open_knob_of(group))
     bench.writer.restore()
     before = group.ticks()
     until(lambda: group.ticks() > before + TICKS_SEEN)

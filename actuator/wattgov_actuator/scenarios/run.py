@@ -9,7 +9,7 @@ from wattgov_actuator.columns import aligned, value_text
 from wattgov_actuator.decision import Decision
 from wattgov_actuator.reading import Moment, Target
 from wattgov_actuator.rules import RuleSet
-from wattgov_actuator.scenario import Check, Expected, Scenario, answers
+from wattgov_actuator.scenarios.scenario import Check, Expected, Scenario, answers
 from wattgov_actuator.simulation import Place, Planted, Simulation, simulated
 from wattgov_actuator.when import span_text
 

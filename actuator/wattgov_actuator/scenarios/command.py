@@ -8,10 +8,10 @@ from wattgov_actuator.exits import BAD_INPUT, FAILED, told
 from wattgov_actuator.flags import PATH
 from wattgov_actuator.knobs import KNOBS
 from wattgov_actuator.laws import LAWS
-from wattgov_actuator.scenariofile import read
+from wattgov_actuator.scenarios.file import read
+from wattgov_actuator.scenarios.run import report, trial
 from wattgov_actuator.simulation import scratch
 from wattgov_actuator.strict import Invalid
-from wattgov_actuator.trial import report, trial
 
 
 @click.command()

@@ -11,10 +11,10 @@ from math import floor
 
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.naming import names_device
-from wattgov_actuator.notation import Gap, Slot
-from wattgov_actuator.promql import selector
 from wattgov_actuator.reading import Answer, Fault, Labels, QueryFailure, Sample
 from wattgov_actuator.rules import RuleSet
+from wattgov_actuator.scenarios.notation import Gap, Slot
+from wattgov_actuator.scenarios.selector import selector
 from wattgov_actuator.simulation import Place, Planted
 
 LOOKBACK_SECONDS = 300.0  # Prometheus' own default; the edge is out, as in 3.x

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from wattgov_actuator.backtest import Replay, Tally
 from wattgov_actuator.columns import aligned, value_text
 from wattgov_actuator.decision import Decision
+from wattgov_actuator.replay.backtest import Replay, Tally
 from wattgov_actuator.when import Moments, clock_text, span_text
 
 CHANGES = ("TIME", "RULE", "TARGET", "FROM", "TO", "REASON", "WHY")

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wattgov_actuator.backtest import escaped
 from wattgov_actuator.reading import Answer, Target
+from wattgov_actuator.replay.backtest import escaped
 from wattgov_actuator.simulation import Planted
 
 KNOB, RESOLUTION_WATTS = "gpu_power_limit", 1.0

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wattgov_actuator.backtest import draws, replay
 from wattgov_actuator.exits import BAD_INPUT, FAILED, fail, rules_of, told
 from wattgov_actuator.flags import (
     machine_options,
@@ -25,16 +24,17 @@ from wattgov_actuator.hands import Hands
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.online import BAD
-from wattgov_actuator.pastdevices import NODES, Past, devices, limits_of
 from wattgov_actuator.places import places
 from wattgov_actuator.reading import Answer, Moment
-from wattgov_actuator.replayed import data, text
+from wattgov_actuator.replay.backtest import draws, replay
+from wattgov_actuator.replay.devices import NODES, Past, devices, limits_of
+from wattgov_actuator.replay.report import data, text
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.simulation import Planted, scratch
 from wattgov_actuator.when import Moments, moments_between
 
 if TYPE_CHECKING:  # it loads requests, and --help stays light
-    from wattgov_actuator.history import History
+    from wattgov_actuator.replay.history import History
 
 READ_SECONDS = 60.0  # a range takes longer than an instant
 LOOKS = 500  # how often the limits of a node are looked at
@@ -88,8 +88,8 @@ def backtest(
     Exit status: 0, 1 when Prometheus could not be asked, 2 for a mistake in the rules, an
     expression that cannot be used, or when there is no device.
     """
-    from wattgov_actuator.history import History  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.query import Patience, Prometheus  # noqa: PLC0415 (--help stays light)
+    from wattgov_actuator.replay.history import History  # noqa: PLC0415 (--help stays light)
 
     ruleset = rules_of((*rules, *more))
     start, end = round(start, 3), round(end, 3)  # as exact as Prometheus is

@@ -1,0 +1,1 @@
+"""`backtest`: what rules would have done, replayed over what Prometheus said before."""

@@ -1,0 +1,1 @@
+"""`test`: what rules decide in scenarios, on a simulated machine."""
