@@ -104,9 +104,6 @@ class Card:
     uuid: str
 
 
-NOBODY: tuple[None, None] = (None, None)
-
-
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What became of the three cards in a fault."""
@@ -133,7 +130,10 @@ class Lane:
         self.name, self.folder, self.gpus, self.upstream = name, folder, gpus, upstream
         self.cards = cards
         self.held, self.free = cards[:2]
-        self.hot, self.warm = cards[2:4] if len(cards) == ALL else NOBODY
+        self.hot: Card | None = None
+        self.warm: Card | None = None
+        if len(cards) == ALL:
+            self.hot, self.warm = cards[2:]
         self.exporter: Exporter
         self.proxy = FaultyProxy(upstream)
         self.actuator: Actuator
