@@ -189,6 +189,9 @@ def test_a_thermometer_that_fails_trips_nothing_and_holds_nothing_for_ever(stage
     assert 150.0 == stage.knob.watts()
     stage.play(ticks=5)
     assert 300.0 == stage.knob.watts()
+    *_, last = (row for row in stage.journal.decisions() if row["rule"] == "gpus.thermal")
+    said = "its heat is not known any more; it was too hot: the device says 90 C"
+    assert said == last["detail"]
 
 
 @pytest.mark.parametrize(
