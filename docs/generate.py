@@ -128,6 +128,8 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield ROOT / "docs" / "rules.md", rules(serving)
     yield ROOT / "docs" / "alerts.md", alerts()
     yield ROOT / "docs" / "reasons.md", reasons()
+    faults = _module(ROOT / "tests" / "e2e" / "fault_table.py")
+    yield ROOT / "docs" / "faults.md", faults.page(NOTE)
     whole = schema(LAWS, KNOBS)
     yield ROOT / "docs" / "rule-file.md", rule_file(whole)
     yield ROOT / "rules" / "actuator" / "rules.schema.json", json.dumps(whole, indent=1) + "\n"
