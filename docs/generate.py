@@ -106,7 +106,9 @@ def rule_file(whole: Schema) -> str:
         text += f"\n## {path or 'The file'}\n{_keys(found[0], shared)}"
         for part in found if len(found) > 1 else ():
             own = [key for key in part.properties if key not in shared]
-            text += f"\n### {path}, backend {part.backend}\n{_keys(part, own)}"
+            several = sum(each.backend == part.backend for each in found) > 1
+            what = f" of {part.properties['knob']['title']}" if several else ""
+            text += f"\n### {path}, backend {part.backend}{what}\n{_keys(part, own)}"
     return text
 
 

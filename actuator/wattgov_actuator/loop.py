@@ -118,6 +118,7 @@ class Loop:
             counts=dict(self._ledger.counts),
             readings=readings,
             wanted=outcome.wanted,
+            write_seconds=dict(self._writer.durations.seconds),
             open_undos=open_undos(self._journal),
             journal_failures=self._journal.failures,
             journal_trouble=self._journal.trouble,

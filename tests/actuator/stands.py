@@ -11,7 +11,9 @@ from typing import Any
 
 from actuator.groups import own_group
 from fakes import redfish, zeusd
-from fakes.api import Answering, Reply, Request, serving
+from fakes.api import Answering, Reply, Request, serving, serving_at
+from fakes.docker import Docker, container
+from fakes.kubernetes import PAUSED, Cluster, cron_job, deployment, job, scaled_object
 from fakes.limiter import Limiter
 from fakes.limits import Limits
 from fakes.llamacpp import LlamaCpp
@@ -79,6 +81,10 @@ sys/class/drm/card0-DP-1/status = disconnected
 sys/class/drm/card1/device/vendor = 0x8086
 sys/class/drm/card2/device/vendor = 0x1002
 """
+
+
+IN_CLUSTER: Mapping[str, Setting] = {"url": "{url}", "namespace": "shop"}
+CHAT_OF_IT: Mapping[str, Setting] = {"kind": "Deployment", "object": "chat"}
 
 
 def policies() -> str:
@@ -238,6 +244,19 @@ def _planted(state: object) -> str:
     return f"sys/server.json = {json.dumps(state, sort_keys=True)}"
 
 
+def _cluster(keda: str | None = "") -> dict[str, Any]:
+    """Return what is in a cluster; *keda* is what a ScaledObject of the Deployment is paused at."""
+    made = Cluster()
+    made.add("apps/v1", "deployments", "chat", deployment(4))
+    made.add("batch/v1", "cronjobs", "nightly", cron_job())
+    made.add("batch/v1", "cronjobs", "held", cron_job(suspend=True))
+    made.add("batch/v1", "jobs", "train", job())
+    if keda is not None:
+        owner = scaled_object("chat", {PAUSED: keda} if keda else None, maxReplicaCount=9)
+        made.add("keda.sh/v1alpha1", "scaledobjects", "queue", owner)
+    return made.state
+
+
 def _limits(gpus: VirtualGpus) -> object:
     return [gpus.card(each).limit_watts for each in range(gpus.count())]
 
@@ -273,6 +292,17 @@ def _zeusd(folder: Path) -> Served:
     socket = folder.with_name(f"{folder.name}.sock")  # copytree takes none
     socket.unlink(missing_ok=True)  # of one that was killed
     return zeusd.serving(zeusd.Zeusd(), socket)
+
+
+def _docker(folder: Path) -> Served:
+    """Serve the daemon whose containers are in a file of the machine; without one it has none."""
+    file = folder / "sys/server.json"
+    fake = _on_disk(Docker, attrgetter("containers"))
+
+    def answer(request: Request) -> Reply:
+        return fake(file)(request) if file.exists() else Docker({})(request)
+
+    return serving_at(folder.with_name(f"{folder.name}.sock"), answer)  # copytree takes none
 
 
 @contextmanager
@@ -478,6 +508,38 @@ STANDS: Mapping[str, Stand] = {
                 ("cpu_frequency", (2500e6, 2000e6), "3500", TURNING),
                 ("platform_power_limit", (500, 400), "0800", TURNING),
             )
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted({"chat": container()}),
+            settings={"container": "chat", "how": "stop", "socket": "{url}"},
+            backend="docker",
+            serve=_docker,
+        ),
+        Stand(
+            "replicas",
+            (3, 2),
+            tree=_planted(_cluster()),
+            settings={**IN_CLUSTER, **CHAT_OF_IT, "low": 1, "high": 20},
+            backend="kubernetes",
+            fake=_on_disk(Cluster, attrgetter("state")),
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted(_cluster(keda=None)),
+            settings={**IN_CLUSTER, **CHAT_OF_IT},
+            backend="kubernetes",
+            fake=_on_disk(Cluster, attrgetter("state")),
+        ),
+        Stand(
+            "batch_jobs",
+            (0, 0),
+            tree=_planted(_cluster(keda=None)),
+            settings={**IN_CLUSTER, "jobs": True},
+            backend="kubernetes",
+            fake=_on_disk(Cluster, attrgetter("state")),
         ),
     )
 }

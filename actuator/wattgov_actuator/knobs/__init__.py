@@ -11,9 +11,12 @@ from wattgov_actuator.rules import Kind
 
 WATTS = ("watts", "percent")
 HERTZ = ("hertz", "percent")
-REQUESTS = ("count", "percent")
+COUNT = ("count", "percent")
 
-LEVELS = {"hibernate": {"asleep": 0.0, "awake": 1.0}}  # words for values, the lowest first
+LEVELS = {  # words for values, the lowest first
+    "hibernate": {"asleep": 0.0, "awake": 1.0},
+    "batch_jobs": {"paused": 0.0, "running": 1.0},
+}
 
 KNOBS: dict[str, Kind] = {
     name: Kind(accepts, module, backends_of(name), LEVELS.get(name, {}))
@@ -25,9 +28,11 @@ KNOBS: dict[str, Kind] = {
         ("cpu_frequency", HERTZ, "wattgov_actuator.knobs.cpu_frequency"),
         ("cpu_priority", ("percent",), "wattgov_actuator.knobs.cpu_priority"),
         ("cpu_affinity", ("percent",), "wattgov_actuator.knobs.cpu_affinity"),
-        ("batch_size", REQUESTS, ""),
+        ("batch_size", COUNT, ""),
         ("hibernate", ("level",), ""),
         ("platform_power_limit", WATTS, ""),
+        ("replicas", COUNT, ""),
+        ("batch_jobs", ("level",), ""),
     )
 }
 
@@ -47,9 +52,14 @@ def open_knob(name: str, connections: Sequence[Connection] = (), machine: Machin
         return knob
     from wattgov_actuator.knobs.connected import Connected  # noqa: PLC0415 (for a few only)
 
-    return Connected(
-        [
-            (way, import_module(kind.backends[way.backend].module).open_knob(machine, way))
-            for way in ways
-        ]
-    )
+    return Connected([(way, _led_to(way, kind, machine)) for way in ways])
+
+
+def _led_to(way: Connection, kind: Kind, machine: Machine) -> Knob:
+    """Return what a connection leads to, drained first where our proxy stands before it."""
+    knob: Knob = import_module(kind.backends[way.backend].module).open_knob(machine, way)
+    if not way.text("proxy"):
+        return knob
+    from wattgov_actuator.knobs.drained import Drained  # noqa: PLC0415 (for a few only)
+
+    return Drained(knob, way)

@@ -1,6 +1,7 @@
 """The backends: a way to reach devices is one file and one line here."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from wattgov_actuator.rules import Backend, Key
 
@@ -8,6 +9,14 @@ HERE = "wattgov_actuator.knobs"
 RANGE = {"low": Key("count", 1.0), "high": Key("count")}  # of what tells no range itself
 SERVER = {"url": Key("url"), "ca_file": Key("path", optional=True)}
 TOKEN = {"token": Key("secret", optional=True)}
+DRAINED = {  # of whatever can sleep: our own proxy in front of it
+    "proxy": Key("url", optional=True),
+    "proxy_token": Key("secret", optional=True),
+    "proxy_wait": Key("seconds", 0.0),  # for what is in flight; new requests wait meanwhile
+    "proxy_idle": Key("seconds", 0.0),  # for so long, as the proxy itself has seen
+}
+WORKLOADS = ("replicas", "hibernate")  # of Kubernetes, one by its name
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
     "file": (
@@ -179,10 +188,56 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
             },
         ),
     ),
+    "docker": (
+        ("hibernate",),
+        Backend(
+            f"{HERE}.docker",
+            {
+                "container": Key("text"),
+                "how": Key("word", "pause", choices=("pause", "stop")),
+                "socket": Key("path", "/run/docker.sock"),
+            },
+            timeout_seconds=10.0,
+        ),
+    ),
+    "kubernetes": (
+        (*WORKLOADS, "batch_jobs"),
+        Backend(
+            f"{HERE}.kubernetes",
+            {
+                "url": Key("url", optional=True),
+                "ca_file": Key("path", optional=True),
+                **TOKEN,
+                "account": Key("path", ACCOUNT),
+                "namespace": Key("text"),
+                "kind": Key(
+                    "word", "Deployment", choices=("Deployment", "StatefulSet"), of=WORKLOADS
+                ),
+                "object": Key("text", of=WORKLOADS),
+                "low": Key("count", 1.0, of=("replicas",)),
+                "high": Key("count", of=("replicas",)),
+                "selector": Key("text", optional=True, of=("batch_jobs",)),
+                "only": Key("text", optional=True, of=("batch_jobs",)),
+                "jobs": Key("flag", default=False, of=("batch_jobs",)),
+            },
+            timeout_seconds=10.0,
+            shared=True,
+        ),
+    ),
 }
 """By name: the knobs that it serves, and what an entry of `knobs` says of it."""
 
 
 def backends_of(knob: str) -> Mapping[str, Backend]:
     """Return the backends that serve a knob."""
-    return {name: backend for name, (knobs, backend) in BACKENDS.items() if knob in knobs}
+    more = DRAINED if knob == "hibernate" else {}
+    return {
+        name: replace(backend, keys={**_of(backend.keys, knob, knobs), **more})
+        for name, (knobs, backend) in BACKENDS.items()
+        if knob in knobs
+    }
+
+
+def _of(keys: Mapping[str, Key], knob: str, knobs: tuple[str, ...]) -> Mapping[str, Key]:
+    """Return the keys that an entry for *knob* may have."""
+    return {key: form for key, form in keys.items() if knob in (form.of or knobs)}
