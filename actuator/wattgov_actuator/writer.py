@@ -100,10 +100,11 @@ class Writer:
     def restore(self, *, give_up_conflicts: bool = False) -> tuple[Decision, ...]:
         """Put back every open undo; with *give_up_conflicts*, close those no longer ours.
 
-        A conflict stands until a person asks for that: a restart alone is no consent.
+        A conflict stands until a person asks for that: a restart alone is no consent. What sleeps
+        is woken first: until then a server takes nothing else back.
         """
         results = []
-        for undo in self._journal.undos():
+        for undo in sorted(self._journal.undos(), key=lambda each: each.unit != "level"):
             try:
                 results.append(self._restored(undo, give_up_conflicts=give_up_conflicts))
             except Exception as error:  # a bug at one target must not leave the others changed

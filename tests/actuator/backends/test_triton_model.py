@@ -1,16 +1,21 @@
 """Sleep of a Triton model: unloaded, waited for, and back with the config that it had."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from actuator.bench import Bench
 from fakes.api import serving
 from fakes.triton import CHAT, Triton, config
 from wattgov_actuator.connection import Connection, Setting
+from wattgov_actuator.decision import Reason
+from wattgov_actuator.hands import Hands
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.knobs.triton_model import TritonModel
 from wattgov_actuator.reading import Fault, InForce, Knob, KnobError
+from wattgov_actuator.writer import Writer
 
 LARGE = {**CHAT, "max_batch_size": 64}
 
@@ -151,3 +156,25 @@ def test_an_unknown_model_is_no_target(url: str) -> None:
     opened = open_knob("hibernate", [way(url, "none")])
 
     assert "has no model none" in opened.probe().note
+
+
+def test_it_is_woken_before_its_batches_are_put_back(
+    triton: Triton, url: str, tmp_path: Path
+) -> None:
+    """Asleep it has no batches; awake it has those that we gave it, and then its own."""
+    size: dict[str, Setting] = {"field": "max_batch_size", "low": 1.0, "high": 64.0}
+    batches = Connection("batch_size", "triton", "chat", {}, {"url": url, "model": "chat", **size})
+    for name, value in (("batch_size", 16.0), ("hibernate", 0.0)):
+        bench = Bench(tmp_path, name, partial(open_knob, name, [batches, way(url)]))
+        assert Reason.APPLIED is bench.act(value).reason
+        bench.close()
+    bench.start()
+    hands = Hands(lambda name, _: open_knob(name, [batches, way(url)]))
+    done = Writer(bench.journal, hands, bench.clock).restore()
+
+    assert [("hibernate", Reason.RESTORED), ("batch_size", Reason.RESTORED)] == [
+        (each.knob, each.reason) for each in done
+    ]
+    assert (CHAT, ()) == (triton.models["chat"], bench.journal.undos())
+    hands.close()
+    bench.close()
