@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from fakes import redfish, zeusd
+from fakes import redfish, systemd, zeusd
 from fakes.api import Answering, Reply, Request, serving, serving_at
 from fakes.docker import Docker, container
 from fakes.limiter import Limiter
@@ -173,6 +174,19 @@ class Stand:
             return self.asked(gpus)
         files = sorted(path for path in (folder / "sys").rglob("*") if path.is_file())
         return {str(path.relative_to(folder)): path.read_text().strip() for path in files}
+
+
+class OnBus(Stand):
+    """A unit of systemd; its bus outlives whoever is killed."""
+
+    @contextmanager
+    def served(self) -> Iterator[Stand]:
+        """Give it with its bus."""
+        with (
+            TemporaryDirectory() as folder,
+            systemd.serving(systemd.Manager(), Path(folder)) as bus,
+        ):
+            yield replace(self, settings={**(self.settings or {}), "socket": bus})
 
 
 def _kept(fake: Callable[[Path], Answering], request: Request) -> Reply:
@@ -422,6 +436,13 @@ STANDS: Mapping[str, Stand] = {
             settings={"container": "chat", "how": "stop", "socket": "{url}"},
             backend="docker",
             serve=_docker,
+        ),
+        OnBus(
+            "hibernate",
+            (0, 0),
+            tree=f"sys/chat.service = {json.dumps(systemd.UNIT, sort_keys=True)}",
+            settings={"unit": "{here}/sys/chat.service", "how": "freeze"},
+            backend="systemd",
         ),
     )
 }
