@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from actuator.groups import own_group
-from fakes import redfish, zeusd
+from fakes import redfish, systemd, zeusd
 from fakes.api import Answering, Reply, Request, serving, serving_at
 from fakes.docker import Docker, container
 from fakes.kubernetes import PAUSED, Cluster, cron_job, deployment, job, scaled_object
@@ -205,6 +206,20 @@ class Grouped(Stand):
     def truth(self, folder: Path, gpus: VirtualGpus) -> object:  # noqa: ARG002 (a Stand)
         """Return what the kernel says of the group."""
         return [(Path(self.url) / f"cgroup.{each}").read_text() for each in ("freeze", "events")]
+
+
+@dataclass(frozen=True, slots=True)
+class OnBus(Stand):
+    """A unit of systemd; its bus outlives whoever is killed."""
+
+    @contextmanager
+    def served(self) -> Iterator[Stand]:
+        """Give it with its bus."""
+        with (
+            TemporaryDirectory() as folder,
+            systemd.serving(systemd.Manager(), Path(folder)) as bus,
+        ):
+            yield replace(self, settings={**(self.settings or {}), "socket": bus})
 
 
 def _kept(fake: Callable[[Path], Answering], request: Request) -> Reply:
@@ -540,6 +555,13 @@ STANDS: Mapping[str, Stand] = {
             settings={**IN_CLUSTER, "jobs": True},
             backend="kubernetes",
             fake=_on_disk(Cluster, attrgetter("state")),
+        ),
+        OnBus(
+            "hibernate",
+            (0, 0),
+            tree=f"sys/chat.service = {json.dumps(systemd.UNIT, sort_keys=True)}",
+            settings={"unit": "{here}/sys/chat.service", "how": "freeze"},
+            backend="systemd",
         ),
     )
 }

@@ -224,6 +224,18 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
             shared=True,
         ),
     ),
+    "systemd": (
+        ("hibernate",),
+        Backend(
+            f"{HERE}.systemd",
+            {
+                "unit": Key("text"),
+                "how": Key("word", "freeze", choices=("freeze", "stop")),
+                "socket": Key("path", "/run/dbus/system_bus_socket"),
+            },
+            timeout_seconds=10.0,
+        ),
+    ),
 }
 """By name: the knobs that it serves, and what an entry of `knobs` says of it."""
 
