@@ -47,9 +47,14 @@ def open_knob(name: str, connections: Sequence[Connection] = (), machine: Machin
         return knob
     from wattgov_actuator.knobs.connected import Connected  # noqa: PLC0415 (for a few only)
 
-    return Connected(
-        [
-            (way, import_module(kind.backends[way.backend].module).open_knob(machine, way))
-            for way in ways
-        ]
-    )
+    return Connected([(way, _led_to(way, kind, machine)) for way in ways])
+
+
+def _led_to(way: Connection, kind: Kind, machine: Machine) -> Knob:
+    """Return what a connection leads to, drained first where our proxy stands before it."""
+    knob: Knob = import_module(kind.backends[way.backend].module).open_knob(machine, way)
+    if not way.text("proxy"):
+        return knob
+    from wattgov_actuator.knobs.drained import Drained  # noqa: PLC0415 (for a few only)
+
+    return Drained(knob, way)

@@ -1,6 +1,7 @@
 """The backends: a way to reach devices is one file and one line here."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from wattgov_actuator.rules import Backend, Key
 
@@ -8,6 +9,12 @@ HERE = "wattgov_actuator.knobs"
 RANGE = {"low": Key("count", 1.0), "high": Key("count")}  # of what tells no range itself
 SERVER = {"url": Key("url"), "ca_file": Key("path", optional=True)}
 TOKEN = {"token": Key("secret", optional=True)}
+DRAINED = {  # of whatever can sleep: our own proxy in front of it
+    "proxy": Key("url", optional=True),
+    "proxy_token": Key("secret", optional=True),
+    "proxy_wait": Key("seconds", 0.0),  # for what is in flight; new requests wait meanwhile
+    "proxy_idle": Key("seconds", 0.0),  # for so long, as the proxy itself has seen
+}
 
 BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
     "file": (
@@ -154,4 +161,9 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
 
 def backends_of(knob: str) -> Mapping[str, Backend]:
     """Return the backends that serve a knob."""
-    return {name: backend for name, (knobs, backend) in BACKENDS.items() if knob in knobs}
+    more = DRAINED if knob == "hibernate" else {}
+    return {
+        name: replace(backend, keys={**backend.keys, **more})
+        for name, (knobs, backend) in BACKENDS.items()
+        if knob in knobs
+    }
