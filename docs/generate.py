@@ -106,7 +106,9 @@ def rule_file(whole: Schema) -> str:
         text += f"\n## {path or 'The file'}\n{_keys(found[0], shared)}"
         for part in found if len(found) > 1 else ():
             own = [key for key in part.properties if key not in shared]
-            text += f"\n### {path}, backend {part.backend}\n{_keys(part, own)}"
+            several = sum(each.backend == part.backend for each in found) > 1
+            what = f" of {part.properties['knob']['title']}" if several else ""
+            text += f"\n### {path}, backend {part.backend}{what}\n{_keys(part, own)}"
     return text
 
 
@@ -126,6 +128,8 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield ROOT / "docs" / "rules.md", rules(serving)
     yield ROOT / "docs" / "alerts.md", alerts()
     yield ROOT / "docs" / "reasons.md", reasons()
+    faults = _module(ROOT / "tests" / "e2e" / "fault_table.py")
+    yield ROOT / "docs" / "faults.md", faults.page(NOTE)
     whole = schema(LAWS, KNOBS)
     yield ROOT / "docs" / "rule-file.md", rule_file(whole)
     yield ROOT / "rules" / "actuator" / "rules.schema.json", json.dumps(whole, indent=1) + "\n"

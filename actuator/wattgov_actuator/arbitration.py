@@ -55,6 +55,7 @@ class Heat:
     group: Group
     hot: str
     was_hot: str
+    unknown: bool = False  # let go because nothing is known any more
 
     @property
     def rule(self) -> str:
@@ -248,7 +249,8 @@ def _row(
 
 
 def _heat_row(heat: Heat, reading: Reading, now: Moment, wanted: float | None) -> Decision:
-    detail = heat.hot or f"cooled down; it was {heat.was_hot}"
+    why = "its heat is not known any more" if heat.unknown else "cooled down"
+    detail = heat.hot or f"{why}; it was {heat.was_hot}"
     row = _bare(heat.rule, heat.group.name, reading, now, detail)
     if reading.conflict:
         return replace(row, reason=Reason.CONFLICT, detail=reading.conflict)

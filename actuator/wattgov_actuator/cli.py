@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -19,6 +19,7 @@ from wattgov_actuator.decision import Decision
 from wattgov_actuator.exits import BAD_INPUT, FAILED, fail, signalled, told
 from wattgov_actuator.flags import (
     Address,
+    elect_option,
     machine_options,
     prometheus_option,
     rule_options,
@@ -37,6 +38,7 @@ from wattgov_actuator.loop import Loop
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.notes.options import note_options
 from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
+from wattgov_actuator.orders import Reload
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.proxy.command import proxy
 from wattgov_actuator.reading import Moment
@@ -81,6 +83,7 @@ for command in (check, plan, test, backtest, journal, explain, pause, resume, re
 @state_option
 @service_options
 @note_options
+@elect_option
 @run_option
 @click.option("--enforce", is_flag=True, help="Write knobs. Without it this is a dry run.")
 @click.option(
@@ -104,6 +107,7 @@ def run(
     grafana_url: str | None,
     grafana_token_file: Path | None,
     webhook_url_file: Path | None,
+    elect: str | None,
     enforce: bool,
     lease_seconds: float,
     sysfs: Path,
@@ -120,6 +124,8 @@ def run(
     Exit status: 0 when everything is put back, 1 when something is not or it could not start, 2 for
     a mistake in the rules or in the file of --web.config.file.
     """
+    from wattgov_actuator.electing import standing  # noqa: PLC0415 (--help stays light)
+    from wattgov_actuator.leading import Turned  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.notes.choice import sinks  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.notes.sending import Notes  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
@@ -138,12 +144,18 @@ def run(
         log_decision(decision)
         notes(decision)
 
-    ways, alone = ruleset.connections, MachineLock(run_dir, state_dir)
+    alone, orders = MachineLock(run_dir, state_dir), SimpleQueue[object]()
+    turned = Turned(
+        ruleset,
+        partial(_reloaded, (*rules, *more), alone, enforce=enforce),
+        KNOBS,
+        standing(elect, ruleset, KNOBS, now, lambda: orders.put(Reload())),
+    )
     with (
         told(),
         notes,
         closing(alone),
-        holding(state_dir, machine, now, ways) as (book, writer),
+        holding(state_dir, machine, now, turned.here.connections, turned.opening) as (book, writer),
     ):
         lease = LeaseFile(state_dir, procfs)
 
@@ -153,14 +165,14 @@ def run(
 
         alive()
         put_back(writer, tell, alive)
-        writer.connect(ways)  # and no longer those of an earlier run
+        writer.connect(turned.here.connections)  # and no longer those of an earlier run
         if enforce or ruleset.enforce:
             alone.take()
         if (row := book.broken()) is not None:
             LOG.warning(line("journal_changed_by_others", file=book.path, first_row=row))
-        with closing(Prometheus(prometheus, _steady)) as source:
+        with closing(Prometheus(prometheus, _steady)) as source, turned.elector or nullcontext():
             loop = Loop(
-                ruleset,
+                turned.here,
                 ask=partial(source.ask, alive=alive),
                 writer=writer,
                 journal=book,
@@ -169,11 +181,10 @@ def run(
                 alive=alive,
                 beat_seconds=min(lease_seconds / 4, 5.0),
                 paused=PauseFile(state_dir).read,
-                load=partial(_reloaded, (*rules, *more), alone, enforce=enforce),
+                load=turned,
                 armed=enforce,
                 tell=tell,
             )
-            orders = SimpleQueue[object]()
             control = Control(orders, PauseFile(state_dir), now, notes.counts)
             try:
                 service = listening(listen, web, lambda: loop.snapshot, control)

@@ -104,6 +104,9 @@ def _orders(now: Snapshot) -> Iterator[Metric]:
     paused.add_metric(("tighten",), float(now.pause is not None))
     paused.add_metric(("all",), float(restored))
     yield paused
+    if now.rules is not None and now.rules.leads is not None:
+        text = "1 while this actuator turns what all machines share; absent without --elect."
+        yield _gauge("leader", text, now.rules.leads)
     if now.pause is not None and now.pause.until is not None:
         end = "When the pause ends by itself; absent when somebody has to resume."
         yield _gauge("pause_end_timestamp_seconds", end, now.pause.until)
@@ -174,7 +177,11 @@ def _knobs(now: Snapshot) -> Iterator[Metric]:
         for family, level in ((wanted, value), (force, each.current), (prior, each.prior)):
             if level is not None:
                 family.add_metric(labels, level)
-    yield from (wanted, force, prior)
+    text = "How long the last completed write took until it read back as wanted."
+    took = GaugeMetricFamily(f"{PREFIX}write_seconds", text, labels=("knob", "target", "direction"))
+    for place, seconds in now.write_seconds.items():
+        took.add_metric(place, seconds)
+    yield from (wanted, force, prior, took)
 
 
 def _labels(reading: Reading) -> tuple[str, str, str]:

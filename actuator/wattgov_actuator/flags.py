@@ -1,6 +1,7 @@
 """The options that several commands share."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from wattgov_actuator.when import moment_of
 
 LAST_PORT = 65535
 PATH = click.Path(path_type=Path)
+LEASE = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
 class Address(NamedTuple):
@@ -99,6 +101,22 @@ def service_options(command: Command) -> Command:
         show_default=True,
         help="Where pages, API and metrics are served.",
     )(command)
+
+
+def _lease(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Return NAMESPACE/NAME."""
+    if value is not None and not LEASE.fullmatch(value):
+        raise click.BadParameter(f"'{value}' is not NAMESPACE/NAME, such as wattgov/actuator")
+    return value
+
+
+elect_option = click.option(
+    "--elect",
+    metavar="NAMESPACE/NAME",
+    callback=_lease,
+    help="A Lease of Kubernetes. Of all actuators with the same one, one turns what they share: "
+    "the knobs with an entry of the backend kubernetes. Without it this one does.",
+)
 
 
 def machine_options(command: Command) -> Command:

@@ -9,7 +9,9 @@ LIKE = 0.65  # 'fro' is like 'for', 'alert' is not like 'scale'
 
 def closest(name: str, known: Sequence[str]) -> str | None:
     """Return the known word that is most like *name*, if one is like it at all."""
-    return next(iter(get_close_matches(name[:LONGEST].lower(), known, 1, LIKE)), None)
+    lower = {each.lower(): each for each in reversed(known)}  # of several, the first
+    found = get_close_matches(name[:LONGEST].lower(), lower, 1, LIKE)
+    return lower[found[0]] if found else None
 
 
 def hint(

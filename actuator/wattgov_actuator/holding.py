@@ -12,7 +12,7 @@ from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.lease import LeaseFile
 from wattgov_actuator.lock import locked
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.reading import Moment
+from wattgov_actuator.reading import Knob, Moment
 from wattgov_actuator.writer import Writer
 
 LEASE_SECONDS = 60.0
@@ -24,13 +24,15 @@ def holding(
     machine: Machine,
     now: Callable[[], Moment],
     connections: Sequence[Connection] = (),
+    opening: Callable[..., Knob] = open_knob,
 ) -> Iterator[tuple[Journal, Writer]]:
     """Hold the state folder, its journal and the knobs; raises Busy, JournalError and OSError.
 
-    The lease says that somebody is at it: no guardian ends who has just begun.
+    The lease says that somebody is at it: no guardian ends who has just begun. *opening* opens a
+    knob as `open_knob` does.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    knobs = Hands(partial(open_knob, machine=machine))
+    knobs = Hands(partial(opening, machine=machine))
     with locked(folder):
         with suppress(OSError):  # a full disk must not keep anybody from putting back
             LeaseFile(folder, machine.procfs).renew(now().steady + LEASE_SECONDS)

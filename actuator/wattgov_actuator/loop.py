@@ -118,6 +118,7 @@ class Loop:
             counts=dict(self._ledger.counts),
             readings=readings,
             wanted=outcome.wanted,
+            write_seconds=dict(self._writer.durations.seconds),
             open_undos=open_undos(self._journal),
             journal_failures=self._journal.failures,
             journal_trouble=self._journal.trouble,
@@ -179,8 +180,8 @@ class Loop:
         if not self._rules.warm_knobs:
             return
         celsius = self._writer.warmth(self._rules.warm_knobs)
-        now = self._now()
-        if not heat_changes(self._rules, self._memory, celsius, now.steady):
+        now, known = self._now(), self.snapshot.readings
+        if not heat_changes(self._rules, self._memory, celsius, now.steady, known):
             return
         readings, notes = self._writer.observe(self._rules.knobs)
         pause = self.snapshot.pause

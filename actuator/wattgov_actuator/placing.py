@@ -13,7 +13,7 @@ from wattgov_actuator.guards.bounds import reach
 from wattgov_actuator.reading import Moment, Reading, Target
 from wattgov_actuator.rules import Group, Peer, Rank, Rule, RuleSet, Sharing
 from wattgov_actuator.trying import Saving, saving, tried
-from wattgov_actuator.watching import warmed, watch
+from wattgov_actuator.watching import lost_sight, warmed, watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,13 @@ class _Visit:
     def settled(self) -> Place:
         """Return what the target gets, and what is to be remembered."""
         before, after, groups = self._before, self._after, self._roster.groups
-        heats = [Heat(groups[each].group, after[each].heat, before[each].heat) for each in groups]
+        heats = [
+            Heat(
+                *(groups[each].group, after[each].heat, before[each].heat),
+                unknown=lost_sight(before[each], after[each]),
+            )
+            for each in groups
+        ]
         outcome = settle(
             self._reading,
             self._judgements,

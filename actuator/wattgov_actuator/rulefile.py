@@ -10,6 +10,7 @@ from pathlib import Path
 from wattgov_actuator.connecting import connections
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.document import oddities
+from wattgov_actuator.energypolicy import as_rules, is_policy
 from wattgov_actuator.expecting import expectation
 from wattgov_actuator.expressions import names_nothing
 from wattgov_actuator.include import included
@@ -59,6 +60,7 @@ class _File:
         self, name: str, laws: Mapping[str, LawForm], kinds: Mapping[str, Kind], taken: set[str]
     ) -> None:
         self.name, self.laws, self.kinds, self.taken = name, laws, kinds, taken
+        self.law_keys = [key for form in laws.values() for key in form.keys]
         self.mistakes: list[Mistake] = []
         self.connections: tuple[Connection, ...] = ()
         self.stand_ins: list[tuple[Fields, str, str]] = []  # with the rule, and whom it replaces
@@ -76,6 +78,8 @@ class _File:
         wrong = [*oddities(root), *fill(root, environment, self.variables)]
         self.mistakes += [mistake_at(node, self.name, message) for node, message in wrong]
         told = {id(node) for node, _ in wrong}
+        if is_policy(root):
+            root = as_rules(root, self.name, self.mistakes, told)
         fields = Fields(root, self.name, self.mistakes, "the rule file", told)
         return self.read(fields, enforce=enforce)
 
@@ -111,6 +115,7 @@ class _File:
         fields.word("knob", list(self.kinds))
         knob, kind = meant or "the knob", self.kinds[meant] if meant else UNKNOWN
         bounds = _bounds(fields, knob, kind, strategy)
+        given = any(key in fields for key in self.law_keys)
         law = self._law(fields, knob, kind, strategy, bounds)
         paced = "slew" in fields or (law is not None and law.traits.paced)
         cooldown = fields.seconds("cooldown", 0.0 if paced else strategy.cooldown_seconds)
@@ -125,6 +130,9 @@ class _File:
             self.stand_ins.append((fields, action, instead_of))
         rank = RANKS[fields.word("class", list(RANKS), "cost")] if "class" in fields else None
         fields.skip("class")
+        if not given and not fields.strange():  # else the law is misspelt
+            keys = " or ".join(self.law_keys)
+            fields.say(None, f"the rule says when, but not what to do; give {keys}")
         fields.end()
         if law is None:
             return None
@@ -152,13 +160,10 @@ class _File:
     def _law(
         self, fields: Fields, knob: str, kind: Kind, strategy: Strategy, bounds: Bounds
     ) -> Law | None:
-        keys = [key for form in self.laws.values() for key in form.keys]
-        given = [key for key in keys if key in fields]
+        given = [key for key in self.law_keys if key in fields]
         _sized(fields, knob, kind, *(key for form in self.laws.values() for key in form.sizes))
         if len(given) > 1:
             fields.say(given[1], f"a rule has one law; give only one of {', '.join(given)}")
-        elif not given and not fields.strange("min", "max", *keys):  # else the law is misspelt
-            fields.say(None, f"the rule says when, but not what to do; give {' or '.join(keys)}")
         found: Law | None = None
         for form in self.laws.values():
             found = form.parse(fields, knob, kind, strategy, bounds) or found
@@ -262,7 +267,7 @@ def load(
         first = str(paths[0])
         raise Invalid([Mistake(first, 1, 1, "there is no group in it, nor in what it includes")])
     asks = bool(enforce) and all(enforce)
-    return RuleSet(tuple(groups), asks, digest.hexdigest(), tuple(ways), tuple(notes))
+    return RuleSet(tuple(groups), asks, digest.hexdigest(), tuple(ways), notes=tuple(notes))
 
 
 def _notes(fields: Fields, expr: str, naming: Collection[str]) -> Iterator[Mistake]:

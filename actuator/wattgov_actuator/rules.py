@@ -117,6 +117,7 @@ class Key(NamedTuple):
     default: str | float | bool | None = None  # None: it must be given, unless it is optional
     choices: tuple[str, ...] = ()  # of a word
     optional: bool = False
+    of: tuple[str, ...] = ()  # the knobs whose entries have it; none: all of its backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ class Backend:
     module: str  # has open_knob(machine, connection); loaded only when the knob is turned
     keys: Mapping[str, Key]  # what an entry of `knobs` in a rule file says beside the usual
     timeout_seconds: float = 5.0  # that a tick waits for an answer, unless the entry says
+    shared: bool = False  # leads to what all machines have: with `--elect` one actuator turns it
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +284,7 @@ class RuleSet:
     enforce: bool = False  # every file says so
     sha256: str = ""  # of the files, so that two machines can be compared
     connections: tuple[Connection, ...] = ()
+    leads: bool | None = None  # turns what all machines share; None: there is no election
     notes: tuple[Mistake, ...] = ()  # of what is allowed, and probably not meant
 
     @property

@@ -271,16 +271,28 @@ def _of_all_knobs(
 
 
 def _of_all_backends(entries: Sequence[Schema], ways: Sequence[tuple[str, str]]) -> Schema:
-    """Return an entry of `knobs`: each backend has its own keys."""
-    forms: dict[str, Schema] = {}
-    for entry, (_, name) in zip(entries, ways, strict=True):
-        knobs = [knob for knob, other in ways if other == name]
+    """Return an entry of `knobs`: each backend has its own keys, of which some are a knob's."""
+    forms: list[Schema] = []
+    taken = [_keys(entry) for entry in entries]
+    for entry, keys, (_, name) in zip(entries, taken, ways, strict=True):
+        knobs = [
+            knob
+            for (knob, other), theirs in zip(ways, taken, strict=True)
+            if (other, theirs) == (name, keys)
+        ]
         own = {"knob": _or_variable({"enum": knobs}), "backend": _or_variable({"const": name})}
         found = _properties(entry)
         titles = {"knob": ", ".join(knobs), "backend": name}
         words = {key: {**found[key], "title": titles[key], **own[key]} for key in own}
-        forms[name] = {"title": name, **entry, "properties": {**found, **words}}
-    return {"type": "object", "anyOf": list(forms.values())}
+        form = {"title": name, **entry, "properties": {**found, **words}}
+        forms += [] if form in forms else [form]
+    return {"type": "object", "anyOf": forms}
+
+
+def _keys(entry: Schema) -> Mapping[str, Schema]:
+    """Return what an entry says beside its knob and its backend."""
+    own = {"knob", "backend"}
+    return {key: each for key, each in _properties(entry).items() if key not in own}
 
 
 def _loose(found: Sequence[Schema]) -> Schema:

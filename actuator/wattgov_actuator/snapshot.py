@@ -32,6 +32,7 @@ class Snapshot:
     counts: Mapping[tuple[str, str, str], int] = field(default_factory=dict)  # rule, knob, reason
     readings: tuple[Reading, ...] = ()
     wanted: Mapping[tuple[str, str], float] = field(default_factory=dict)  # by knob, target
+    write_seconds: Mapping[tuple[str, str, str], float] = field(default_factory=dict)  # knob, …
     open_undos: int = 0
     journal_failures: int = 0  # writes that did not succeed
     journal_trouble: str = ""  # why nothing can be journalled, and so nothing is done

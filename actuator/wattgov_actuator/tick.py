@@ -3,7 +3,7 @@
 `plan` and the loop run this same function; a replay of history can.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from wattgov_actuator.decision import Decision, Input, Reason
@@ -43,15 +43,27 @@ def due(rules: RuleSet, memory: Memory, steady: float) -> tuple[Group, ...]:
 
 
 def heat_changes(
-    rules: RuleSet, memory: Memory, celsius: Mapping[tuple[str, str], float], steady: float
+    rules: RuleSet,
+    memory: Memory,
+    celsius: Mapping[tuple[str, str], float],
+    steady: float,
+    readings: Iterable[Reading],
 ) -> bool:
-    """Tell whether a device's own thermometer trips, or clears, a thermal claim now."""
+    """Tell whether a device's own thermometer trips, or clears, a thermal claim now.
+
+    The last *readings* tell which devices a group is about; one that is new may be.
+    """
+    labels = {(each.target.knob, each.target.name): each.target.labels for each in readings}
     for group in rules.groups:
         thermal = group.protect.thermal
         if thermal is None or thermal.device is None:
             continue
-        knobs = {rule.knob for rule in group.rules}
-        known = {spot for spot in celsius if spot[0] in knobs}
+        known = {
+            spot
+            for spot in celsius
+            for rule in group.rules
+            if spot[0] == rule.knob and (spot not in labels or rule.takes(labels[spot]))
+        }
         held = {(knob, target) for name, knob, target in memory.watches if name == group.name}
         for spot in known | held:
             before = memory.watches.get((group.name, *spot), QUIET)

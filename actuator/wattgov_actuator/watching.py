@@ -38,7 +38,9 @@ def _thermal(expr: str, settings: Thermal, hold_seconds: float, before: Watch, v
     if hot.state is State.TRUE:
         return replace(before, hot=f"too hot: {hot.why}", hot_unknown_since=None)
     if not before.hot:
-        return before
+        return (
+            before if before.hot_unknown_since is None else replace(before, hot_unknown_since=None)
+        )
     clear = hot if settings.clear is None else judge_thermal(settings.clear, view)
     wanted = State.FALSE if settings.clear is None else State.TRUE
     if hot.state is State.FALSE and clear.state is wanted:
@@ -48,8 +50,14 @@ def _thermal(expr: str, settings: Thermal, hold_seconds: float, before: Watch, v
     now = view.now.steady
     since = now if before.hot_unknown_since is None else before.hot_unknown_since
     if now - since >= hold_seconds:  # the board protects itself without us
-        return replace(before, hot="", hot_unknown_since=None)
+        return replace(before, hot="", hot_unknown_since=since)  # until the next look: it tells why
     return replace(before, hot_unknown_since=since)
+
+
+def lost_sight(before: Watch, after: Watch) -> bool:
+    """Tell whether a thermal claim was held and its heat is not known now, or no longer."""
+    hot = bool(before.hot) and after.hot_unknown_since is not None
+    return hot or (bool(before.burning) and after.burning_unknown_since is not None)
 
 
 def warmed(
@@ -58,10 +66,10 @@ def warmed(
     """Trip on the device's own temperature; None: it cannot be read now."""
     if celsius is None:
         if not before.burning:
-            return before
+            return replace(before, burning_unknown_since=None)
         since = steady if before.burning_unknown_since is None else before.burning_unknown_since
         if steady - since >= hold_seconds:  # the board protects itself without us
-            return replace(before, burning="", burning_unknown_since=None)
+            return replace(before, burning="", burning_unknown_since=since)
         return replace(before, burning_unknown_since=since)
     if celsius > sensor.above_celsius:
         why = before.burning or f"too hot: the device says {celsius:g} C"

@@ -11,6 +11,7 @@ from dataclasses import replace
 from wattgov_actuator.arbitration import RESTORE
 from wattgov_actuator.connection import Connection, connection_of
 from wattgov_actuator.decision import Decision, Reason
+from wattgov_actuator.durations import Durations
 from wattgov_actuator.hands import Hands
 from wattgov_actuator.journal import Journal, JournalError, State, Undo
 from wattgov_actuator.logfmt import line
@@ -35,6 +36,7 @@ class Writer:
         self._journal, self._hands, self._now = journal, hands, now
         self._changed: dict[tuple[str, str], float] = {}
         self._trouble: dict[tuple[str, str], Trouble] = {}
+        self.durations = Durations()
         self.connect(())
 
     def connect(self, connections: Iterable[Connection]) -> None:
@@ -98,10 +100,11 @@ class Writer:
     def restore(self, *, give_up_conflicts: bool = False) -> tuple[Decision, ...]:
         """Put back every open undo; with *give_up_conflicts*, close those no longer ours.
 
-        A conflict stands until a person asks for that: a restart alone is no consent.
+        A conflict stands until a person asks for that: a restart alone is no consent. What sleeps
+        is woken first: until then a server takes nothing else back.
         """
         results = []
-        for undo in self._journal.undos():
+        for undo in sorted(self._journal.undos(), key=lambda each: each.unit != "level"):
             try:
                 results.append(self._restored(undo, give_up_conflicts=give_up_conflicts))
             except Exception as error:  # a bug at one target must not leave the others changed
@@ -135,6 +138,7 @@ class Writer:
         except JournalError as error:
             LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
             return replace(decision, reason=Reason.UNJOURNALLED, detail=str(error))
+        self.durations.begin(target, found.value, value, self._now().steady)
         refusal = self._hands.write(target, value)
         unmoved = refusal is not None and refusal.fault not in {Fault.LOST, Fault.BUSY}
         try:
@@ -144,6 +148,7 @@ class Writer:
                 self._changed[target.knob, target.name] = self._now().steady
             return self._failed(decision, error)
         decision = replace(decision, read_back=after.value)
+        self.durations.look(target, after.value, self._now().steady)
         if refusal is None and target.same(after.value, value):
             self._done(target)
             detail = decision.detail + _enforced(after, value, target)
@@ -151,6 +156,7 @@ class Writer:
         else:
             refusal = refusal or _lie(target, value, after.value)
             self._note(target, refusal)
+            self.durations.fail(target, refusal)
             decision = replace(decision, reason=Reason(refusal.fault), detail=refusal.detail)
         if target.same(after.value, undo.prior):
             self._end(undo, State.CLOSED, decision)
@@ -171,16 +177,20 @@ class Writer:
                 return decision
             if not any(target.same(current, each) for each in undo.ours):
                 return self._conflict(undo, current)
+            self.durations.begin(target, current, undo.prior, self._now().steady)
             refusal = self._hands.restore(target, undo.prior, undo.text)
             after = self._hands.read(target, (undo.prior if refusal is None else current,)).value
         except KnobError as error:
             return self._failed(decision, error)
         decision = replace(decision, read_back=after)
+        self.durations.look(target, after, self._now().steady)
         if target.same(after, undo.prior):
             self._done(target)
             self._end(undo, State.CLOSED, decision)
             return decision
-        return self._failed(decision, refusal or _lie(target, undo.prior, after))
+        refusal = refusal or _lie(target, undo.prior, after)
+        self.durations.fail(target, refusal)
+        return self._failed(decision, refusal)
 
     def _held(self, reading: Reading, undo: Undo | None) -> Reading:
         """Add to a reading what is ours on it."""
@@ -188,6 +198,8 @@ class Writer:
         place = (target.knob, target.name)
         trouble = reading.trouble or self._trouble.get(place)
         reading = replace(reading, changed=self._changed.get(place), trouble=trouble)
+        if current is not None:
+            self.durations.look(target, current, self._now().steady)
         if undo is None:
             return reading
         if current is None:

@@ -11,12 +11,17 @@ from typing import Any
 
 from actuator.groups import own_group
 from fakes import redfish, zeusd
-from fakes.api import Answering, Reply, Request, serving
+from fakes.api import Answering, Reply, Request, serving, serving_at
+from fakes.docker import Docker, container
+from fakes.kubernetes import PAUSED, Cluster, cron_job, deployment, job, scaled_object
 from fakes.limiter import Limiter
 from fakes.limits import Limits
+from fakes.llamacpp import LlamaCpp
+from fakes.ollama import Ollama
 from fakes.ray import CONFIGS, Ray
 from fakes.torchserve import TorchServe
 from fakes.triton import CHAT, Triton
+from fakes.vllm import Vllm
 from plant import plant
 from testbed.nvml import VirtualGpus
 from wattgov_actuator.connection import Connection, Setting
@@ -76,6 +81,10 @@ sys/class/drm/card0-DP-1/status = disconnected
 sys/class/drm/card1/device/vendor = 0x8086
 sys/class/drm/card2/device/vendor = 0x1002
 """
+
+
+IN_CLUSTER: Mapping[str, Setting] = {"url": "{url}", "namespace": "shop"}
+CHAT_OF_IT: Mapping[str, Setting] = {"kind": "Deployment", "object": "chat"}
 
 
 def policies() -> str:
@@ -225,9 +234,27 @@ def _on_disk(
     return fake
 
 
+def _parts(*names: str) -> Callable[[Any], object]:
+    """Return what takes these parts of a server's state."""
+    return lambda server: {each: getattr(server, each) for each in names}
+
+
 def _planted(state: object) -> str:
     """Return the line that plants a server's state."""
     return f"sys/server.json = {json.dumps(state, sort_keys=True)}"
+
+
+def _cluster(keda: str | None = "") -> dict[str, Any]:
+    """Return what is in a cluster; *keda* is what a ScaledObject of the Deployment is paused at."""
+    made = Cluster()
+    made.add("apps/v1", "deployments", "chat", deployment(4))
+    made.add("batch/v1", "cronjobs", "nightly", cron_job())
+    made.add("batch/v1", "cronjobs", "held", cron_job(suspend=True))
+    made.add("batch/v1", "jobs", "train", job())
+    if keda is not None:
+        owner = scaled_object("chat", {PAUSED: keda} if keda else None, maxReplicaCount=9)
+        made.add("keda.sh/v1alpha1", "scaledobjects", "queue", owner)
+    return made.state
 
 
 def _limits(gpus: VirtualGpus) -> object:
@@ -267,6 +294,17 @@ def _zeusd(folder: Path) -> Served:
     return zeusd.serving(zeusd.Zeusd(), socket)
 
 
+def _docker(folder: Path) -> Served:
+    """Serve the daemon whose containers are in a file of the machine; without one it has none."""
+    file = folder / "sys/server.json"
+    fake = _on_disk(Docker, attrgetter("containers"))
+
+    def answer(request: Request) -> Reply:
+        return fake(file)(request) if file.exists() else Docker({})(request)
+
+    return serving_at(folder.with_name(f"{folder.name}.sock"), answer)  # copytree takes none
+
+
 @contextmanager
 def _commands(folder: Path, text: str) -> Iterator[str]:
     """Put a command and its file in place: it keeps the setting in a file of the machine."""
@@ -301,6 +339,7 @@ restore: [{program}, write, "{{target}}", free]
 """
 
 
+BATCHES = {**CHAT, "max_batch_size": 64}  # not as its file says
 LIMIT = {"SetPoint": 650, "ControlMode": "Disabled", "AllowableMin": 200, "AllowableMax": 800}
 
 
@@ -382,6 +421,48 @@ STANDS: Mapping[str, Stand] = {
             backend="torchserve",
             fake=_on_disk(TorchServe, attrgetter("models")),
         ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted({"models": {"chat": BATCHES}, "files": {"chat": CHAT}, "leaving": {}}),
+            settings={"url": "{url}", "model": "chat"},
+            backend="triton_model",
+            fake=_on_disk(
+                lambda state: Triton(**state, looks=0), _parts("models", "files", "leaving")
+            ),
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted({"sleeping": False}),
+            settings={"url": "{url}"},
+            backend="vllm",
+            fake=_on_disk(lambda state: Vllm(**state), _parts("sleeping")),
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted({"loaded": {"chat:latest": -1}, "leaving": []}),
+            settings={"url": "{url}", "model": "chat"},
+            backend="ollama",
+            fake=_on_disk(lambda state: Ollama(**state), _parts("loaded", "leaving")),
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted({"models": {"chat": "loaded"}, "changing": {}}),
+            settings={"url": "{url}", "model": "chat"},
+            backend="llamacpp",
+            fake=_on_disk(lambda state: LlamaCpp(**state, looks=1), _parts("models", "changing")),
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted({"chat": [4, 6]}),
+            settings={"url": "{url}", "model": "chat"},
+            backend="torchserve_workers",
+            fake=_on_disk(TorchServe, attrgetter("models")),
+        ),
         Grouped("hibernate", (0, 0), settings={"group": "/chat"}, backend="freezer"),
         Stand(
             "platform_power_limit",
@@ -427,6 +508,38 @@ STANDS: Mapping[str, Stand] = {
                 ("cpu_frequency", (2500e6, 2000e6), "3500", TURNING),
                 ("platform_power_limit", (500, 400), "0800", TURNING),
             )
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted({"chat": container()}),
+            settings={"container": "chat", "how": "stop", "socket": "{url}"},
+            backend="docker",
+            serve=_docker,
+        ),
+        Stand(
+            "replicas",
+            (3, 2),
+            tree=_planted(_cluster()),
+            settings={**IN_CLUSTER, **CHAT_OF_IT, "low": 1, "high": 20},
+            backend="kubernetes",
+            fake=_on_disk(Cluster, attrgetter("state")),
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted(_cluster(keda=None)),
+            settings={**IN_CLUSTER, **CHAT_OF_IT},
+            backend="kubernetes",
+            fake=_on_disk(Cluster, attrgetter("state")),
+        ),
+        Stand(
+            "batch_jobs",
+            (0, 0),
+            tree=_planted(_cluster(keda=None)),
+            settings={**IN_CLUSTER, "jobs": True},
+            backend="kubernetes",
+            fake=_on_disk(Cluster, attrgetter("state")),
         ),
     )
 }

@@ -164,6 +164,26 @@ def test_a_wake_that_fails_keeps_the_door_shut(door: Door, url: str, tmp_path: P
     assert "hold" == door.held_by
 
 
+def test_the_door_opens_only_when_the_server_is_up(door: Door, url: str, tmp_path: Path) -> None:
+    """While it loads it is busy, behind a shut door; the next try to put back opens."""
+    server = Server(tmp_path)
+    bench = Bench(tmp_path, "hibernate", lambda: behind(server, way(url)))
+    bench.act(ASLEEP)
+
+    def load(step: str) -> None:
+        if step == "read" and not server.flag.exists():
+            raise KnobError(Fault.BUSY, "chat is starting")
+
+    server.at = load
+    loading = ({each.reason for each in bench.writer.restore()}, door.held_by)
+    server.at = lambda _: None
+    bench.writer.restore()
+
+    assert ({Reason.BUSY}, "hold") == loading
+    assert (None, ()) == (door.held_by, bench.journal.undos())
+    bench.close()
+
+
 def test_a_proxy_that_has_just_started_is_not_held_by_us(
     door: Door, url: str, tmp_path: Path
 ) -> None:

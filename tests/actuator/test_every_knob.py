@@ -42,7 +42,15 @@ def test_a_target_says_who_it_is_and_how_far_it_goes(bench: Bench, stand: Stand)
         assert target.labels
         assert reading.current is not None
         assert target.low <= reading.current <= target.high
-        assert target.unit in {*SYMBOLS, "weight", "cpus", "requests", "workers", "level"}
+        assert target.unit in {
+            *SYMBOLS,
+            "weight",
+            "cpus",
+            "requests",
+            "workers",
+            "level",
+            "replicas",
+        }
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -209,6 +209,7 @@ def test_heat_that_cannot_be_seen_any_more_is_let_go_after_hold(make: Make) -> N
     stage.play()
 
     assert 300 == stage.knob.watts()
+    assert "its heat is not known any more" in stage.decision("gpus.thermal").detail
 
 
 @pytest.mark.parametrize("way", ["stale", "silent", "down", "nan"])

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actuator.builders import loaded
-from actuator.mutations import bare
 from wattgov_actuator.knobs import KNOBS
 from wattgov_actuator.laws import LAWS
+from wattgov_actuator.laws.pid import Pid
 from wattgov_actuator.laws.threshold import Set, Step
 from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import Bounds, Group, Protect, Rule, Sla, Thermal
@@ -233,9 +233,28 @@ def test_the_classic_names_are_heard() -> None:
     ]
 
 
+def test_the_classic_batch_rule_is_right(tmp_path: Path) -> None:
+    """What stands there in comments, once the # is taken off, with the variables and without."""
+    written = (STARTERS / "classic.yml").read_text()
+    rules = loaded(tmp_path / "r.yml", re.sub(r"(?m)^( *)#(?=\S|  )", r"\1", written))
+    environment = {"PID_KP": "3", "BATCH_MAX": "16"}
+    other = load([tmp_path / "r.yml"], LAWS, KNOBS, environment)
+    (way,), rule, turned = rules.connections, rules.groups[0].rules[-1], other.groups[0].rules[-1]
+
+    assert ("batch_size", "triton", 8) == (way.knob, way.backend, way.settings["high"])
+    assert (Pid(0.18, 2.0, 0.2, 0.1), Bounds(Quantity(1, "count"), Quantity(8, "count"))) == (
+        rule.law,
+        rule.bounds,
+    )
+    assert (Pid(0.18, 3.0, 0.2, 0.1), 16) == (
+        turned.law,
+        other.connections[0].number("high"),
+    )
+
+
 def test_every_known_name_has_its_place_in_the_docs() -> None:
     """A name that a starter file reads is in the table, with the default of the file."""
-    text = bare((STARTERS / "classic.yml").read_text())
+    text = re.sub(r"(?m)^ *# .*\n", "", (STARTERS / "classic.yml").read_text())
     table = (STARTERS.parents[1] / "docs" / "environment.md").read_text()
     found = set(re.findall(r"\$\{([A-Z_]+):-([1-9][0-9]+)?", text))
 

@@ -69,6 +69,12 @@ class Actuator:
             rows: list[dict[str, object]] = json.load(answer)["decisions"]
         return rows
 
+    def status(self) -> dict[str, object]:
+        """Return how the actuator is."""
+        with urlopen(f"{self.url}/api/v1/status", timeout=10) as answer:
+            found: dict[str, object] = json.load(answer)
+        return found
+
     def reasons(self) -> list[object]:
         """Return the reason of each card, in order."""
         return [row["reason"] for row in self.decisions() if row["rule"] == "trim"]

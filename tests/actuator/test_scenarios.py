@@ -228,7 +228,7 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         "7:5: " + nothing + "trim: {'{uuid=\"…\"}': 50x10}, or trim: _ for no series, or "
         "input_series of quiet",
         "9:7: expressions: unknown 'trm': did you mean 'trim'?",
-        "10:33: target must be GPU-a, found 'GPU-b'",
+        "10:33: target: unknown 'GPU-b': did you mean 'GPU-a'?",
         "10:52: an event is a set or a fault",
         "11:33: until must be later than from",
         "12:5: unknown key 'agse': did you mean 'ages'?",

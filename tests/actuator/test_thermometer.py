@@ -161,6 +161,22 @@ def test_rules_do_not_move_a_card_that_is_hot(stage: Stage) -> None:
     assert "the device says 90 C" in decision.detail
 
 
+def test_a_hot_card_that_no_rule_is_about_gives_no_work(tmp_path: Path) -> None:
+    """It is looked at each second, and that is all."""
+    knob = WarmKnob(tmp_path / "cards")
+    knob.add()
+    text = RULES.replace("    rules:", "    targets: {except: {uuid: GPU-a}}\n    rules:")
+    stage = Stage(tmp_path, loaded(tmp_path / "r.yml", text), knob)
+    stage.play(ticks=1)
+    before = stage.loop.snapshot
+    heat(stage, 90.0)
+    stage.loop.look_at_heat()
+    stage.journal.close()
+
+    assert before is stage.loop.snapshot
+    assert [] == knob.writes
+
+
 def test_a_thermometer_that_fails_trips_nothing_and_holds_nothing_for_ever(stage: Stage) -> None:
     """The board protects itself without us."""
     heat(stage, None)
@@ -173,6 +189,9 @@ def test_a_thermometer_that_fails_trips_nothing_and_holds_nothing_for_ever(stage
     assert 150.0 == stage.knob.watts()
     stage.play(ticks=5)
     assert 300.0 == stage.knob.watts()
+    *_, last = (row for row in stage.journal.decisions() if row["rule"] == "gpus.thermal")
+    said = "its heat is not known any more; it was too hot: the device says 90 C"
+    assert said == last["detail"]
 
 
 @pytest.mark.parametrize(

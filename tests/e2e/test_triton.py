@@ -1,4 +1,4 @@
-"""A real Triton: a PID holds a latency by its batches; after a crash the config is as it was."""
+"""A real Triton: its batches hold a latency, and it sleeps; after a crash all is as it was."""
 
 import json
 import os
@@ -15,6 +15,7 @@ from testbed import web
 from waiting import Asker, until
 from wattgov_actuator.connection import Connection, Setting
 from wattgov_actuator.knobs.triton import Triton as Knob
+from wattgov_actuator.knobs.triton_model import TritonModel
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import KnobError
 from wattgov_stack import configs
@@ -48,6 +49,26 @@ groups:
         pid: {{target: 0.1, kp: 0, ki: 6, kd: 0, tolerance: 0.02}}
         min: 1
         max: 64
+"""
+
+
+SLEEPING = """\
+version: 1
+knobs:
+  - knob: hibernate
+    backend: triton_model
+    name: chat
+    url: {url}
+    model: chat
+    timeout: 1s
+groups:
+  - name: sleep
+    interval: 1s
+    rules:
+      - action: rest
+        expr: vector(3600)
+        knob: hibernate
+        hibernate: {{idle: 1s, awake: 1h}}
 """
 
 
@@ -157,3 +178,96 @@ def test_the_whole_config_is_as_it_was_after_a_way_there_and_back(
     assert before != triton.config(url)
     turned.restore("chat", was.value, was.text)
     assert before == triton.config(url)
+
+
+def sleeper(url: str) -> TritonModel:
+    """Return the knob that puts the model to sleep."""
+    settings: dict[str, Setting] = {"url": url, "model": "chat"}
+    return TritonModel(Connection("hibernate", "triton_model", "chat", {"app": "chat"}, settings))
+
+
+def index(url: str) -> list[tuple[str, str, str]]:
+    """Return what the repository says of its models."""
+    rows = direct().post(f"{url}/v2/repository/index", json={}, timeout=10).json()
+    return [(each["name"], each.get("state", ""), each.get("reason", "")) for each in rows]
+
+
+def unload(url: str, model: str) -> int:
+    """Return the status of an unload."""
+    path = f"{url}/v2/repository/models/{model}/unload"
+    return direct().post(path, json={}, timeout=10).status_code
+
+
+def ready(url: str) -> bool:
+    """Tell whether the model answers."""
+    return direct().get(f"{url}/v2/models/chat/ready", timeout=10).ok
+
+
+def test_the_fake_unloads_as_triton_does(url: str) -> None:
+    """It says 200 at once and to any name, and what it is about later, and it loads the file."""
+    states: dict[str, list[object]] = {}
+    with api.serving(Triton()) as fake:
+        for server in (url, fake):
+            said = [index(server), unload(server, "none"), unload(server, "chat")]
+            seen: list[object] = []
+
+            def gone(server: str = server, seen: list[object] = seen) -> bool:
+                seen.append(index(server))
+                return seen[-1] == [("chat", "UNAVAILABLE", "unloaded")]
+
+            until(gone, "unloaded")
+            said += [seen[0], seen[-1], unload(server, "chat")]
+            sleeper(server).write("chat", 1.0)
+            states[server] = [*said, index(server)]
+        assert states[url] == states[fake]
+    assert [("chat", "UNLOADING", "")] == states[url][3]
+
+
+def test_a_model_wakes_with_the_config_that_it_slept_with(url: str) -> None:
+    """As its file says, or as it was overridden; both to the letter."""
+    turned, asleep = knob(url), sleeper(url)
+    prior = turned.read("chat")
+    for size in (prior.value, 4.0):
+        turned.write("chat", size)
+        before, was = triton.config(url), asleep.read("chat")
+        asleep.write("chat", 0.0)
+        assert (False, 0.0) == (ready(url), asleep.read("chat").value)
+        asleep.restore("chat", was.value, was.text)
+        assert (True, before) == (ready(url), triton.config(url))
+    turned.restore("chat", prior.value, prior.text)
+
+
+@pytest.mark.usefixtures("prometheus", "alertmanager")
+def test_an_actuator_that_dies_wakes_it_at_its_next_start(tmp_path: Path, url: str) -> None:
+    """With the batches that it had; and an order wakes it, and is answered when it is awake."""
+    turned = knob(url)
+    prior = turned.read("chat")
+    turned.write("chat", 8)
+    before = triton.config(url)
+    (tmp_path / "exporter.yml").write_text("version: 1\n")
+    (tmp_path / "rules.yml").write_text(SLEEPING.format(url=url))
+    layout = Layout(
+        state=tmp_path / "state",
+        ports=free_ports(),
+        exporter_config=tmp_path / "exporter.yml",
+        actuator_rules=(tmp_path / "rules.yml",),
+        scrape_seconds=1,
+        enforce=True,
+    )
+    asleep = [("chat", "UNAVAILABLE", "unloaded")]
+    with Stack(layout, os.environ, print) as stack:
+        actuator = stack.start_actuator()
+        until(lambda: index(url) == asleep, "asleep")
+        actuator.kill()
+        assert asleep == index(url)  # nobody woke it yet
+        stack.layout = replace(layout, enforce=False)
+        actuator = stack.start_actuator()
+        until(lambda: ready(url) and triton.config(url) == before, "awake, after the next start")
+        actuator.stop()
+        stack.layout = layout
+        stack.start_actuator()
+        until(lambda: index(url) == asleep, "asleep again")
+        wake = f"{layout.ports.url('actuator')}/api/v1/wake/chat"
+        until(lambda: direct().post(wake, timeout=30).status_code == 200, "awake, by an order")
+        assert (True, before) == (ready(url), triton.config(url))
+    turned.restore("chat", prior.value, prior.text)

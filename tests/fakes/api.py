@@ -2,10 +2,12 @@
 
 import json
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import ThreadingUnixStreamServer
 
 from requests.structures import CaseInsensitiveDict
 
@@ -49,8 +51,24 @@ def serving(
     return https.serving(server, letting_go or threading.Event(), certificate)
 
 
+@contextmanager
+def serving_at(path: Path, answer: Answering) -> Iterator[str]:
+    """Serve on a Unix socket while the context lasts; give its path."""
+    path.unlink(missing_ok=True)  # of one that was killed
+    server = _UnixServer(path, answer)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield str(path)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        path.unlink()
+
+
 class _Handler(BaseHTTPRequestHandler):
-    server: "_Server"
+    server: "_Server | _UnixServer"
     protocol_version = "HTTP/1.1"
     wbufsize = -1
     disable_nagle_algorithm = True
@@ -92,3 +110,15 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, answer: Answering, port: int) -> None:
         self.answer = answer
         super().__init__(("127.0.0.1", port), _Handler)
+
+
+class _UnixHandler(_Handler):
+    disable_nagle_algorithm = False  # there is none
+
+
+class _UnixServer(ThreadingUnixStreamServer):
+    daemon_threads = True
+
+    def __init__(self, path: Path, answer: Answering) -> None:
+        self.answer = answer
+        super().__init__(str(path), _UnixHandler)

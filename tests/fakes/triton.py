@@ -39,13 +39,20 @@ CHAT = config(
 
 @dataclass
 class Triton:
-    """One server with the models that it has loaded."""
+    """One server with the models that it has loaded, and those that its repository has."""
 
     models: dict[str, Config] = field(default_factory=lambda: {"chat": CHAT})
     mode: str = "explicit"
     header: tuple[str, str] | None = None  # of --http-restricted-api
     broken: str = ""  # why a model cannot be loaded, late
     loads: list[Config] = field(default_factory=list)
+    files: dict[str, Config] = field(default_factory=dict)  # each `config.pbtxt`, if it differs
+    leaving: dict[str, int] = field(default_factory=dict)  # looks at the index until it is gone
+    looks: int = 2  # that it takes to unload one
+
+    def __post_init__(self) -> None:
+        """Put what runs into the repository."""
+        self.files = {**self.models, **self.files}
 
     def __call__(self, request: Request) -> Reply:
         """Answer as the server does."""
@@ -54,8 +61,12 @@ class Triton:
         match request.path.strip("/").split("/"):
             case ["v2", "models", name, "config"] if request.verb == "GET":
                 return self._config(name)
-            case ["v2", "repository", "models", name, "load"]:
-                return self._load(name, request) if request.verb == "POST" else _not_allowed()
+            case ["v2", "repository", "models", name, "load" | "unload" as what]:
+                if request.verb != "POST":
+                    return _not_allowed()
+                return self._load(name, request) if what == "load" else self._unload(name)
+            case ["v2", "repository", "index"]:
+                return self._index() if request.verb == "POST" else _not_allowed()
             case _:
                 return _error(400, "Bad Request")
 
@@ -72,16 +83,38 @@ class Triton:
         if wrong or not isinstance(parameters.get("config", ""), str):
             words = "unexpected error on creating Triton parameter"
             return _error(500, words if wrong else "attempt to access JSON non-string as string")
-        if "config" not in parameters:
+        if "config" not in parameters and name in self.models:
             return Reply(200)  # and what was overridden stays
-        given = json.loads(parameters["config"])
-        if name not in self.models or not _can_be(given):
+        given = json.loads(parameters.get("config", json.dumps(self.files.get(name, {}))))
+        if name not in self.files or not _can_be(given):
             return _error(500, f"failed to load '{name}', failed to poll from model repository")
         if self.broken:
             return _error(400, f"load failed for model '{name}': version 1 is at {self.broken}")
         self.models[name] = config(**given)  # the whole of it: nothing is merged
         self.loads.append(self.models[name])
         return Reply(200)
+
+    def _unload(self, name: str) -> Reply:
+        if self.mode != "explicit":
+            return _error(503, "explicit model load / unload is not allowed if polling is enabled")
+        if self.models.pop(name, None) is not None:
+            self.leaving[name] = self.looks
+        return Reply(200)  # at once, and for any name
+
+    def _index(self) -> Reply:
+        rows: list[dict[str, str]] = []
+        for name in self.files:
+            if name in self.models:
+                rows.append({"name": name, "version": "1", "state": "READY"})
+            elif self.leaving.get(name):
+                self.leaving[name] -= 1
+                rows.append({"name": name, "version": "1", "state": "UNLOADING"})
+            elif self.leaving.pop(name, None) is None:
+                rows.append({"name": name})  # never loaded
+            else:
+                why = {"state": "UNAVAILABLE", "reason": "unloaded"}
+                rows.append({"name": name, "version": "1", **why})
+        return Reply(200, rows)
 
 
 def _can_be(given: Config) -> bool:

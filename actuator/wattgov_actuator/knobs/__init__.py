@@ -11,9 +11,12 @@ from wattgov_actuator.rules import Kind
 
 WATTS = ("watts", "percent")
 HERTZ = ("hertz", "percent")
-REQUESTS = ("count", "percent")
+COUNT = ("count", "percent")
 
-LEVELS = {"hibernate": {"asleep": 0.0, "awake": 1.0}}  # words for values, the lowest first
+LEVELS = {  # words for values, the lowest first
+    "hibernate": {"asleep": 0.0, "awake": 1.0},
+    "batch_jobs": {"paused": 0.0, "running": 1.0},
+}
 
 KNOBS: dict[str, Kind] = {
     name: Kind(accepts, module, backends_of(name), LEVELS.get(name, {}))
@@ -25,9 +28,11 @@ KNOBS: dict[str, Kind] = {
         ("cpu_frequency", HERTZ, "wattgov_actuator.knobs.cpu_frequency"),
         ("cpu_priority", ("percent",), "wattgov_actuator.knobs.cpu_priority"),
         ("cpu_affinity", ("percent",), "wattgov_actuator.knobs.cpu_affinity"),
-        ("batch_size", REQUESTS, ""),
+        ("batch_size", COUNT, ""),
         ("hibernate", ("level",), ""),
         ("platform_power_limit", WATTS, ""),
+        ("replicas", COUNT, ""),
+        ("batch_jobs", ("level",), ""),
     )
 }
 

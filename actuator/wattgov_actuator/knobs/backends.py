@@ -15,6 +15,8 @@ DRAINED = {  # of whatever can sleep: our own proxy in front of it
     "proxy_wait": Key("seconds", 0.0),  # for what is in flight; new requests wait meanwhile
     "proxy_idle": Key("seconds", 0.0),  # for so long, as the proxy itself has seen
 }
+WORKLOADS = ("replicas", "hibernate")  # of Kubernetes, one by its name
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
     "file": (
@@ -95,6 +97,37 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
         ("hibernate",),
         Backend(f"{HERE}.freezer", {"group": Key("path")}, timeout_seconds=10.0),
     ),
+    "triton_model": (
+        ("hibernate",),
+        Backend(
+            f"{HERE}.triton_model",
+            {
+                **SERVER,
+                "model": Key("text"),
+                "header": Key("text", optional=True),
+                "header_value": Key("secret", optional=True),
+            },
+        ),
+    ),
+    "vllm": (("hibernate",), Backend(f"{HERE}.vllm", {**SERVER, **TOKEN})),
+    "ollama": (
+        ("hibernate",),
+        Backend(
+            f"{HERE}.ollama",
+            {**SERVER, **TOKEN, "model": Key("text"), "keep_alive": Key("text", optional=True)},
+        ),
+    ),
+    "llamacpp": (
+        ("hibernate",),
+        Backend(f"{HERE}.llamacpp", {**SERVER, **TOKEN, "model": Key("text")}),
+    ),
+    "torchserve_workers": (
+        ("hibernate",),
+        Backend(
+            f"{HERE}.torchserve_workers",
+            {**SERVER, "key": Key("secret", optional=True), "model": Key("text")},
+        ),
+    ),
     "redfish": (
         ("platform_power_limit",),
         Backend(
@@ -155,6 +188,42 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
             },
         ),
     ),
+    "docker": (
+        ("hibernate",),
+        Backend(
+            f"{HERE}.docker",
+            {
+                "container": Key("text"),
+                "how": Key("word", "pause", choices=("pause", "stop")),
+                "socket": Key("path", "/run/docker.sock"),
+            },
+            timeout_seconds=10.0,
+        ),
+    ),
+    "kubernetes": (
+        (*WORKLOADS, "batch_jobs"),
+        Backend(
+            f"{HERE}.kubernetes",
+            {
+                "url": Key("url", optional=True),
+                "ca_file": Key("path", optional=True),
+                **TOKEN,
+                "account": Key("path", ACCOUNT),
+                "namespace": Key("text"),
+                "kind": Key(
+                    "word", "Deployment", choices=("Deployment", "StatefulSet"), of=WORKLOADS
+                ),
+                "object": Key("text", of=WORKLOADS),
+                "low": Key("count", 1.0, of=("replicas",)),
+                "high": Key("count", of=("replicas",)),
+                "selector": Key("text", optional=True, of=("batch_jobs",)),
+                "only": Key("text", optional=True, of=("batch_jobs",)),
+                "jobs": Key("flag", default=False, of=("batch_jobs",)),
+            },
+            timeout_seconds=10.0,
+            shared=True,
+        ),
+    ),
 }
 """By name: the knobs that it serves, and what an entry of `knobs` says of it."""
 
@@ -163,7 +232,12 @@ def backends_of(knob: str) -> Mapping[str, Backend]:
     """Return the backends that serve a knob."""
     more = DRAINED if knob == "hibernate" else {}
     return {
-        name: replace(backend, keys={**backend.keys, **more})
+        name: replace(backend, keys={**_of(backend.keys, knob, knobs), **more})
         for name, (knobs, backend) in BACKENDS.items()
         if knob in knobs
     }
+
+
+def _of(keys: Mapping[str, Key], knob: str, knobs: tuple[str, ...]) -> Mapping[str, Key]:
+    """Return the keys that an entry for *knob* may have."""
+    return {key: form for key, form in keys.items() if knob in (form.of or knobs)}

@@ -9,11 +9,9 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from wattgov_actuator.connection import Connection
+from wattgov_actuator.knobs.level import ASLEEP, is_asleep
 from wattgov_actuator.knobs.web import Web, bearer, plain
 from wattgov_actuator.reading import Fault, Hidden, InForce, Knob, KnobError, Probe
-
-ASLEEP, AWAKE = 0.0, 1.0
-MIDDLE = (ASLEEP + AWAKE) / 2
 
 
 class Drained:
@@ -34,31 +32,31 @@ class Drained:
     def read(self, target: str) -> InForce | Hidden:
         """Return whether somebody is served: asleep, too, while we hold the door of one awake."""
         found = self._knob.read(target)
-        if isinstance(found, InForce) and found.value > MIDDLE and self._held():
+        if isinstance(found, InForce) and not is_asleep(found.value) and self._held():
             return replace(found, value=ASLEEP)
         return found
 
     def write(self, target: str, value: float) -> None:
         """Hold and sleep, or wake and open; raises KnobError when somebody is in there."""
-        if value > MIDDLE:
+        if not is_asleep(value):
             self._knob.write(target, value)
-            self._open()
+            self._open(target)
             return
         self._hold()
         try:
             self._knob.write(target, value)
         except KnobError:
             if not self._asleep(target):  # nobody waits for a server that stayed awake
-                self._open()
+                self._opened()
             raise
 
     def restore(self, target: str, value: float, text: str) -> None:
         """Put the server back to what was read, and the door."""
-        if value < MIDDLE:
+        if is_asleep(value):
             self._hold()
         self._knob.restore(target, value, text)
-        if value > MIDDLE:
-            self._open()
+        if not is_asleep(value):
+            self._open(target)
 
     def close(self) -> None:
         """Let go of both."""
@@ -71,7 +69,7 @@ class Drained:
             found = self._knob.read(target)
         except KnobError:
             return False
-        return isinstance(found, InForce) and found.value < MIDDLE
+        return isinstance(found, InForce) and is_asleep(found.value)
 
     def _held(self) -> bool:
         """Tell whether somebody called hold; a proxy that has just started asks by itself."""
@@ -97,5 +95,11 @@ class Drained:
         if not reply.good:
             raise reply.fault()
 
-    def _open(self) -> None:
+    def _open(self, target: str) -> None:
+        """Have it forward again, once the server reads as awake; raises KnobError until then."""
+        found = self._knob.read(target)
+        if not (isinstance(found, InForce) and is_asleep(found.value)):
+            self._opened()
+
+    def _opened(self) -> None:
         self._web.told("POST", "/api/v1/open")

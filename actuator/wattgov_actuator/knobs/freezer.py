@@ -9,10 +9,10 @@ from select import POLLPRI, poll
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs import attribute
+from wattgov_actuator.knobs.level import ASLEEP, AWAKE, is_asleep, sleeper
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.reading import Fault, Hidden, InForce, KnobError, Probe, Target
+from wattgov_actuator.reading import Fault, Hidden, InForce, KnobError, Probe
 
-ASLEEP, AWAKE = 0.0, 1.0
 FREEZE, EVENTS = "cgroup.freeze", "cgroup.events"
 LONGEST_SECONDS = 30.0  # a task in the kernel's hands is frozen when it comes back
 
@@ -28,8 +28,7 @@ class Freezer:
         """Return the one target; the root group cannot be frozen."""
         if not (self._folder / FREEZE).exists():
             raise KnobError(Fault.LOST, f"{self._folder} has no {FREEZE}: no group of cgroup v2")
-        way = self._way
-        return Probe((Target(way.knob, way.name, way.labels, ASLEEP, AWAKE, "level", 0.5),))
+        return sleeper(self._way)
 
     def read(self, target: str) -> InForce | Hidden:  # noqa: ARG002 (a Knob)
         """Return what was asked for, and what it is: an ancestor may hold it, too."""
@@ -38,7 +37,7 @@ class Freezer:
 
     def write(self, target: str, value: float) -> None:  # noqa: ARG002 (a Knob)
         """Freeze or thaw, and wait until it is so; raises KnobError when it does not come."""
-        asleep = value < (ASLEEP + AWAKE) / 2
+        asleep = is_asleep(value)
         with attribute.told(self._folder / EVENTS, "read"):
             file = os.open(self._folder / EVENTS, os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -8,14 +8,14 @@ until the new one is ready, and after every failure (server 2.51: `http_server.c
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs.secrets import secret
-from wattgov_actuator.knobs.web import Web
+from wattgov_actuator.knobs.web import Headers, Reply, Web
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, InForce, KnobError, Probe, Target
 
@@ -39,7 +39,7 @@ class Triton:
         self._way, self._steady = way, machine.steady
         self._field = way.text("field")
         self._model = quote(way.text("model"), safe="")
-        self._web = Web(way, self._headers)
+        self._web = Web(way, restricted(way))
         self._known = False
         self._rests_until = self._took = 0.0
 
@@ -94,16 +94,28 @@ class Triton:
         )
         self._took = self._steady() - began
         self._rests_until = began + self._took * (1 + REST)
-        if reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            raise KnobError(Fault.UNSUPPORTED, reply.fault(FIXES).detail)
         if not reply.good:
-            raise reply.fault(FIXES)
+            raise refusal(reply)
 
-    def _headers(self) -> Mapping[str, str]:
-        name, value = self._way.text("header"), secret(self._way, "header_value")
+
+def restricted(way: Connection) -> Callable[[], Headers]:
+    """Return what sends the header of `--http-restricted-api`, read anew each time."""
+
+    def headers() -> Headers:
+        name, value = way.text("header"), secret(way, "header_value")
         if bool(name) != bool(value):
             raise KnobError(Fault.REFUSED, "header and header_value go together; give both")
         return {name: value} if name else {}
+
+    return headers
+
+
+def refusal(reply: Reply) -> KnobError:
+    """Return what an answer to a load or an unload says that is not good."""
+    error = reply.fault(FIXES)
+    if reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return KnobError(Fault.UNSUPPORTED, error.detail)
+    return error
 
 
 def _kept(config: Config, field: str) -> Config:

@@ -5,8 +5,6 @@ back through NVML, which takes no privilege. Source: zeusd/src/routes and docs/z
 ml-energy/zeus 0.16.
 """
 
-import http.client
-import socket
 from collections.abc import Callable
 from urllib.parse import urlencode
 
@@ -17,11 +15,13 @@ from wattgov_actuator.knobs.gpu_clock_lock import MEGA, GpuClockLock, clocks_meg
 from wattgov_actuator.knobs.gpu_power_limit import MILLI, GpuPowerLimit
 from wattgov_actuator.knobs.nvml import told
 from wattgov_actuator.knobs.secrets import secret
-from wattgov_actuator.knobs.web import MAX_BYTES, Headers, Reply, Web
+from wattgov_actuator.knobs.unix_socket import UnixSocket
+from wattgov_actuator.knobs.web import Headers, Reply, Web
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, Hidden, InForce, Knob, KnobError, Probe
 
 GROUP = "gpu-control"
+OPEN = "see --socket-permissions of zeusd"
 FIXES = {
     401: "give a token that it knows",
     403: "the token lacks the scope gpu-control, or zeusd itself is not root",
@@ -87,40 +87,6 @@ class Zeusd:
         raise KnobError(Fault.LOST, f"zeusd has no card at {bus}; it needs version 0.16 or later")
 
 
-class UnixSocket:
-    """zeusd on this machine."""
-
-    def __init__(self, way: Connection) -> None:
-        """Take the connection."""
-        self._path, self._wait_seconds = way.text("socket"), way.timeout_seconds
-        self._way = way
-
-    def __call__(self, verb: str, path: str) -> Reply:
-        """Return the answer to one request; raises KnobError."""
-        headers = _token(self._way)
-        connection = http.client.HTTPConnection("localhost")
-        try:
-            connection.sock = file = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            file.settimeout(self._wait_seconds)
-            file.connect(self._path)
-            connection.request(verb, path, headers={"Content-Length": "0", **headers})
-            answer = connection.getresponse()
-            content = answer.read(MAX_BYTES)
-        except TimeoutError:
-            detail = f"zeusd at {self._path} did not answer within {self._wait_seconds:g} s"
-            raise KnobError(Fault.LOST, detail) from None
-        except PermissionError:
-            detail = f"{self._path} is not open to this user; see --socket-permissions of zeusd"
-            raise KnobError(Fault.REFUSED, detail) from None
-        except (OSError, http.client.HTTPException) as error:
-            why = getattr(error, "strerror", None) or type(error).__name__
-            raise KnobError(Fault.LOST, f"zeusd at {self._path} cannot be asked: {why}") from None
-        finally:
-            connection.close()
-        secrets = tuple(each.rpartition(" ")[2] for each in headers.values())
-        return Reply(f"zeusd{path}", answer.status, dict(answer.getheaders()), content, secrets)
-
-
 def _token(way: Connection) -> Headers:
     token = secret(way, "token")
     return {"Authorization": f"Bearer {token}"} if token else {}
@@ -162,9 +128,10 @@ def _free(_: str, __: float) -> Order:
 
 def open_knob(_: Machine, way: Connection) -> Zeusd:
     """Return the knob; nobody is asked yet."""
-    ask: Ask = UnixSocket(way)
-    if way.text("url"):
-        ask = Web(way, lambda: _token(way)).ask
+    ask: Ask = Web(way, lambda: _token(way)).ask
+    if not way.text("url"):
+        daemon = UnixSocket("zeusd", way.text("socket"), way.timeout_seconds, OPEN)
+        ask = lambda verb, path: daemon.ask(verb, path, _token(way))  # noqa: E731 (one of two ways)
     if way.knob == "gpu_clock_lock":
         return Zeusd(GpuClockLock(), ask, _lock, _free)
     return Zeusd(GpuPowerLimit(), ask, _limit, _limit)

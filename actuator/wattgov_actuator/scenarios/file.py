@@ -210,7 +210,7 @@ class _File:
 def _expected(fields: Fields, places: Mapping[str, Planted], rules: RuleSet) -> Expected:
     own = [rule.action for group in rules.groups for rule in group.rules]
     heats = [f"{group.name}.thermal" for group in rules.groups if group.protect.thermal]
-    rule = fields.word("rule", [*own, *heats, "actuator.restore"])
+    rule = fields.name("rule", [*own, *heats, "actuator.restore"])
     planted = _place(fields, places) if "target" in fields else None
     reason = fields.word("reason", list(Reason)) if "reason" in fields else None
     meant = places.values() if planted is None else [planted]
@@ -264,7 +264,7 @@ def _at(fields: Fields) -> float:
 
 
 def _place(fields: Fields, places: Mapping[str, Planted]) -> Planted | None:
-    return places.get(fields.word("target", list(places)))
+    return places.get(fields.name("target", list(places)))
 
 
 def _values(fields: Fields, key: str, places: Mapping[str, Planted]) -> dict[Place, float] | None:

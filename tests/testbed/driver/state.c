@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const uint64_t MAGIC = 0x3347504774746157ull; /* "WattGPG3"; raise the digit with the layout */
+static const uint64_t MAGIC = 0x3447504774746157ull; /* "WattGPG4"; raise the digit with the layout */
 
 enum { LOCK_SECONDS = 10 };
 

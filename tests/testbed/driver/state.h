@@ -16,7 +16,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 enum {
-    CARDS = 16,
+    CARDS = 32,
     PROCESSES = 16,
     INSTANCES = 7, /* MIG devices of a card, and its compute slices */
     RULES = 32,

@@ -1,0 +1,125 @@
+"""The API server: where it is, what we are to it, and what it needs to let us.
+
+A patch is always a merge patch: a strategic one, which clients send unless told otherwise, is
+refused by custom resources. A busy server (429) has done nothing, and is asked again when it says.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from pathlib import Path
+from time import sleep
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from wattgov_actuator.connection import Connection
+from wattgov_actuator.knobs.web import Headers, Reply, Web, bearer
+from wattgov_actuator.reading import Fault, KnobError
+
+Thing = dict[str, Any]  # as the server gives it
+
+MERGE = {"Content-Type": "application/merge-patch+json"}
+DRY = "?dryRun=All"
+TRIES = 4
+LONGEST_SECONDS = 10.0  # that one answer of a busy server makes us wait
+VERBS = {"GET": "get", "PATCH": "patch", "PUT": "update", "POST": "create"}
+
+
+class Api:
+    """The server that a connection leads to: at `url`, or that of the cluster we run in."""
+
+    def __init__(self, way: Connection, tries: int = TRIES) -> None:
+        self._way, self._tries = way, tries
+        self._opened: Web | None = None
+
+    def get(self, path: str) -> Thing:
+        """Return the object at *path*; raises KnobError."""
+        return self._good("GET", path)
+
+    def items(self, path: str) -> list[Thing]:
+        """Return the objects of a list; raises KnobError."""
+        found = self._good("GET", path).get("items") or []
+        if not isinstance(found, list):
+            raise KnobError(Fault.LOST, f"{path} is no list of an API server")
+        return found
+
+    def patch(self, path: str, change: Mapping[str, object], *, dry: bool = False) -> Thing:
+        """Merge *change* into what is there; where it is *dry*, only ask whether we might."""
+        return self._good("PATCH", path + DRY * dry, change)
+
+    def ask(self, verb: str, path: str, body: object = None) -> Reply:
+        """Return the answer of whatever status but 429; raises KnobError."""
+        headers = MERGE if verb == "PATCH" else None
+        for left in reversed(range(self._tries)):
+            reply = self._web.ask(verb, path, body, headers=headers)
+            if reply.status != HTTPStatus.TOO_MANY_REQUESTS:
+                return reply
+            if left:
+                sleep(_wait_seconds(reply))
+        raise KnobError(Fault.BUSY, f"the API server is too busy; asked {self._tries} times")
+
+    def told(self, verb: str, path: str, reply: Reply) -> Thing:
+        """Return the object of a good answer; raises KnobError, with the right that it takes."""
+        if not reply.good:
+            raise reply.fault({HTTPStatus.FORBIDDEN: right(verb, path)})
+        found = reply.json()
+        if not isinstance(found, dict):
+            raise KnobError(Fault.LOST, f"{reply.url} is no API server of Kubernetes")
+        return found
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._opened is not None:
+            self._opened.close()
+
+    def _good(self, verb: str, path: str, body: object = None) -> Thing:
+        return self.told(verb, path, self.ask(verb, path, body))
+
+    @property
+    def _web(self) -> Web:
+        if self._opened is None:
+            way = self._way
+            self._opened = Web(way, bearer(way)) if way.text("url") else _of_the_cluster(way)
+        return self._opened
+
+
+def path_of(group: str, namespace: str, resource: str, name: str = "", part: str = "") -> str:
+    """Return the path of an object, of a part of it, or of all; *group* is group and version."""
+    parts = ("namespaces", namespace, resource, name, part)
+    return "/".join(("/apis", group, *(quote(each, safe="") for each in parts if each)))
+
+
+def right(verb: str, path: str) -> str:
+    """Return what to do where a request is forbidden: the rule of RBAC that allows it."""
+    _, _, group, _, _, namespace, resource, *rest = urlsplit(path).path.split("/")
+    what = "/".join([resource, *rest[1:]])
+    does = VERBS[verb] if rest or verb != "GET" else "list"
+    rule = f'{{apiGroups: ["{group}"], resources: ["{what}"], verbs: ["{does}"]}}'
+    return f"give its account a Role in {namespace} with the rule {rule}"
+
+
+def _of_the_cluster(way: Connection) -> Web:
+    host = os.environ.get("KUBERNETES_SERVICE_HOST", "")
+    port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host:
+        detail = "this process runs in no cluster: give url, such as that of `kubectl proxy`"
+        raise KnobError(Fault.LOST, detail)
+    account = Path(way.text("account"))
+
+    def headers() -> Headers:
+        """Read the token each time: a new one is put there every hour or so."""
+        try:
+            return {"Authorization": f"Bearer {(account / 'token').read_text().strip()}"}
+        except (OSError, UnicodeDecodeError) as error:
+            detail = f"the token of the service account in {account} cannot be read: {error}"
+            raise KnobError(Fault.REFUSED, detail) from None
+
+    url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    settings = {**way.settings, "url": url, "ca_file": str(account / "ca.crt")}
+    return Web(replace(way, settings=settings), headers)
+
+
+def _wait_seconds(reply: Reply) -> float:
+    said = reply.headers.get("Retry-After", "")
+    return min(float(said), LONGEST_SECONDS) if said.isdecimal() else 1.0

@@ -1,0 +1,156 @@
+"""The whole command on a cluster: sleep and wake, batch work by the grid, a policy's replicas."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from actuator.fakes import FakePrometheus
+from actuator.test_run import Actuator, until
+from fakes.api import serving
+from fakes.kubernetes import PAUSED, Cluster, cron_job, deployment, scaled_object
+from testbed.nvml import VirtualGpus
+
+pytest_plugins = ["testbed.fixtures"]
+CLUSTER = 'backend: kubernetes, url: "{}", namespace: shop'
+KNOBS = """
+version: 1
+enforce: true
+knobs:
+  - {{knob: hibernate, name: drafts, object: drafts, {cluster}}}
+  - {{knob: replicas, name: chat, object: chat, high: 9, {cluster}}}
+  - {{knob: batch_jobs, name: nightly, {cluster}}}
+"""
+RULES = """
+groups:
+  - name: fleet
+    interval: 1s
+    protect: {freshness: fresh, hold: 0s}
+    rules:
+      - {action: sleep, expr: idle, knob: hibernate, hibernate: {idle: 1s, awake: 1h}}
+      - {action: green, expr: dirty, knob: batch_jobs, set: paused, cooldown: 0s}
+      - {action: fewer, expr: costly, knob: replicas, set: 2, min: 1, cooldown: 0s}
+"""
+POLICY = """
+apiVersion: energy.io/v1alpha1
+kind: EnergyPolicy
+metadata: {name: thrift}
+spec:
+  targetNamespace: shop
+  autoscaling: {targetJoulesPerRequest: 150, minReplicas: 3, maxReplicas: 9}
+  optimization: {enabled: true}
+"""
+Start = Callable[[str], Actuator]
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    """Return a cluster with a Deployment that KEDA owns, one that nobody does, and a CronJob."""
+    made = Cluster()
+    for name in ("chat", "drafts"):
+        made.add("apps/v1", "deployments", name, deployment(4))
+    made.add("keda.sh/v1alpha1", "scaledobjects", "queue", scaled_object("chat", maxReplicaCount=4))
+    made.add("batch/v1", "cronjobs", "nightly", cron_job())
+    return made
+
+
+@pytest.fixture
+def start(
+    tmp_path: Path, cluster: Cluster, server: FakePrometheus, gpus: VirtualGpus
+) -> Iterator[Start]:
+    """Return what starts an actuator with more rules beside the entries."""
+    for name in ("idle", "dirty", "costly"):
+        server.answers[name] = []
+    server.answers["fresh"] = lambda: [({"instance": "here"}, time.time())]
+    running = []
+    with serving(cluster) as url:
+
+        def started(rules: str) -> Actuator:
+            (tmp_path / "rules.yml").write_text(KNOBS.format(cluster=CLUSTER.format(url)) + rules)
+            running.append(Actuator(tmp_path, server.url, gpus))
+            return running[-1].ready()
+
+        yield started
+        for each in running:
+            each.process.kill()
+            each.process.wait()
+
+
+def test_what_is_idle_is_scaled_to_zero_and_back_when_somebody_asks(
+    start: Start, cluster: Cluster, server: FakePrometheus
+) -> None:
+    """By the law with its two looks; the answer to the order comes when it is back."""
+    server.answers["idle"] = [({"app": "drafts", "instance": "here"}, 3600.0)]
+    actuator = start(RULES)
+    until("it sleeps", lambda: cluster.replicas("drafts") == 0)
+    order = Request(f"{actuator.url}/api/v1/wake/drafts", method="POST", data=b"")
+    with urlopen(order, timeout=30) as answer:
+        assert 200 == answer.status
+
+    assert 4 == cluster.replicas("drafts")
+    assert 0 == actuator.end(signal.SIGTERM)
+
+
+def test_batch_work_waits_for_a_green_grid(
+    start: Start, cluster: Cluster, server: FakePrometheus
+) -> None:
+    """It is suspended while it is not, let go when it is, and at the end in any case."""
+    spec = cluster.at("batch/v1", "cronjobs", "nightly")["spec"]
+    assert not spec["suspend"]
+
+    def suspended() -> bool:
+        return bool(cluster.at("batch/v1", "cronjobs", "nightly")["spec"]["suspend"])
+
+    server.answers["dirty"] = [({"app": "nightly", "instance": "here"}, 400.0)]
+    actuator = start(RULES)
+    until("it is suspended", suspended)
+    server.answers["dirty"] = []
+    until("it is let go", lambda: not suspended())
+    server.answers["dirty"] = [({"app": "nightly", "instance": "here"}, 400.0)]
+    until("it is suspended again", suspended)
+    actuator.process.kill()
+    actuator.process.wait()
+    assert suspended()
+    server.answers["dirty"] = []
+    again = start(RULES)
+
+    assert not suspended()
+    assert 0 == again.end(signal.SIGTERM)
+
+
+def test_keda_is_paused_at_fewer_replicas_and_goes_on_where_it_was(
+    start: Start, cluster: Cluster, server: FakePrometheus
+) -> None:
+    """Nobody scales past it; what we have said to it is gone in the end."""
+
+    def paused() -> object:
+        owner = cluster.at("keda.sh/v1alpha1", "scaledobjects", "queue")
+        return owner["metadata"]["annotations"].get(PAUSED)
+
+    server.answers["costly"] = [({"app": "chat", "instance": "here"}, 400.0)]
+    actuator = start(RULES)
+    until("KEDA is paused", lambda: paused() == "2")
+    assert 2 == cluster.replicas()
+    assert 0 == actuator.end(signal.SIGTERM)
+
+    assert (None, 4) == (paused(), cluster.replicas())
+
+
+def test_a_policy_is_in_force_beside_the_entries_of_a_rule_file(
+    start: Start, cluster: Cluster, server: FakePrometheus, tmp_path: Path
+) -> None:
+    """It is included as any rule file; its replicas wait for five minutes of costly requests."""
+    taken = 'energy:app_joules_per_request{app=~"shop/.*|[^/]*"}'
+    server.answers[f"{taken} > 150"] = [({"app": "chat", "instance": "here"}, 400.0)]
+    server.answers[f"{taken} < 135"] = []
+    freshness = "energy_source_last_sample_timestamp_seconds"
+    server.answers[freshness] = lambda: [({"instance": "here"}, time.time())]
+    (tmp_path / "policy.yml").write_text(POLICY)
+    rows = {row["rule"]: row for row in start("include: policy.yml\n").decisions()}
+
+    fewer = rows["thrift-fewer"]
+    assert ("replicas", "chat", "waiting") == (fewer["knob"], fewer["target"], fewer["reason"])
+    assert 4 == cluster.replicas()
