@@ -188,6 +188,8 @@ class Lane:
         self.at(PRIOR, self.free)
         if self.hot is not None:
             self.at(FLOOR, self.hot)
+        if self.warm is not None:
+            self.at(PRIOR, self.warm)
         self.told(self.held, "unchanged")  # what was applied is in the journal since
 
     def ticked(self) -> None:
@@ -277,6 +279,8 @@ class Lane:
     def mend(self) -> None:
         """End all faults but those of the cards."""
         self.exporter.fault = ""
+        if self.warm is not None:  # it may still be hot, where a test has failed
+            self.gpus.set_temperature(self.warm.index, COOL)
         self.proxy.switch(WHOLE)
 
     def end(self, fault: str = WHOLE) -> tuple[int, list[float]]:

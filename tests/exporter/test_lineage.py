@@ -223,14 +223,14 @@ def test_a_life_between_two_looks(
     assert kernel.used - used == watch.counted - counted
 
 
-def look(lineage: Lineage, *lines: str) -> dict[int, int]:
+def look(lineage: Lineage, *lines: str, full: bool = True) -> dict[int, int]:
     """Look at processes given as `pid parent own kids started`; return what is new."""
     rows = [[int(word) for word in line.split()] for line in lines]
     texts = {
         pid: f"{pid} (p) S {parent}{' 0' * 9} {own} 0 {kids} 0 20 0 1 0 {started} 0".encode()
         for pid, parent, own, kids, started in rows
     }
-    lineage.look(lambda: set(texts), texts.get, full=True)
+    lineage.look(lambda: set(texts), texts.get, full=full)
     return {pid: process.used for pid, process in lineage.known.items()}
 
 
@@ -283,6 +283,14 @@ def test_a_number_given_again_to_a_child() -> None:
     assert {1: 0, 10: 3, 11: 20} == look(lineage, "1 0 0 0 0", "10 1 5 703 1", "11 10 20 0 9")
 
 
+def test_a_number_given_again_to_one_that_waited() -> None:
+    """What the new one has reaped is its own; the old one owes it nothing."""
+    lineage = Lineage()
+    look(lineage, "1 0 0 0 0", "10 1 5 0 1", "11 10 700 0 2")
+
+    assert {1: 0, 10: 3, 11: 60} == look(lineage, "1 0 0 0 0", "10 1 5 703 1", "11 10 20 40 9")
+
+
 def test_a_process_that_was_hidden_brings_no_past() -> None:
     """One that is older than the newest known was there before: only its future counts."""
     lineage = Lineage()
@@ -290,6 +298,62 @@ def test_a_process_that_was_hidden_brings_no_past() -> None:
 
     assert {1: 0, 10: 0, 7: 0} == look(lineage, "1 0 0 0 0", "10 1 5 0 50", "7 1 9999 0 20")
     assert {1: 0, 10: 0, 7: 1} == look(lineage, "1 0 0 0 0", "10 1 5 0 50", "7 1 10000 0 20")
+
+
+def test_a_parent_that_is_seen_after_its_child() -> None:
+    """Born within one tick, it was missed: the child's time that was seen is not its news."""
+    lineage = Lineage()
+    look(lineage, "1 0 0 0 0")
+    assert {1: 0, 9: 480} == look(lineage, "1 0 0 0 0", "9 6 480 0 7")
+
+    assert {1: 0, 6: 23} == look(lineage, "1 0 0 0 0", "6 1 3 500 7")
+
+
+def test_a_parent_that_is_seen_long_after_its_child() -> None:
+    """The newest that ever was tells that it was there before, though that one is gone."""
+    lineage = Lineage()
+    look(lineage, "1 0 0 0 0")
+    assert {1: 0, 9: 480} == look(lineage, "1 0 0 0 0", "9 6 480 0 8")
+    for _ in range(3):
+        look(lineage, "1 0 0 0 0")
+
+    assert {1: 0, 6: 0} == look(lineage, "1 0 0 0 0", "6 1 3 500 7")
+
+
+def test_one_that_was_hidden_takes_its_place_by_age() -> None:
+    """Elders are read first, and who is the newest stays so."""
+    lineage = Lineage()
+    look(lineage, "1 0 0 0 0", "10 1 0 0 50")
+    look(lineage, "1 0 0 0 0", "10 1 0 0 50", "7 1 0 0 20")
+
+    assert [1, 7, 10] == list(lineage.known)
+    new = look(lineage, "1 0 0 0 0", "10 1 0 0 50", "7 1 0 0 20", "8 1 99 0 30")
+    assert {1: 0, 7: 0, 8: 0, 10: 0} == new
+
+
+def resting(*lines: str) -> Lineage:
+    """Look until all rest. Numbers 8, 12, ... have their turn at the next look, then 7, 11, ..."""
+    lineage = Lineage(rest_looks=2)
+    for _ in range(3):
+        look(lineage, *lines)
+    return lineage
+
+
+def test_a_child_whose_number_is_given_again_and_whose_parent_is_gone() -> None:
+    """It rested, so only its parent's end tells of its own: both lives stand with the elder."""
+    lineage = resting("1 0 0 0 0", "8 1 0 0 1", "10 8 5 0 2", "11 10 700 0 3")
+
+    new = look(lineage, "1 0 0 0 0", "8 1 0 711 1", "11 1 20 0 8", full=False)
+    assert {1: 0, 8: 6, 11: 20} == new
+
+
+def test_a_child_that_got_another_parent_while_it_rested() -> None:
+    """Who waits for it now is known from the end of the first parent on."""
+    lineage = resting("1 0 0 0 0", "7 1 0 0 1", "9 7 0 0 2", "10 9 700 0 3")
+    look(lineage, "1 0 0 0 0", "7 1 0 0 1", "10 7 700 0 3", full=False)
+
+    new = look(lineage, "1 0 0 0 0", "7 1 0 711 1", "10 1 20 0 8", full=False)
+    assert {1: 0, 7: 11, 10: 20} == new
 
 
 @pytest.mark.parametrize("text", [b"", b"10 (p) S 1", b"10 (p) S 1 " + b"x " * 20, b"\xff"])

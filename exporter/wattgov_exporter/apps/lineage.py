@@ -7,10 +7,12 @@ What an elder gains at a look is therefore what its reaped children used *since 
 seen*, plus what was counted then already. The second part is what the processes that are gone
 showed last: their debt. It is taken off the gains, and the rest is new:
 
-    new = own time gained + all time of the newly born + max(gains of elders - debts, 0)
+    new = own time gained + own time of the newly born + max(gains of both - debts, 0)
 
-A debt is taken off at the nearest living elder, then further up, then anywhere. One that finds no
-gain is kept for one more look: its process may have been waited for after the elder was read.
+The newly born gain what they have reaped: a child may have been seen before its parent, which a
+listing can miss, and a read can fail for. A debt is taken off at the nearest living elder, then
+further up, then anywhere. One that finds no gain is kept for one more look: its process may have
+been waited for after the elder was read.
 
 Reading takes time, and the world goes on. A waiter is always older than the child it waits for, so
 elders are read first: a tick of time may then be missed by one look (the next one finds it), but
@@ -28,8 +30,9 @@ What holds, for any processes and any moments of looking:
 Most processes of a machine sleep, and reading one costs microseconds. So one that used nothing for
 some looks rests: it is read in its turn only, and when the caller says that time was used that no
 process has shown. Whoever is missing in the listing, which comes after the reads, is gone all the
-same; a gain may be the life of a child that rested, so the children of those who gained are read
-too; and a debt that finds no gain makes the next look a full one, since its gain may rest.
+same; a gain may be the life of a child that rested, whose number is another's by now, so the
+children of those who gained are read too, and of those who are gone, since that life was passed on
+with theirs; and a debt that finds no gain makes the next look a full one, since its gain may rest.
 
 Beyond this a tick is counted twice only if it moves to a new waiter during one look, through a
 subreaper that skips a living ancestor, and again during the next.
@@ -100,6 +103,7 @@ class Lineage:
     def __init__(self, rest_looks: int = REST_LOOKS) -> None:
         self._rest_looks = rest_looks
         self.known: dict[int, Process] = {}
+        self._newest: Process | None = None
         self._owed: dict[int, int] = {}
         self._looks = 0
 
@@ -113,7 +117,6 @@ class Lineage:
         only sets the start.
         """
         full = full or bool(self._owed)
-        newest = next(reversed(self.known.values()), None)
         gone: dict[int, Process] = {}
         gains: dict[int, int] = {}
         resting: list[Process] = []
@@ -128,27 +131,50 @@ class Lineage:
         pids = listing()
         if not self.known.keys() <= pids:
             gone |= {pid: process for pid, process in self.known.items() if pid not in pids}
-        for process in resting if gains else ():
-            if process.stat.parent in gains and not _lives(process, read):
+        for process in resting if gains or gone else ():
+            elder = process.stat.parent
+            if (elder in gains or elder in gone) and not _lives(process, read):
                 gone[process.pid] = process
-        for pid in gone:
+        for pid, process in gone.items():
             del self.known[pid]
-        # Numbers are given in turn: those after the newest, then again from below.
+            process.used += gains.pop(pid, 0)  # before another one of this number gains
+        self._enter(self._born(pids - self.known.keys(), gone, read, gains))
+        self._settle(gains, gone, full=full or not resting)
+        return gone.keys()
+
+    def _born(
+        self,
+        pids: set[int],
+        gone: Collection[int],
+        read: Callable[[int], bytes | None],
+        gains: dict[int, int],
+    ) -> list[Process]:
+        """Read the new ones. Numbers are given in turn: those after the newest, then from below."""
+        newest = self._newest
         last = newest.pid if newest else 0
         young: list[Process] = []
-        for pid in sorted(pids - self.known.keys(), key=lambda pid: (pid <= last, pid)):
+        for pid in sorted(pids, key=lambda pid: (pid <= last, pid)):
             raw = read(pid)
             stat = parse(raw) if raw else None
             if raw and stat:
                 # Who is older than the newest we knew was hidden from us: what it used is not new.
                 hidden = newest is not None and stat.started < newest.stat.started
                 new = self._looks > 1 and (pid in gone or not hidden)
-                used = stat.own + stat.kids if new else 0
+                used = stat.own if new else 0
+                if new and stat.kids:
+                    gains[pid] = stat.kids
                 young.append(Process(pid, hash(raw), stat, raw if used else b"", used))
-        young.sort(key=lambda process: process.stat.started)
+        return young
+
+    def _enter(self, young: list[Process]) -> None:
+        """Let new ones be known, in order of age; remember the newest, whether or not it lives."""
+        if not young:
+            return
+        young.sort(key=_age)
         self.known.update((process.pid, process) for process in young)
-        self._settle(gains, gone, full=full or not resting)
-        return gone.keys()
+        if self._newest and young[0].stat.started < self._newest.stat.started:  # it was hidden
+            self.known = {one.pid: one for one in sorted(self.known.values(), key=_age)}
+        self._newest = max(self._newest or young[-1], young[-1], key=_age)
 
     def _settle(self, gains: dict[int, int], gone: dict[int, Process], *, full: bool) -> None:
         """Take the debts off the gains, and give what is left to those who gained.
@@ -158,8 +184,8 @@ class Lineage:
         fresh: dict[int, int] = {}
         for process in gone.values():
             # What it told at this look, just before it was gone, is left for its waiter to tell.
-            told = process.used + gains.pop(process.pid, 0)
-            owed = process.stat.own + process.stat.kids - told + self._owed.pop(process.pid, 0)
+            seen = process.stat.own + process.stat.kids - process.used
+            owed = seen + self._owed.pop(process.pid, 0)
             if owed:
                 holder = _living(process, gone)
                 fresh[holder] = fresh.get(holder, 0) + owed
@@ -217,12 +243,21 @@ def _read(process: Process, read: Callable[[int], bytes | None], gains: dict[int
 
 
 def _lives(process: Process, read: Callable[[int], bytes | None]) -> bool:
-    """Tell whether this is the process still; its news is left for when it is its turn to tell."""
+    """Tell whether this is the process still; its news is left for when it is its turn to tell.
+
+    But who will wait for it is told now: its parent may be gone.
+    """
     raw = read(process.pid)
     if raw is None or _removed(raw):
         return False
     new = parse(raw)
-    return new is None or new.started == process.stat.started
+    if new is None:
+        return True
+    if new.started != process.stat.started:
+        return False
+    if new.parent != process.stat.parent:
+        process.stat = process.stat._replace(parent=new.parent)
+    return True
 
 
 def _follow(process: Process, raw: bytes, gains: dict[int, int]) -> bool:
@@ -244,6 +279,10 @@ def _follow(process: Process, raw: bytes, gains: dict[int, int]) -> bool:
     process.text, process.stat = hash(raw), new
     process.ran = raw if process.used else b""
     return True
+
+
+def _age(process: Process) -> int:
+    return process.stat.started
 
 
 def _removed(raw: bytes) -> bool:
