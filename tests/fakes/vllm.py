@@ -20,6 +20,7 @@ class Vllm:
     waiting: int = 0
     counts: bool = True  # whether it shows those in its metrics
     stuck: bool = False  # it says 200, and sleeps on
+    falling: bool = False  # a sleep with `mode=wait` waits for what runs
     asked: list[str] = field(default_factory=list)
 
     def __call__(self, request: Request) -> Reply:
@@ -47,12 +48,18 @@ class Vllm:
             return Reply(400, {"error": {"message": "level must be 0, 1 or 2", "code": 400}})
         if mode == "abort":
             self.running = self.waiting = 0
+        self.falling = mode == "wait" and self.running > 0  # its answer comes later, or never
         self.sleeping = True
         return self._said({"status": "sleeping", "level": int(level)})
 
     def _wake(self) -> Reply:
         self.sleeping = self.stuck
         return self._said({"status": "sleeping" if self.sleeping else "awake", "tags": None})
+
+    def drained(self) -> None:
+        """Let what runs come to its end; a sleep that waited for it comes, whatever came since."""
+        self.running = 0
+        self.sleeping, self.falling = self.sleeping or self.falling, False
 
     def _said(self, body: dict[str, Any]) -> Reply:
         return Reply(200) if self.empty else Reply(200, body)
@@ -62,4 +69,9 @@ class Vllm:
         shown = {"num_requests_running": self.running, "num_requests_waiting": self.waiting}
         lines = [f"vllm:{name}{{{engine}}} {value:.1f}" for name, value in shown.items()]
         lines += [f'vllm:num_requests_waiting_by_reason{{{engine},reason="capacity"}} 7.0']
+        under_way = {"sleep": self.falling, "wake": 0}
+        lines += [
+            f'vllm:sleep_mode_operations_in_flight{{operation="{each}"}} {value:.1f}'
+            for each, value in under_way.items()
+        ]
         return "\n".join(["# HELP python_info 1", *(lines if self.counts else []), ""]).encode()

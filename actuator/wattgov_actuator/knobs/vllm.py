@@ -2,9 +2,12 @@
 
 Only with VLLM_SERVER_DEV_MODE=1, which opens calls that ask for no key. By default `/sleep` aborts
 what is in flight, and up to 0.16 there is no `mode`, so it is left awake while a request runs or
-waits. Up to 0.31 its answers are empty; what they say later is not believed either: a wake of a
-part answers 200. Level 2 is left out: its weights would have to be read again by another call, of
-which we have not seen that it brings them back (0.8 to 0.32).
+waits. A request that slips in between is kept (`mode=keep`), and is answered after the wake. Not
+`mode=wait`: it goes on when nobody waits for it any more, and a wake meanwhile says 200, "awake";
+then the last request ends, and the memory goes to sleep under a scheduler that is awake (0.32, run
+and read: `v1/engine/core.py`). Up to 0.31 its answers are empty; what they say later is not
+believed either: a wake of a part answers 200. Level 2 is left out: its weights would have to be
+read again by another call, of which we have not seen that it brings them back (0.8 to 0.32).
 """
 
 import re
@@ -19,6 +22,10 @@ from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
 
 MOVE_SECONDS = 600.0  # that gigabytes may take between the memories
 UNFINISHED = re.compile(rb"^vllm:num_requests_(?:running|waiting)(?:\{.*\})? (\S+)", re.MULTILINE)
+FALLING = re.compile(
+    rb"^vllm:sleep_mode_operations_in_flight\{(?:.*,)?operation=\"sleep\"(?:,.*)?\} (\S+)",
+    re.MULTILINE,
+)  # from 0.32 on
 FIXES: Mapping[int, str] = {
     HTTPStatus.NOT_FOUND: "start vLLM with --enable-sleep-mode and VLLM_SERVER_DEV_MODE=1, where "
     "nobody but the actuator and the proxy reaches it",
@@ -50,7 +57,9 @@ class Vllm:
             return
         if asleep:
             self._free()
-        path = "/sleep?level=1&mode=wait" if asleep else "/wake_up"
+        else:
+            self._settled()
+        path = "/sleep?level=1&mode=keep" if asleep else "/wake_up"
         self._told("POST", path, MOVE_SECONDS)
 
     def restore(self, target: str, value: float, text: str) -> None:  # noqa: ARG002 (a Knob)
@@ -71,18 +80,25 @@ class Vllm:
 
     def _free(self) -> None:
         """Raise KnobError unless nothing is in flight, as far as it counts that."""
-        try:
-            counts = [
-                float(each) for each in UNFINISHED.findall(self._told("GET", "/metrics").content)
-            ]
-        except ValueError:
-            counts = []
+        counts = self._counts(UNFINISHED)
         if not counts:
             detail = "its /metrics tell of no requests; start vLLM without --disable-log-stats"
             raise KnobError(Fault.UNSUPPORTED, detail)
         if sum(counts):
-            detail = f"{sum(counts):g} requests run or wait, and would be lost"
+            raise KnobError(Fault.BUSY, f"{sum(counts):g} requests run or wait")
+
+    def _settled(self) -> None:
+        """Raise KnobError while a sleep that somebody ordered waits for requests to end."""
+        if sum(self._counts(FALLING)):
+            detail = "a sleep of it waits for requests to end, and would undo a wake until then"
             raise KnobError(Fault.BUSY, detail)
+
+    def _counts(self, series: re.Pattern[bytes]) -> list[float]:
+        """Return what its metrics count; nothing where that is no number."""
+        try:
+            return [float(each) for each in series.findall(self._told("GET", "/metrics").content)]
+        except ValueError:
+            return []
 
     def _told(self, verb: str, path: str, wait_seconds: float | None = None) -> Reply:
         reply = self._web.ask(verb, path, wait_seconds=wait_seconds)

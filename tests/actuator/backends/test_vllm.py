@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from actuator.bench import Bench
 from fakes.api import serving
@@ -13,7 +14,7 @@ from wattgov_actuator.decision import Reason
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.reading import Fault, InForce, Knob, KnobError
 
-SLEEP, WAKE = "/sleep?level=1&mode=wait", "/wake_up"
+SLEEP, WAKE = "/sleep?level=1&mode=keep", "/wake_up"
 
 
 @pytest.fixture
@@ -70,6 +71,21 @@ def test_a_request_keeps_it_awake(vllm: Vllm, url: str, where: str) -> None:
         opened.write("chat", 0.0)
 
     assert (Fault.BUSY, []) == (raised.value.fault, vllm.asked)
+
+
+def test_a_wake_does_not_fall_into_a_sleep_that_is_to_come(vllm: Vllm, url: str) -> None:
+    """Somebody else's order waits for a request: it would come after the wake, and undo it."""
+    opened = knob(url)
+    vllm.running = 1
+    requests.post(f"{url}/sleep?mode=wait", timeout=5)
+    with pytest.raises(KnobError, match="would undo a wake") as raised:
+        opened.restore("chat", 1.0, "")
+    assert (Fault.BUSY, InForce(0.0)) == (raised.value.fault, opened.read("chat"))
+    vllm.drained()
+    opened.restore("chat", 1.0, "")
+
+    assert InForce(1.0) == opened.read("chat")
+    assert ["/sleep?mode=wait", WAKE] == vllm.asked
 
 
 def test_one_that_counts_no_requests_stays_awake(vllm: Vllm, url: str) -> None:
