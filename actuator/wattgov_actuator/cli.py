@@ -54,6 +54,7 @@ from wattgov_actuator.telling import explain, journal
 
 LOG = logging.getLogger(__name__)
 EVICT_SECONDS = 10.0
+SHORTEST_LEASE_SECONDS = 5.0  # longer than one question to Prometheus may take
 
 
 def now() -> Moment:
@@ -89,7 +90,7 @@ for command in (check, plan, test, backtest, journal, explain, pause, resume, re
 @click.option(
     "--lease",
     "lease_seconds",
-    type=click.FloatRange(min=1),
+    type=click.FloatRange(min=SHORTEST_LEASE_SECONDS),
     default=LEASE_SECONDS,
     show_default=True,
     help="Seconds without a sign of life after which the guardian puts everything back.",

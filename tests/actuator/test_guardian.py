@@ -55,7 +55,7 @@ class Machine:
 
     def govern(self) -> "subprocess.Popen[bytes]":
         """Start the loop, and wait until the CPU is held down."""
-        options = ["--prometheus", self.url, "--listen", "127.0.0.1:0", "--lease", "2"]
+        options = ["--prometheus", self.url, "--listen", "127.0.0.1:0", "--lease", "5"]
         options += ["--run-dir", str(self.folder / "run")]
         loop = self.start("run", "--rules", str(self.folder / "rules.yml"), "--enforce", *options)
         until("the limit at its floor", lambda: self.limit() == FLOOR)

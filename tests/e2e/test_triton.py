@@ -92,6 +92,7 @@ def test_batches_follow_a_latency_and_come_back_after_a_crash(tmp_path: Path, ur
         actuator_rules=(tmp_path / "rules.yml",),
         scrape_seconds=1,
         enforce=True,
+        actuator_options=("--run-dir", str(tmp_path / "run")),
     )
     prometheus, load = Asker(layout.ports), triton.Load(url, per_second=40)
     load.start()
@@ -253,6 +254,7 @@ def test_an_actuator_that_dies_wakes_it_at_its_next_start(tmp_path: Path, url: s
         actuator_rules=(tmp_path / "rules.yml",),
         scrape_seconds=1,
         enforce=True,
+        actuator_options=("--run-dir", str(tmp_path / "run")),
     )
     asleep = [("chat", "UNAVAILABLE", "unloaded")]
     with Stack(layout, os.environ, print) as stack:

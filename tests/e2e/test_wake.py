@@ -87,7 +87,7 @@ class Place:
             *("run", "wattgov_actuator", "run", "--rules", f"{self.folder}/rules.yml"),
             *("--prometheus", self.prometheus.url, "--listen", self.api.removeprefix("http://")),
             *("--state-dir", f"{self.folder}/state", "--run-dir", f"{self.folder}/run"),
-            *("--lease", "2", *options),
+            *("--lease", "5", *options),
         )
 
     def guard(self) -> None:
