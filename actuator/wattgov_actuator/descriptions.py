@@ -39,7 +39,7 @@ DESCRIPTIONS = {
     "knobs.high": "The highest value.",
     "knobs.path": "The file that holds the value.",
     "knobs.pattern": "A regular expression with one group around the value; the first number.",
-    "knobs.pid_file": "The file with the number of the process that is told.",
+    "knobs.pid_file": "The file with the number of the process that is told, or stopped.",
     "knobs.signal": "The signal that tells it; HUP.",
     "knobs.model": "The model.",
     "knobs.field": "What is turned.",

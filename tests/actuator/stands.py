@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from actuator.groups import own_group
+from actuator.processes import Family, own_family
 from fakes import redfish, systemd, zeusd
 from fakes.api import Answering, Reply, Request, serving, serving_at
 from fakes.docker import Docker, container
@@ -220,6 +221,31 @@ class OnBus(Stand):
             systemd.serving(systemd.Manager(), Path(folder)) as bus,
         ):
             yield replace(self, settings={**(self.settings or {}), "socket": bus})
+
+
+@dataclass(frozen=True, slots=True)
+class Housed(Stand):
+    """Real processes, whom a file of the machine names."""
+
+    family: Family | None = None
+
+    @contextmanager
+    def served(self) -> Iterator[Stand]:
+        """Give it with its processes."""
+        with own_family() as family:
+            number = f"sys/server.pid = {family.pids[0]}"
+            yield replace(self, family=family, tree=number)
+
+    def plant(self, folder: Path) -> None:
+        """Name the first, and let all of them run."""
+        assert self.family is not None
+        self.family.let_go()
+        Stand.plant(self, folder)
+
+    def truth(self, folder: Path, gpus: VirtualGpus) -> object:  # noqa: ARG002 (a Stand)
+        """Return which are stopped."""
+        assert self.family is not None
+        return self.family.stopped()
 
 
 def _kept(fake: Callable[[Path], Answering], request: Request) -> Reply:
@@ -479,6 +505,12 @@ STANDS: Mapping[str, Stand] = {
             fake=_on_disk(TorchServe, attrgetter("models")),
         ),
         Grouped("hibernate", (0, 0), settings={"group": "/chat"}, backend="freezer"),
+        Housed(
+            "hibernate",
+            (0, 0),
+            settings={"pid_file": "{here}/sys/server.pid"},
+            backend="signal_stop",
+        ),
         Stand(
             "platform_power_limit",
             (500, 400),

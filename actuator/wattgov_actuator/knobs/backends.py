@@ -97,6 +97,10 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
         ("hibernate",),
         Backend(f"{HERE}.freezer", {"group": Key("path")}, timeout_seconds=10.0),
     ),
+    "signal_stop": (
+        ("hibernate",),
+        Backend(f"{HERE}.signal_stop", {"pid_file": Key("path")}, timeout_seconds=15.0),
+    ),
     "triton_model": (
         ("hibernate",),
         Backend(
