@@ -103,19 +103,14 @@ def _labels(fields: Fields) -> dict[str, str]:
 def _secure(fields: Fields, backend: Backend, settings: Mapping[str, Setting]) -> None:
     """Refuse what anybody on the way could use, or be: unless the file says that it may be so."""
     allowed = fields.flag(INSECURE, default=False)
-    secrets = {
-        f"{name}_{where}"
-        for name, key in backend.keys.items()
-        for where in SECRETS
-        if key.form == "secret"
-    }
-    known = bool(secrets & set(settings))
     for name, key in backend.keys.items():
         parts = _parts(str(settings.get(name, ""))) if key.form in URLS else None
         if parts is None or not parts.hostname or allowed or is_loopback(parts.hostname):
             continue
         host = line_of(parts.hostname)
-        if not known:
+        if not any(
+            f"{each}_{where}" in settings for each in _vouching(backend, name) for where in SECRETS
+        ):
             what = "without authentication"
         elif parts.scheme != "https":
             what = "with a secret that everybody on the way can read"
@@ -125,6 +120,15 @@ def _secure(fields: Fields, backend: Backend, settings: Mapping[str, Setting]) -
             name,
             f"{name} controls {host} {what}; use https with a secret, or say {INSECURE}: true",
         )
+
+
+def _vouching(backend: Backend, url: str) -> list[str]:
+    """Return the secrets that go to *url*: its own `URL_token`, else those that are no other's."""
+    keys = backend.keys
+    if f"{url}_token" in keys:
+        return [f"{url}_token"]
+    others = {f"{name}_token" for name, key in keys.items() if key.form in URLS}
+    return [name for name, key in keys.items() if key.form == "secret" and name not in others]
 
 
 def is_loopback(host: str) -> bool:
