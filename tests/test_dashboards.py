@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.exposition import Exposition
-from wattgov_actuator.snapshot import Snapshot
 from wattgov_exporter.exposition import SERIES
 from wattgov_grafana import pages, theme
 from wattgov_grafana.kinds import KINDS

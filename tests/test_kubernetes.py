@@ -16,7 +16,7 @@ from fakes.api import serving
 from fakes.kubernetes import Cluster, autoscaler, cron_job, deployment, job, scaled_object
 from wattgov_actuator.cli import main as actuator
 from wattgov_actuator.connection import Connection, Setting
-from wattgov_actuator.electing import Elector
+from wattgov_actuator.election.campaign import Elector
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.reading import InForce, Moment
 from wattgov_exporter.cli import main as exporter

@@ -12,8 +12,8 @@ from story.replay import rules
 from story.tape import Tape, ended
 from testbed.exposition import Totals, families
 from testbed.serving import Lane
+from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.exposition import Exposition
-from wattgov_actuator.snapshot import Snapshot
 from wattgov_exporter.exposition import SERIES
 
 ROOT = Path(__file__).parents[1]

@@ -14,8 +14,17 @@ from typing import NoReturn
 
 import click
 
-from wattgov_actuator.checking import check, plan
+from wattgov_actuator.acting.guardian import Guardian
+from wattgov_actuator.acting.holding import LEASE_SECONDS, holding
+from wattgov_actuator.acting.lease import LeaseFile
+from wattgov_actuator.acting.lock import Busy, MachineLock, evict
+from wattgov_actuator.acting.restoring import log_decision, put_back
+from wattgov_actuator.commands.checking import check, plan
+from wattgov_actuator.commands.stopping import pause, restore, resume
+from wattgov_actuator.commands.telling import explain, journal
+from wattgov_actuator.cycle.loop import Loop
 from wattgov_actuator.decision import Decision
+from wattgov_actuator.document.strict import Invalid, Mistake
 from wattgov_actuator.exits import BAD_INPUT, FAILED, fail, signalled, told
 from wattgov_actuator.flags import (
     Address,
@@ -27,14 +36,11 @@ from wattgov_actuator.flags import (
     service_options,
     state_option,
 )
-from wattgov_actuator.guardian import Guardian
-from wattgov_actuator.holding import LEASE_SECONDS, holding
 from wattgov_actuator.knobs import KNOBS
+from wattgov_actuator.language.rulefile import load
+from wattgov_actuator.language.schema import schema
 from wattgov_actuator.laws import LAWS
-from wattgov_actuator.lease import LeaseFile
-from wattgov_actuator.lock import Busy, MachineLock, evict
 from wattgov_actuator.logfmt import Formatter, line
-from wattgov_actuator.loop import Loop
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.notes.options import note_options
 from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
@@ -43,14 +49,8 @@ from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.proxy.command import proxy
 from wattgov_actuator.reading import Moment
 from wattgov_actuator.replay.command import backtest
-from wattgov_actuator.restoring import log_decision, put_back
-from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.scenarios.command import test
-from wattgov_actuator.schema import schema
-from wattgov_actuator.stopping import pause, restore, resume
-from wattgov_actuator.strict import Invalid, Mistake
-from wattgov_actuator.telling import explain, journal
 
 LOG = logging.getLogger(__name__)
 EVICT_SECONDS = 10.0
@@ -125,8 +125,8 @@ def run(
     Exit status: 0 when everything is put back, 1 when something is not or it could not start, 2 for
     a mistake in the rules or in the file of --web.config.file.
     """
-    from wattgov_actuator.electing import standing  # noqa: PLC0415 (--help stays light)
-    from wattgov_actuator.leading import Turned  # noqa: PLC0415 (--help stays light)
+    from wattgov_actuator.election.campaign import standing  # noqa: PLC0415 (--help stays light)
+    from wattgov_actuator.election.leading import Turned  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.notes.choice import sinks  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.notes.sending import Notes  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)

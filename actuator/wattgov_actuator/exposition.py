@@ -12,8 +12,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.reading import QueryFailure, Reading
-from wattgov_actuator.snapshot import Snapshot
 
 PREFIX = "wattgov_actuator_"
 PLACE = ("knob", "target", "unit")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from wattgov_actuator.quantity import seconds_of
+from wattgov_actuator.document.quantity import seconds_of
 from wattgov_actuator.reading import Moment
 from wattgov_actuator.when import moment_of
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from wattgov_actuator.document.strict import Fields
 from wattgov_actuator.rules import Policy
-from wattgov_actuator.strict import Fields
 
 
 def policy(fields: Fields, default: Policy) -> Policy:

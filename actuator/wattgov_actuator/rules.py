@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from wattgov_actuator.connection import Connection
+from wattgov_actuator.document.strict import Fields, Mistake, Quantity
 from wattgov_actuator.law import (
     UNMEASURED,
     Alone,
@@ -20,7 +21,6 @@ from wattgov_actuator.law import (
 )
 from wattgov_actuator.reading import Labels
 from wattgov_actuator.selection import Selection
-from wattgov_actuator.strict import Fields, Mistake, Quantity
 from wattgov_actuator.windows import Windows
 
 __all__ = [  # with what laws and guards need of `law`, too

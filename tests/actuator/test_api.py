@@ -10,7 +10,7 @@ import pytest
 from actuator.builders import PROTECT, group, loaded, rule, watts
 from actuator.serving import Client, serving
 from actuator.stage import Make, Stage
-from wattgov_actuator.latency import Latency
+from wattgov_actuator.cycle.latency import Latency
 from wattgov_actuator.laws.threshold import Set
 from wattgov_actuator.reading import Fault
 from wattgov_actuator.rules import Rate, RuleSet, Thermal

@@ -11,12 +11,12 @@ from actuator.builders import NOW, group, rule, ruleset
 from actuator.fakes import FileKnob
 from actuator.serving import Acting, Client, serving
 from actuator.stage import Stage
+from wattgov_actuator.cycle.snapshot import Snapshot
+from wattgov_actuator.document.strict import Invalid, Mistake
 from wattgov_actuator.orders import Asking, Heed
 from wattgov_actuator.pause import Pause, PauseFile
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.serving.changes import Changes
-from wattgov_actuator.snapshot import Snapshot
-from wattgov_actuator.strict import Invalid, Mistake
 from wattgov_web.client import Client as Who
 from wattgov_web.request import Request
 

@@ -10,18 +10,18 @@ from click.testing import CliRunner
 
 from actuator.fakes import Clock, FileKnob
 from plant import plant
+from wattgov_actuator.acting.hands import Hands
+from wattgov_actuator.acting.journal import Journal
+from wattgov_actuator.acting.restoring import put_back
+from wattgov_actuator.acting.writer import Writer
 from wattgov_actuator.cli import main
 from wattgov_actuator.connection import Connection, Setting, connection_of
 from wattgov_actuator.decision import Decision, Reason
-from wattgov_actuator.hands import Hands
-from wattgov_actuator.journal import Journal
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.knobs.connected import Connected
 from wattgov_actuator.knobs.patient import Patient
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, Knob, KnobError
-from wattgov_actuator.restoring import put_back
-from wattgov_actuator.writer import Writer
 
 WAY = Connection("gpu_power_limit", "wire", "rack", {"app": "rack"}, {}, timeout_seconds=0.05)
 

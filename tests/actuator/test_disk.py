@@ -15,8 +15,8 @@ import pytest
 from actuator.bench import Bench
 from actuator.stands import STANDS, Stand
 from fakes.child import in_a_child
+from wattgov_actuator.acting.journal import Journal, JournalError
 from wattgov_actuator.decision import Reason
-from wattgov_actuator.journal import Journal, JournalError
 
 STAND = STANDS["cpu_power_limit"]
 LIMIT = "sys/class/powercap/intel-rapl:0/constraint_1_power_limit_uw"

@@ -18,8 +18,10 @@ from fakes.kubernetes import Cluster, deployment
 from testbed.nvml import VirtualGpus
 from wattgov_actuator.cli import main
 from wattgov_actuator.connection import Connection, Setting
-from wattgov_actuator.electing import Elector
-from wattgov_actuator.election import (
+from wattgov_actuator.document.strict import Invalid, Mistake
+from wattgov_actuator.election.campaign import Elector
+from wattgov_actuator.election.leading import Fenced, Turned
+from wattgov_actuator.election.protocol import (
     DURATION_SECONDS,
     RENEW_SECONDS,
     Held,
@@ -31,9 +33,7 @@ from wattgov_actuator.election import (
     step,
 )
 from wattgov_actuator.knobs import KNOBS
-from wattgov_actuator.leading import Fenced, Turned
 from wattgov_actuator.reading import KnobError
-from wattgov_actuator.strict import Invalid, Mistake
 
 pytest_plugins = ["testbed.fixtures"]
 LEASES = "coordination.k8s.io/v1"

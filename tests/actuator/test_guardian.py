@@ -13,9 +13,9 @@ import pytest
 from actuator.fakes import Clock, FakePrometheus
 from actuator.stands import STANDS
 from actuator.test_run import until
-from wattgov_actuator.guardian import Guardian
-from wattgov_actuator.lease import LeaseFile
-from wattgov_actuator.lock import Busy
+from wattgov_actuator.acting.guardian import Guardian
+from wattgov_actuator.acting.lease import LeaseFile
+from wattgov_actuator.acting.lock import Busy
 
 DEADLINE_SECONDS = 30
 PRIOR, FLOOR = "165000123", "100000000"

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from wattgov_actuator.document.strict import Invalid
 from wattgov_actuator.knobs import KNOBS
+from wattgov_actuator.language.rulefile import load
 from wattgov_actuator.laws import LAWS
-from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
-from wattgov_actuator.strict import Invalid
 
 TOP = "version: 1\ninclude: [more/*.yml, other.yml]\n"
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from wattgov_actuator.lease import Lease, LeaseFile
-from wattgov_actuator.lock import Busy, evict, locked
+from wattgov_actuator.acting.lease import Lease, LeaseFile
+from wattgov_actuator.acting.lock import Busy, evict, locked
 
 PROC = Path("/proc")
 HOLD = """
 import sys, time
 from pathlib import Path
-from wattgov_actuator.lock import locked
+from wattgov_actuator.acting.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

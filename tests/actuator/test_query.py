@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from actuator.fakes import Canned, FakePrometheus, vector
-from wattgov_actuator.latency import Latency
+from wattgov_actuator.cycle.latency import Latency
 from wattgov_actuator.query import Patience, Prometheus, shown
 from wattgov_actuator.reading import Answer, QueryFailure
 

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from actuator.builders import NOW, PROTECT, answer, fresh, look, on, reading, rule, ruleset, watts
 from actuator.fakes import FRESH, target
+from wattgov_actuator.deciding.facts import Facts, Memory
+from wattgov_actuator.deciding.tick import due, tick
 from wattgov_actuator.decision import Reason
-from wattgov_actuator.facts import Facts, Memory
+from wattgov_actuator.document.strict import Quantity
 from wattgov_actuator.laws.threshold import Scale, Set, Step
 from wattgov_actuator.reading import Answer, Moment, Reading
 from wattgov_actuator.rules import Alone, Law, Look, Peer, RuleSet, Sla, Traits, Want
-from wattgov_actuator.strict import Quantity
-from wattgov_actuator.tick import due, tick
 
 QUICK: tuple[Law, ...] = (
     Step(watts(-20)),

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actuator.fakes import Clock, FileKnob
+from wattgov_actuator.acting.hands import Hands
+from wattgov_actuator.acting.journal import Journal, State
+from wattgov_actuator.acting.writer import Writer
 from wattgov_actuator.decision import Decision, Reason
-from wattgov_actuator.hands import Hands
-from wattgov_actuator.journal import Journal, State
 from wattgov_actuator.reading import Fault, InForce
-from wattgov_actuator.writer import Writer
 
 KNOB = "gpu_power_limit"
 

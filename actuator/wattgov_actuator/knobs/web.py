@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
-from wattgov_actuator.connecting import is_loopback
-from wattgov_actuator.connection import Connection
+from wattgov_actuator.connection import Connection, is_loopback
 from wattgov_actuator.knobs.secrets import secret
 from wattgov_actuator.reading import Fault, KnobError
 

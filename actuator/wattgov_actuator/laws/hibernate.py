@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import ClassVar
 
+from wattgov_actuator.document.strict import Fields
 from wattgov_actuator.policies import policy
 from wattgov_actuator.rules import (
     UNMEASURED,
@@ -27,7 +28,6 @@ from wattgov_actuator.rules import (
     Traits,
     Want,
 )
-from wattgov_actuator.strict import Fields
 
 QUIET = Measure(known=True)  # what was not asked for says nothing
 CONFIRMED = 2  # looks in a row: one may have fallen between two requests

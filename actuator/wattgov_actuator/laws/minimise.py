@@ -10,6 +10,7 @@ after a longer rest.
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from wattgov_actuator.document.strict import Fields, Quantity
 from wattgov_actuator.laws.search import Limits, Phase, Point, Sample, Search, measured, turned_back
 from wattgov_actuator.rules import (
     UNMEASURED,
@@ -23,7 +24,6 @@ from wattgov_actuator.rules import (
     Traits,
     Want,
 )
-from wattgov_actuator.strict import Fields, Quantity
 
 LARGEST = 10.0  # percent of the highest value; a cliff is seldom wider
 STEP = Quantity(5, "percent")  # measured curves rise by at most 4 % within half of it

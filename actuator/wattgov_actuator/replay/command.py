@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wattgov_actuator.acting.hands import Hands
+from wattgov_actuator.commands.online import BAD
 from wattgov_actuator.exits import BAD_INPUT, FAILED, fail, rules_of, told
 from wattgov_actuator.flags import (
     machine_options,
@@ -20,10 +22,8 @@ from wattgov_actuator.flags import (
     rule_options,
     span,
 )
-from wattgov_actuator.hands import Hands
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.online import BAD
 from wattgov_actuator.places import places
 from wattgov_actuator.reading import Answer, Moment
 from wattgov_actuator.replay.backtest import draws, replay

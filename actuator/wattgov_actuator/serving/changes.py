@@ -5,9 +5,9 @@ from http import HTTPStatus
 from urllib.parse import unquote
 
 from wattgov_actuator.decision import Reason
+from wattgov_actuator.document.quantity import seconds_of
 from wattgov_actuator.orders import Asking, Heed, Reload, Restore, Wake
 from wattgov_actuator.pause import Pause, PauseFile
-from wattgov_actuator.quantity import seconds_of
 from wattgov_actuator.serving.questions import body, flag_of, text_of
 from wattgov_actuator.serving.replies import Refusal, data, text
 from wattgov_web.client import Client

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from wattgov_actuator import exposition
+from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.logfmt import line
 from wattgov_actuator.orders import PATIENCE_SECONDS, Asking
 from wattgov_actuator.pause import PauseFile
@@ -17,7 +18,6 @@ from wattgov_actuator.reading import Moment
 from wattgov_actuator.serving.alerts import Alerts
 from wattgov_actuator.serving.answers import Answers
 from wattgov_actuator.serving.changes import Changes
-from wattgov_actuator.snapshot import Snapshot
 from wattgov_web.mistakes import Invalid, mistakes_of
 from wattgov_web.server import Answer, Server
 from wattgov_web.web import WatchedWeb
