@@ -115,7 +115,8 @@ elect_option = click.option(
     metavar="NAMESPACE/NAME",
     callback=_lease,
     help="A Lease of Kubernetes. Of all actuators with the same one, one turns what they share: "
-    "the knobs with an entry of the backend kubernetes. Without it this one does.",
+    "the knobs with an entry of the backends kubernetes and kubernetes_node. Without it this one "
+    "does.",
 )
 
 

@@ -1,7 +1,7 @@
 """A strict API server of Kubernetes: versions, content types, rights, dry runs, and who scales.
 
 Its controllers act at once: KEDA obeys its annotation, an HPA sets a number that is not its own
-back, and a Job that is suspended loses its pods.
+back, a Job that is suspended loses its pods, and a pod that was evicted is made again elsewhere.
 """
 
 import json
@@ -11,20 +11,36 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from fakes.api import Reply, Request
+from fakes.evictions import evict
 
 Thing = dict[str, Any]
 PAUSED = "autoscaling.keda.sh/paused-replicas"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
-BUILT_IN = ("apps/v1", "batch/v1", "autoscaling/v2", "coordination.k8s.io/v1")
+BUILT_IN = ("apps/v1", "batch/v1", "autoscaling/v2", "coordination.k8s.io/v1", "v1", "policy/v1")
 CUSTOM = ("keda.sh/v1alpha1", "energy.io/v1alpha1")
 SCALED = ("deployments", "statefulsets")
 VERBS = {"GET": "get", "PATCH": "patch", "PUT": "update", "POST": "create"}
+UNKNOWN = Reply(404, b"404 page not found", {"Content-Type": "text/plain"})
 
 
 def place(group: str, resource: str, name: str = "", namespace: str = "shop") -> str:
-    """Return the path of an object."""
-    return f"/apis/{group}/namespaces/{namespace}/{resource}" + (f"/{name}" if name else "")
+    """Return the path of an object; a node is in no namespace."""
+    root = f"/api/{group}" if group == "v1" else f"/apis/{group}"
+    within = "" if resource == "nodes" else f"/namespaces/{namespace}"
+    return f"{root}{within}/{resource}" + (f"/{name}" if name else "")
+
+
+def parted(path: str) -> tuple[str, str, str, list[str]] | None:
+    """Return group, namespace, resource and the rest of a path; None for one of another kind."""
+    _, root, *parts = urlsplit(path).path.split("/")
+    group, rest = ("v1", parts[1:]) if root == "api" else ("/".join(parts[:2]), parts[2:])
+    namespace = ""
+    if len(rest) > 2 and rest[0] == "namespaces":
+        namespace, rest = rest[1], rest[2:]
+    if root not in {"api", "apis"} or not rest or (root == "api" and parts[0] != "v1"):
+        return None
+    return group, namespace, rest[0], rest[1:]
 
 
 def deployment(replicas: int = 4) -> Thing:
@@ -71,10 +87,13 @@ class Cluster:
     token: str = ""
     denied: set[tuple[str, str]] = field(default_factory=set)  # verb and resource
     keda: bool = True  # its resources are known
+    away: int = 0  # so many requests are answered with 503
     busy: int = 0  # so many requests are answered with 429
     retry_after: str = "0"
     wants: int = 4  # replicas, by KEDA while it is not paused
     at_patch: Callable[["Cluster", str], None] | None = None  # somebody else comes first, once
+    lingering: bool = False  # a pod that is told to end goes on until `bury`
+    page: int = 0  # objects in one answer to a list; 0: as many as are asked for
     asked: list[tuple[str, str, object]] = field(default_factory=list)  # verb, path, body
     version: int = 100
 
@@ -113,58 +132,79 @@ class Cluster:
 
     def __call__(self, request: Request) -> Reply:
         """Answer as the API server does: who, may they, is it there, is it good."""
-        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
-            return _status(401, "Unauthorized", "Unauthorized")
-        if self.busy:
-            self.busy -= 1
-            said = _status(429, "TooManyRequests", "too many requests, please try again later")
-            return Reply(429, said.body, {"Retry-After": self.retry_after})
-        split = urlsplit(request.path).path.split("/")
-        if len(split) < 7 or split[1] != "apis" or split[4] != "namespaces":
-            return Reply(404, b"404 page not found", {"Content-Type": "text/plain"})
-        group, resource, rest = f"{split[2]}/{split[3]}", split[6], split[7:]
+        if said := self._unwilling(request):
+            return said
+        parts = parted(request.path)
+        if parts is None:
+            return UNKNOWN
+        group, namespace, resource, rest = parts
         verb = "list" if request.verb == "GET" and not rest else VERBS[request.verb]
         full = "/".join([resource, *rest[1:]])
         self.asked.append((verb, request.path, request.json() if request.body else None))
         if (verb, full) in self.denied:
-            words = f'{full}.{split[2]} is forbidden: User "wattgov" cannot {verb} "{full}"'
-            return _status(403, "Forbidden", f'{words} in the namespace "{split[5]}"')
-        return self._routed(verb, group, "/".join(split[:7]), rest, request)
-
-    def _routed(
-        self, verb: str, group: str, whole: str, rest: list[str], request: Request
-    ) -> Reply:
+            words = f'{full}.{group} is forbidden: User "wattgov" cannot {verb} "{full}"'
+            return _status(403, "Forbidden", f'{words} in the namespace "{namespace}"')
         if group not in BUILT_IN and not (group in CUSTOM and self.keda):
-            return Reply(404, b"404 page not found", {"Content-Type": "text/plain"})
+            return UNKNOWN
+        return self._routed(verb, parts, request)
+
+    def _unwilling(self, request: Request) -> Reply | None:
+        """Return the answer to whoever is not known, or comes at a bad time."""
+        if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
+            return _status(401, "Unauthorized", "Unauthorized")
+        if self.away:
+            self.away -= 1
+            return Reply(503, b"no healthy upstream", {"Content-Type": "text/plain"})
+        if self.busy:
+            self.busy -= 1
+            said = _status(429, "TooManyRequests", "too many requests, please try again later")
+            return Reply(429, said.body, {"Retry-After": self.retry_after})
+        return None
+
+    def _routed(self, verb: str, parts: tuple[str, str, str, list[str]], request: Request) -> Reply:
+        group, namespace, resource, rest = parts
         query = parse_qs(urlsplit(request.path).query)
+        whole = place(group, resource, namespace=namespace)
         if verb == "list":
-            return self._listed(whole, query)
+            return self._listed(whole, group, resource, query)
+        if verb == "create" and rest[1:] == ["eviction"]:
+            reply = evict(self, f"{whole}/{rest[0]}", request, query)
+            return reply if isinstance(reply, Reply) else _status(*reply)
         if verb == "create":
             return self._created(whole, request)
         return self._one(f"{whole}/{rest[0]}", rest[1:], group, request, query)
 
-    def _listed(self, whole: str, query: dict[str, list[str]]) -> Reply:
+    def _listed(self, whole: str, group: str, resource: str, query: dict[str, list[str]]) -> Reply:
         labels = dict(
             each.split("=") for each in query.get("labelSelector", [""])[0].split(",") if each
         )
-        fields = query.get("fieldSelector", [""])[0].removeprefix("metadata.name=")
+        field, _, wanted = query.get("fieldSelector", [""])[0].partition("=")
+        if field not in {"", "metadata.name", "spec.nodeName"}:
+            return _status(400, "BadRequest", f"field label not supported: {field}")
         found = [
             thing
             for path, thing in sorted(self.things.items())
-            if path.rpartition("/")[0] == whole
+            if _belongs(path, whole, group, resource)
             and labels.items() <= thing["metadata"].get("labels", {}).items()
-            and fields in {"", thing["metadata"]["name"]}
+            and (not field or wanted == _at(thing, field))
         ]
-        return Reply(200, {"kind": "List", "metadata": {}, "items": found})
+        first = int(query.get("continue", ["0"])[0])
+        size = min(int(query.get("limit", ["500"])[0]), self.page or 500)
+        meta = {"resourceVersion": str(self.version)}
+        if first + size < len(found):
+            meta["continue"] = str(first + size)
+        return Reply(200, {"kind": "List", "metadata": meta, "items": found[first : first + size]})
 
     def _created(self, whole: str, request: Request) -> Reply:
         body = json.loads(request.body)
         name = body["metadata"]["name"]
         if f"{whole}/{name}" in self.things:
             return _status(409, "AlreadyExists", f'"{name}" already exists')
-        _, _, *group, _, namespace, resource = whole.split("/")
+        parts = parted(whole)
+        assert parts is not None
+        group, namespace, resource, _ = parts
         thing = {**body, "metadata": {"name": name}}
-        return Reply(201, self.add("/".join(group), resource, name, thing, namespace))
+        return Reply(201, self.add(group, resource, name, thing, namespace))
 
     def _one(
         self,
@@ -223,6 +263,12 @@ class Cluster:
             self._settle(path)
         return Reply(200, _scale(new) if scale else new)
 
+    def bury(self) -> None:
+        """Let the pods end that were told to."""
+        for path, each in list(self.things.items()):
+            if each["metadata"].get("deletionTimestamp"):
+                del self.things[path]
+
     def _settle(self, path: str) -> None:
         """Let the controllers do their work."""
         thing = self.things[path]
@@ -241,6 +287,20 @@ class Cluster:
                 scaled["replicas"] = self.wants if paused is None else int(paused)
         if "/deployments/" in path or "/statefulsets/" in path:
             thing["status"] = {"replicas": thing["spec"]["replicas"]}
+
+
+def _belongs(path: str, whole: str, group: str, resource: str) -> bool:
+    """Tell whether an object is in a list: that of its namespace, or that of all of them."""
+    parts = parted(path)
+    everywhere = whole == f"/api/{group}/namespaces//{resource}"
+    return path.rpartition("/")[0] == whole or (
+        everywhere and parts is not None and (parts[0], parts[2]) == (group, resource)
+    )
+
+
+def _at(thing: Thing, field: str) -> object:
+    part, _, key = field.partition(".")
+    return thing[part].get(key)
 
 
 def _scale(thing: Thing) -> Thing:
