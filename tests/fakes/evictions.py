@@ -50,21 +50,20 @@ def evict(
     cluster: "Cluster", path: str, request: Request, query: dict[str, list[str]]
 ) -> Reply | Refusal:
     """Answer to an eviction: the pod is told to end, unless a budget forbids it."""
-    where = path.removesuffix("/eviction")
-    name, body = where.rpartition("/")[2], json.loads(request.body)
+    name, body = path.rpartition("/")[2], json.loads(request.body)
     if (body.get("apiVersion"), body.get("kind")) != ("policy/v1", "Eviction"):
         return 400, "BadRequest", "no kind is registered for this version"
     if body.get("metadata", {}).get("name") != name:
         return 400, "BadRequest", "name in URL does not match name in Eviction object"
-    if where not in cluster.things:
+    if path not in cluster.things:
         return 404, "NotFound", f'pods "{name}" not found'
-    thing = cluster.things[where]
+    thing = cluster.things[path]
     uid = body.get("deleteOptions", {}).get("preconditions", {}).get("uid")
     if uid not in {None, thing["metadata"]["uid"]}:
         return 409, "Conflict", "the UID in the precondition does not match the UID in record"
     refused = _forbidden(cluster, thing)
     if refused is None and "dryRun" not in query:
-        _end(cluster, where, thing)
+        _end(cluster, path, thing)
     return refused or Reply(201, {"kind": "Status", "status": "Success"})
 
 

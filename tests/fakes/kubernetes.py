@@ -92,6 +92,7 @@ class Cluster:
     retry_after: str = "0"
     wants: int = 4  # replicas, by KEDA while it is not paused
     at_patch: Callable[["Cluster", str], None] | None = None  # somebody else comes first, once
+    at_eviction: Callable[["Cluster", str], None] | None = None  # the same
     lingering: bool = False  # a pod that is told to end goes on until `bury`
     page: int = 0  # objects in one answer to a list; 0: as many as are asked for
     asked: list[tuple[str, str, object]] = field(default_factory=list)  # verb, path, body
@@ -168,6 +169,9 @@ class Cluster:
         if verb == "list":
             return self._listed(whole, group, resource, query)
         if verb == "create" and rest[1:] == ["eviction"]:
+            if self.at_eviction is not None:
+                first, self.at_eviction = self.at_eviction, None
+                first(self, f"{whole}/{rest[0]}")
             reply = evict(self, f"{whole}/{rest[0]}", request, query)
             return reply if isinstance(reply, Reply) else _status(*reply)
         if verb == "create":

@@ -324,6 +324,21 @@ def test_a_change_of_somebody_else_is_not_overwritten(stage: Stage) -> None:
     assert MARK not in stage.node["metadata"]["annotations"]
 
 
+def test_one_of_the_same_name_elsewhere_is_not_evicted(stage: Stage) -> None:
+    """It ended by itself between our look and our eviction, and was made again on another node."""
+
+    def first(cluster: Cluster, path: str) -> None:
+        cluster.add("v1", "pods", path.rpartition("/")[2], pod("gpu-8"))
+
+    knob = stage.knob()
+    knob.probe()
+    stage.cluster.at_eviction = first
+    knob.write("seven", 0.0)
+    until("it is empty", lambda: not stage.pods())
+
+    assert ["chat-1", "chat-2x", "chat-3"] == stage.pods("gpu-8")
+
+
 def test_a_server_that_is_away_is_waited_for(stage: Stage) -> None:
     """It may come back; the node stays cordoned as long as the drain may take."""
     stage.cluster.lingering = True
