@@ -26,6 +26,7 @@ from fakes.kubernetes import (
 from wattgov_actuator.cli import main as actuator
 from wattgov_actuator.connection import Connection, Setting
 from wattgov_actuator.election.campaign import Elector
+from wattgov_actuator.energypolicies.reflector import Reflector
 from wattgov_actuator.knobs import KNOBS, open_knob
 from wattgov_actuator.reading import InForce, Moment
 from wattgov_exporter.cli import main as exporter
@@ -159,10 +160,18 @@ def test_the_roles_are_what_is_needed_and_no_more(cluster: Cluster) -> None:
         elector.turn()
         elector.turn()
         elector.give_back()
+        elected = asked(cluster)
+
+        cluster.asked.clear()
+        with Reflector(way, "shop", lambda: None) as reflector:
+            until("it watches", reflector.watched)
+            cluster.changes.hang_up()
+        watched = asked(cluster)
 
     after_a_conflict = {("batch", each, "get") for each in ("cronjobs", "jobs")}
     assert granted("wattgov-fleet") == turned | after_a_conflict
-    assert granted("wattgov-elect") == asked(cluster)
+    assert granted("wattgov-elect") == elected
+    assert granted("wattgov-policies") == watched
     assert granted("wattgov-node") == {("", "pods", "list")}
 
 

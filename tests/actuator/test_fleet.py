@@ -14,6 +14,7 @@ from fakes.api import serving
 from fakes.evictions import node, pod
 from fakes.kubernetes import PAUSED, Cluster, cron_job, deployment, scaled_object
 from testbed.nvml import VirtualGpus
+from wattgov_actuator.knobs import open_knob
 
 pytest_plugins = ["testbed.fixtures"]
 CLUSTER = 'backend: kubernetes, url: "{}", namespace: shop'
@@ -53,7 +54,8 @@ groups:
     rules:
       - {action: empty, expr: idle, knob: hibernate, hibernate: {idle: 1s, awake: 1s}}
 """
-Start = Callable[[str], Actuator]
+CAP = 'node_gpu_power_limit_watts{limit="current"} > 0'
+Start = Callable[..., Actuator]
 
 
 @pytest.fixture
@@ -81,11 +83,11 @@ def start(
     running = []
     with serving(cluster) as url:
 
-        def started(rules: str) -> Actuator:
+        def started(rules: str, *options: str) -> Actuator:
             (tmp_path / "rules.yml").write_text(
                 KNOBS.format(cluster=CLUSTER.format(url), url=url) + rules
             )
-            running.append(Actuator(tmp_path, server.url, gpus))
+            running.append(Actuator(tmp_path, server.url, gpus, *options))
             return running[-1].ready()
 
         yield started
@@ -203,3 +205,41 @@ def test_a_policy_is_in_force_beside_the_entries_of_a_rule_file(
     fewer = rows["thrift-fewer"]
     assert ("replicas", "chat", "waiting") == (fewer["knob"], fewer["target"], fewer["reason"])
     assert 4 == cluster.replicas()
+
+
+def test_policies_of_the_cluster_come_and_go_while_it_runs(
+    start: Start, cluster: Cluster, server: FakePrometheus, gpus: VirtualGpus
+) -> None:
+    """A cap is held while its policy is there; a version with a mistake is told only."""
+    first = open_knob("gpu_power_limit").probe().targets[0].name
+    before = gpus.card(0).limit_watts
+    server.answers[CAP] = [({"uuid": first, "instance": "here"}, before)]
+    for name in ("[5m]) < 60", "[1m]) > 85"):
+        server.answers[f"avg_over_time(node_gpu_utilization_percent{name}"] = []
+    freshness = "energy_source_last_sample_timestamp_seconds"
+    server.answers[freshness] = lambda: [({"instance": "here"}, time.time())]
+
+    def policy(watts: float) -> None:
+        spec = {"targetNamespace": "shop", "powerCaps": {"gpu": watts}}
+        thing = {"spec": {**spec, "optimization": {"enabled": True}}}
+        cluster.add("energy.io/v1alpha1", "energypolicies", "thrift", thing)
+
+    actuator = start(RULES, "--energy-policies", "shop")
+    policy(before - 100)
+    until("the cap is held", lambda: gpus.card(0).limit_watts == before - 100)
+    policy(-1)
+    until("it is refused", lambda: "above 0" in str(actuator.status()["energy_policies"]))
+    assert before - 100 == gpus.card(0).limit_watts
+    with urlopen(f"{actuator.url}/metrics", timeout=10) as answer:
+        page = answer.read().decode()
+    for line in ('policies{state="in_force"} 1.0', 'policies{state="refused"} 1.0', "watched 1.0"):
+        assert line in page
+    cluster.away = 10**9
+    cluster.changes.hang_up()
+    until("it is blind", lambda: "policies_not_watched" in actuator.log.read_text())
+    assert before - 100 == gpus.card(0).limit_watts
+    cluster.away = 0
+    cluster.remove("energy.io/v1alpha1", "energypolicies", "thrift")
+    until("the cap is let go", lambda: gpus.card(0).limit_watts == before)
+
+    assert 0 == actuator.end(signal.SIGTERM)

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from fakes.api import Reply, Request
 from fakes.evictions import evict
+from fakes.watches import Changes
 
 Thing = dict[str, Any]
 PAUSED = "autoscaling.keda.sh/paused-replicas"
@@ -97,6 +98,7 @@ class Cluster:
     page: int = 0  # objects in one answer to a list; 0: as many as are asked for
     asked: list[tuple[str, str, object]] = field(default_factory=list)  # verb, path, body
     version: int = 100
+    changes: Changes = field(default_factory=Changes)
 
     def __post_init__(self) -> None:
         """Give a version to what has none."""
@@ -120,8 +122,25 @@ class Cluster:
         thing.setdefault("status", {})
         meta = {"name": name, "namespace": namespace, "resourceVersion": str(self.version)}
         thing["metadata"].update(meta)
-        self.things[place(group, resource, name, namespace)] = thing
+        where = place(group, resource, name, namespace)
+        kind = "MODIFIED" if where in self.things else "ADDED"
+        self.things[where] = thing
+        self.changes.tell(self.version, where.rpartition("/")[0], kind, thing)
         return thing
+
+    def remove(self, group: str, resource: str, name: str, namespace: str = "shop") -> None:
+        """Delete an object; what is told of it has the version of its deletion."""
+        self.version += 1
+        where = place(group, resource, name, namespace)
+        thing = self.things.pop(where)
+        thing["metadata"]["resourceVersion"] = str(self.version)
+        self.changes.tell(self.version, where.rpartition("/")[0], "DELETED", thing)
+
+    def bookmark(self) -> None:
+        """Tell every watch how far it is."""
+        self.version += 1
+        meta = {"resourceVersion": str(self.version)}
+        self.changes.tell(self.version, "", "BOOKMARK", {"metadata": meta})
 
     def at(self, group: str, resource: str, name: str) -> Thing:
         """Return an object of the cluster, now."""
@@ -140,6 +159,7 @@ class Cluster:
             return UNKNOWN
         group, namespace, resource, rest = parts
         verb = "list" if request.verb == "GET" and not rest else VERBS[request.verb]
+        verb = "watch" if verb == "list" and "watch=1" in request.path else verb
         full = "/".join([resource, *rest[1:]])
         self.asked.append((verb, request.path, request.json() if request.body else None))
         if (verb, full) in self.denied:
@@ -166,6 +186,8 @@ class Cluster:
         group, namespace, resource, rest = parts
         query = parse_qs(urlsplit(request.path).query)
         whole = place(group, resource, namespace=namespace)
+        if verb == "watch":
+            return self.changes.watch(whole, query)
         if verb == "list":
             return self._listed(whole, group, resource, query)
         if verb == "create" and rest[1:] == ["eviction"]:

@@ -4,8 +4,10 @@ A patch is always a merge patch: a strategic one, which clients send unless told
 refused by custom resources. A busy server (429) has done nothing, and is asked again when it says.
 """
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from wattgov_actuator.connection import Connection
-from wattgov_actuator.knobs.web import Headers, Reply, Web, bearer
+from wattgov_actuator.knobs.web import Headers, Reply, Web, bearer, plain
 from wattgov_actuator.reading import Fault, KnobError
 
 Thing = dict[str, Any]  # as the server gives it
@@ -26,7 +28,11 @@ TRIES = 4
 LONGEST_SECONDS = 10.0  # that one answer of a busy server makes us wait
 PAGE = 100  # objects of a list in one answer, which is bounded
 CORE = "v1"  # the group of nodes and pods, which has no name
-VERBS = {"GET": "get", "PATCH": "patch", "PUT": "update", "POST": "create"}
+VERBS = {"GET": "get", "PATCH": "patch", "PUT": "update", "POST": "create", "WATCH": "watch"}
+
+
+class Expired(Exception):
+    """A version is too old: what is there has to be listed anew."""
 
 
 class Api:
@@ -59,6 +65,22 @@ class Api:
             if not meta.get("continue"):
                 return things, str(meta.get("resourceVersion", ""))
             asked["continue"] = str(meta["continue"])
+
+    @contextmanager
+    def watch(self, path: str, version: str, seconds: float) -> Iterator[Iterator[Thing]]:
+        """Give what changes after *version*, as events, for so long at most.
+
+        Raises KnobError, and Expired where the server does not remember that version any more.
+        """
+        query = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true"}
+        asked = f"{path}?{urlencode({**query, 'timeoutSeconds': f'{seconds:.0f}'})}"
+        with self._web.stream(asked, seconds + self._way.timeout_seconds) as found:
+            if not isinstance(found, Reply):
+                yield (_event(path, text) for text in found)
+            elif found.status == HTTPStatus.GONE:
+                raise Expired
+            else:
+                raise found.fault({HTTPStatus.FORBIDDEN: right("WATCH", path)})
 
     def patch(self, path: str, change: Mapping[str, object], *, dry: bool = False) -> Thing:
         """Merge *change* into what is there; where it is *dry*, only ask whether we might."""
@@ -128,6 +150,20 @@ def right(verb: str, path: str) -> str:
     does = VERBS[verb] if name or verb != "GET" else "list"
     rule = f'{{apiGroups: ["{group}"], resources: ["{what}"], verbs: ["{does}"]}}'
     return f"give its account a {role} with the rule {rule}"
+
+
+def _event(path: str, text: bytes) -> Thing:
+    """Return an event of a watch; raises KnobError, and Expired."""
+    try:
+        event = json.loads(text)
+        kind, thing = event["type"], event["object"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise KnobError(Fault.LOST, f"{path} is no watch of an API server") from None
+    if kind == "ERROR":
+        if thing.get("code") == HTTPStatus.GONE:
+            raise Expired
+        raise KnobError(Fault.LOST, f"the watch of {path} ends: {plain(str(thing['message']))}")
+    return {"type": kind, "object": thing}
 
 
 def _of_the_cluster(way: Connection) -> Web:
