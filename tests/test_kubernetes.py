@@ -244,5 +244,6 @@ def test_a_scaled_object_asks_what_is_recorded_and_knows_no_data_from_nothing(
 
     assert 0 == found.returncode, found.stdout + found.stderr
     assert "false" == trigger["metadata"]["ignoreNullValues"]
+    assert "AverageValue" == trigger["metricType"]  # else there is no fallback
     assert "currentReplicasIfHigher" == spec["fallback"]["behavior"]
     assert spec["minReplicaCount"] <= spec["fallback"]["replicas"] <= spec["maxReplicaCount"]

@@ -16,6 +16,7 @@ from fakes.watches import Changes
 
 Thing = dict[str, Any]
 PAUSED = "autoscaling.keda.sh/paused-replicas"
+FROZEN = "autoscaling.keda.sh/paused"  # where it is; a number goes before it
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 BUILT_IN = ("apps/v1", "batch/v1", "autoscaling/v2", "coordination.k8s.io/v1", "v1", "policy/v1")
@@ -308,9 +309,11 @@ class Cluster:
             scaled = self.things[goal]["spec"]
             if "/horizontalpodautoscalers/" in where and scaled["replicas"] > 0:
                 scaled["replicas"] = each["status"]["desiredReplicas"]
-            if "/scaledobjects/" in where:
-                paused = each["metadata"]["annotations"].get(PAUSED)
-                scaled["replicas"] = self.wants if paused is None else int(paused)
+            notes = each["metadata"]["annotations"]
+            if "/scaledobjects/" in where and PAUSED in notes:
+                scaled["replicas"] = int(notes[PAUSED])
+            elif "/scaledobjects/" in where and notes.get(FROZEN) != "true":
+                scaled["replicas"] = self.wants
         if "/deployments/" in path or "/statefulsets/" in path:
             thing["status"] = {"replicas": thing["spec"]["replicas"]}
 
