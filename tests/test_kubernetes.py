@@ -20,9 +20,9 @@ from fakes.kubernetes import (
     cron_job,
     deployment,
     job,
-    parted,
     scaled_object,
 )
+from fakes.objects import parted
 from wattgov_actuator.cli import main as actuator
 from wattgov_actuator.connection import Connection, Setting
 from wattgov_actuator.election.campaign import Elector

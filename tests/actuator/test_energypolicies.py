@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from actuator.test_run import until
 from fakes.api import serving
-from fakes.kubernetes import Cluster, Thing
+from fakes.kubernetes import Cluster
+from fakes.objects import Thing
 from wattgov_actuator.cli import main
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.document.strict import Invalid

@@ -7,14 +7,13 @@ back, a Job that is suspended loses its pods, and a pod that was evicted is made
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from fakes.api import Reply, Request
 from fakes.evictions import evict
+from fakes.objects import Thing, belongs, field_of, merged, parted, place, scale_of
 from fakes.watches import Changes
 
-Thing = dict[str, Any]
 PAUSED = "autoscaling.keda.sh/paused-replicas"
 FROZEN = "autoscaling.keda.sh/paused"  # where it is; a number goes before it
 MERGE = "application/merge-patch+json"
@@ -24,25 +23,6 @@ CUSTOM = ("keda.sh/v1alpha1", "energy.io/v1alpha1")
 SCALED = ("deployments", "statefulsets")
 VERBS = {"GET": "get", "PATCH": "patch", "PUT": "update", "POST": "create"}
 UNKNOWN = Reply(404, b"404 page not found", {"Content-Type": "text/plain"})
-
-
-def place(group: str, resource: str, name: str = "", namespace: str = "shop") -> str:
-    """Return the path of an object; a node is in no namespace."""
-    root = f"/api/{group}" if group == "v1" else f"/apis/{group}"
-    within = "" if resource == "nodes" else f"/namespaces/{namespace}"
-    return f"{root}{within}/{resource}" + (f"/{name}" if name else "")
-
-
-def parted(path: str) -> tuple[str, str, str, list[str]] | None:
-    """Return group, namespace, resource and the rest of a path; None for one of another kind."""
-    _, root, *parts = urlsplit(path).path.split("/")
-    group, rest = ("v1", parts[1:]) if root == "api" else ("/".join(parts[:2]), parts[2:])
-    namespace = ""
-    if len(rest) > 2 and rest[0] == "namespaces":
-        namespace, rest = rest[1], rest[2:]
-    if root not in {"api", "apis"} or not rest or (root == "api" and parts[0] != "v1"):
-        return None
-    return group, namespace, rest[0], rest[1:]
 
 
 def deployment(replicas: int = 4) -> Thing:
@@ -211,9 +191,9 @@ class Cluster:
         found = [
             thing
             for path, thing in sorted(self.things.items())
-            if _belongs(path, whole, group, resource)
+            if belongs(path, whole, group, resource)
             and labels.items() <= thing["metadata"].get("labels", {}).items()
-            and (not field or wanted == _at(thing, field))
+            and (not field or wanted == field_of(thing, field))
         ]
         first = int(query.get("continue", ["0"])[0])
         size = min(int(query.get("limit", ["500"])[0]), self.page or 500)
@@ -251,7 +231,7 @@ class Cluster:
             return _status(404, "NotFound", "the server could not find the requested resource")
         old = self.things[path]
         if request.verb == "GET":
-            return Reply(200, _scale(old) if scale else old)
+            return Reply(200, scale_of(old) if scale else old)
         kind = request.headers.get("Content-Type", "")
         if request.verb == "PATCH" and kind not in (
             {MERGE, STRATEGIC} if group in BUILT_IN else {MERGE}
@@ -276,7 +256,7 @@ class Cluster:
         if given not in {None, old["metadata"]["resourceVersion"]} or (verb == "PUT" and not given):
             words = "the object has been modified; please apply your changes to the latest version"
             return _status(409, "Conflict", f"Operation cannot be fulfilled: {words}")
-        new: Thing = change if verb == "PUT" else _merged(old, change)
+        new: Thing = change if verb == "PUT" else merged(old, change)
         new["metadata"] = {**old["metadata"], **new["metadata"]}
         new["metadata"].setdefault("annotations", {})
         new["status"] = old.get("status", {})  # has a subresource of its own
@@ -288,7 +268,7 @@ class Cluster:
             new["metadata"]["resourceVersion"] = str(self.version)
             self.things[path] = new
             self._settle(path)
-        return Reply(200, _scale(new) if scale else new)
+        return Reply(200, scale_of(new) if scale else new)
 
     def bury(self) -> None:
         """Let the pods end that were told to."""
@@ -316,43 +296,6 @@ class Cluster:
                 scaled["replicas"] = self.wants
         if "/deployments/" in path or "/statefulsets/" in path:
             thing["status"] = {"replicas": thing["spec"]["replicas"]}
-
-
-def _belongs(path: str, whole: str, group: str, resource: str) -> bool:
-    """Tell whether an object is in a list: that of its namespace, or that of all of them."""
-    parts = parted(path)
-    everywhere = whole == f"/api/{group}/namespaces//{resource}"
-    return path.rpartition("/")[0] == whole or (
-        everywhere and parts is not None and (parts[0], parts[2]) == (group, resource)
-    )
-
-
-def _at(thing: Thing, field: str) -> object:
-    part, _, key = field.partition(".")
-    return thing[part].get(key)
-
-
-def _scale(thing: Thing) -> Thing:
-    """Return the subresource; as Go writes it, a number that is 0 is left out."""
-    spec, status = ({"replicas": thing[part]["replicas"]} for part in ("spec", "status"))
-    return {
-        "kind": "Scale",
-        "metadata": thing["metadata"],
-        "spec": {key: each for key, each in spec.items() if each},
-        "status": status,
-    }
-
-
-def _merged(old: object, change: object) -> Any:  # noqa: ANN401 (RFC 7396: of any kind)
-    if not isinstance(change, dict):
-        return change
-    into = dict(old) if isinstance(old, dict) else {}
-    for key, value in change.items():
-        if value is None:
-            into.pop(key, None)
-        else:
-            into[key] = _merged(into.get(key), value)
-    return into
 
 
 def _status(code: int, reason: str, message: str) -> Reply:

@@ -17,9 +17,9 @@ from fakes.kubernetes import (
     cron_job,
     deployment,
     job,
-    place,
     scaled_object,
 )
+from fakes.objects import place
 from wattgov_actuator.connection import Connection, Setting
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.reading import Fault, InForce, Knob, KnobError

@@ -10,7 +10,8 @@ from actuator.fakes import Clock
 from actuator.test_run import until
 from fakes.api import serving
 from fakes.evictions import budget, node, pod
-from fakes.kubernetes import Cluster, Thing
+from fakes.kubernetes import Cluster
+from fakes.objects import Thing
 from wattgov_actuator.connection import Connection, Setting
 from wattgov_actuator.knobs import KNOBS, open_knob
 from wattgov_actuator.knobs.kubernetes.node import Node
