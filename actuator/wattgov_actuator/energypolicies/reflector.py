@@ -84,7 +84,7 @@ class Reflector:
                 except KnobError as error:
                     failures += 1
                     self._noted(error.detail)
-                except (KeyError, TypeError, AttributeError) as error:
+                except Exception as error:  # noqa: BLE001 (whatever is sent, it goes on)
                     failures, self._listed = failures + 1, False
                     self._noted(f"what the server says is no {KIND}: {error!r}")
                 else:
