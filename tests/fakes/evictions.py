@@ -27,7 +27,8 @@ def pod(
     notes: dict[str, str] | None = None,
 ) -> Thing:
     """Return a pod on a node, with what makes it anew; *notes* are its annotations."""
-    owners = [{"kind": keeper, "name": "owner", "controller": True}] if keeper else []
+    owner = {"kind": keeper, "name": "owner", "uid": f"uid-of-{keeper}", "controller": True}
+    owners = [owner] if keeper else []
     volumes = [{"name": "tmp", "emptyDir": {}}] if scratch else [{"name": "x", "configMap": {}}]
     return {
         "metadata": {

@@ -186,7 +186,7 @@ class Cluster:
             each.split("=") for each in query.get("labelSelector", [""])[0].split(",") if each
         )
         field, _, wanted = query.get("fieldSelector", [""])[0].partition("=")
-        if field not in {"", "metadata.name", "spec.nodeName"}:
+        if field not in {"", "metadata.name", "spec.nodeName", "status.phase"}:
             return _status(400, "BadRequest", f"field label not supported: {field}")
         found = [
             thing

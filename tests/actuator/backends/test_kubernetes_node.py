@@ -60,6 +60,10 @@ class Stage:
             if "/pods/" in path and thing["spec"]["nodeName"] == on
         )
 
+    def on(self, name: str) -> str:
+        """Return the node that a pod is on."""
+        return str(self.cluster.at("v1", "pods", name)["spec"]["nodeName"])
+
     def evictions(self) -> list[str]:
         """Return the pods that somebody tried to evict, in order."""
         return [
@@ -220,6 +224,22 @@ def test_a_budget_is_waited_for(stage: Stage) -> None:
     stage.cluster.add("v1", "pods", "chat-4", pod("gpu-8"))
 
     until("it is empty", lambda: not stage.pods())
+
+
+def test_no_room_elsewhere_is_found_out_by_the_first(stage: Stage) -> None:
+    """Its successor is waited for; in the end the node takes it back, and the others never left."""
+    stage.cluster.things["/api/v1/nodes/gpu-8"]["spec"]["unschedulable"] = True
+    knob = stage.knob()
+    knob.probe()
+    knob.write("seven", 0.0)
+    words = "waits for pod shop/chat-1x to run, instead of one evicted; 1 had still to leave"
+    until("it waits", lambda: knob.probe().note == words)
+    assert ([""], ["chat-1"]) == ([stage.on("chat-1x")], stage.evictions())
+    stage.clock.advance(600.0)
+    drained(knob)
+
+    assert (False, ["chat-2"]) == (stage.cordoned, stage.pods())
+    assert words in refused(knob)
 
 
 def test_it_is_given_up_in_time_and_left_alone_for_a_while(stage: Stage) -> None:

@@ -1,8 +1,9 @@
 """The emptying of a cordoned node, on a thread of its own: it takes as long as its pods take.
 
 One pod at a time, by the eviction API, which keeps disruption budgets; what a budget refuses is
-waited for, and nothing is ever forced or deleted. A drain that does not come to its end uncordons
-the node: an emptied half saves nothing.
+waited for, and so is the successor of what was evicted: where it finds no room, the next one would
+find none either. Nothing is ever forced or deleted. A drain that does not come to its end uncordons
+the node: an emptied half saves nothing, and who found no room comes back.
 """
 
 import logging
@@ -13,14 +14,13 @@ from threading import Event, Thread
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs.kubernetes.api import CORE, DRY, Api, Thing, path_of, wait_seconds
 from wattgov_actuator.knobs.kubernetes.cordon import Cordon, Standing
-from wattgov_actuator.knobs.kubernetes.pods import Terms, called, ending, hindrance, leaving
+from wattgov_actuator.knobs.kubernetes.pods import Terms, called, ending, hindrance, leaving, owner
 from wattgov_actuator.knobs.web import Reply, plain
 from wattgov_actuator.logfmt import line
 from wattgov_actuator.reading import Fault, KnobError
 
 LOG = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0  # between two looks at a pod that ends, or at a budget
-AT_ONCE = 0.0
 PASSING = {Fault.LOST, Fault.BUSY}  # an API server may be away for a while
 GONE = HTTPStatus.NOT_FOUND
 CHANGED = HTTPStatus.CONFLICT  # another one of its name, or newer than we know
@@ -43,6 +43,7 @@ class Drain:
         self._cordon = Cordon(self._api, way)
         self._stop = Event()
         self._thread = Thread(target=self._run, daemon=True, name="drain")
+        self._owners: dict[str, str] = {}  # of whom we have evicted: their namespaces
         self.word = "is being emptied"  # how far it is
         self.failed = ""  # why it was given up
         self.ended = 0.0  # steady seconds; when that was
@@ -79,7 +80,7 @@ class Drain:
 
     def _run(self) -> None:
         began, limit = self._steady(), self._way.number("drain")
-        wait: float | None = AT_ONCE
+        wait: float | None = 0.0
         while wait is not None and not self.failed and not self._stop.wait(wait):
             try:
                 wait = self._step()
@@ -105,26 +106,45 @@ class Drain:
         if self._cordon.standing(self._cordon.node()) is not Standing.OURS:
             raise KnobError(Fault.REFUSED, "somebody has uncordoned it meanwhile")
         left = self.left()
+        if coming := self._coming():
+            self._say(f"waits for pod {called(coming[0])} to run, instead of one evicted", left)
+            return self._look_seconds
         if not left:
             return None
         if going := [each for each in left if ending(each)]:
             self._say(f"waits for pod {called(going[0])} to end", left)
             return self._look_seconds
+        return self._evict(left)
+
+    def _evict(self, left: list[Thing]) -> float:
+        """Evict the first that may go; return how long to wait for the next look."""
         wait, why = self._look_seconds, ""
         for pod in left:
             if self._stop.is_set():
-                return AT_ONCE
+                break
             path, body = _eviction(pod)
             reply = self._api.once("POST", path, body)
-            if reply.status != HTTPStatus.TOO_MANY_REQUESTS:
-                if reply.status not in {GONE, CHANGED}:
-                    self._api.told("POST", path, reply)
-                self._say(f"has evicted pod {called(pod)}", left)
-                return AT_ONCE
-            why = why or f"waits for pod {called(pod)}: {_refusal(reply)}"
-            wait = max(wait, wait_seconds(reply, wait))
+            if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+                why = why or f"waits for pod {called(pod)}: {_refusal(reply)}"
+                wait = max(wait, wait_seconds(reply, wait))
+                continue
+            if reply.status not in {GONE, CHANGED}:
+                self._api.told("POST", path, reply)
+            self._owners[owner(pod)] = pod["metadata"]["namespace"]
+            self._say(f"has evicted pod {called(pod)}", left)
+            return self._look_seconds
         self._say(why, left)
         return wait
+
+    def _coming(self) -> list[Thing]:
+        """Return the pods that were made for those evicted, and do not run yet."""
+        waiting = {"fieldSelector": "status.phase=Pending"}
+        return [
+            each
+            for namespace in sorted(set(self._owners.values()))
+            for each in self._api.items(path_of(CORE, namespace, "pods"), waiting)
+            if owner(each) in self._owners
+        ]
 
     def _pods(self) -> list[Thing]:
         node = {"fieldSelector": f"spec.nodeName={self._cordon.name}"}

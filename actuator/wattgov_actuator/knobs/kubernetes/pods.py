@@ -47,6 +47,11 @@ def hindrance(pod: Thing, terms: Terms) -> str:
     return ""
 
 
+def owner(pod: Thing) -> str:
+    """Return who makes another one; empty where nobody does."""
+    return str(_keeper(pod).get("uid", ""))
+
+
 def called(pod: Thing) -> str:
     """Return its namespace and name."""
     return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
