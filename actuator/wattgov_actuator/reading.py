@@ -173,6 +173,10 @@ class Warm(Protocol):
 class Slow(Protocol):
     """A knob whose devices may take longer than a tick waits."""
 
+    @property
+    def at_work(self) -> bool:
+        """Whether an order is under way."""
+
     def settle(self, seconds: float) -> None:
         """Wait for the orders under way, so long at most."""
 

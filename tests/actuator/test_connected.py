@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -137,6 +138,36 @@ def test_a_device_at_work_is_busy_and_not_gone(wire: Wire, tmp_path: Path) -> No
     assert during.trouble.fault is Fault.BUSY
     wire.free.set()
     writer.settle(10)
+
+
+def test_new_rules_do_not_lose_an_order_that_is_under_way(wire: Wire, tmp_path: Path) -> None:
+    """Read meanwhile, the device has its prior value still; what comes later is ours, too."""
+    journal = Journal(tmp_path)
+    hands = Hands(lambda _, ways: Connected([(way, wire.knob) for way in ways]))
+    writer = Writer(journal, hands, Clock())
+    writer.connect([WAY])
+    writer.observe(["gpu_power_limit"])
+    begun, go_on = Event(), Event()
+
+    def at(step: str) -> None:
+        if step == "write":
+            begun.set()
+            go_on.wait()
+
+    wire.knob.at = at
+    assert Reason.BUSY is writer.act(decided(300.0, 200.0)).reason
+    assert begun.wait(10)
+    writer.connect([replace(WAY, timeout_seconds=5.0)])
+    (during,), _ = writer.observe(["gpu_power_limit"])
+    assert (None, 300.0) == (during.current, during.prior)
+
+    go_on.set()
+    writer.settle(10)
+    (after,), _ = writer.observe(["gpu_power_limit"])
+    assert (200.0, 300.0, "") == (after.current, after.prior, after.conflict)
+    assert after.target.via == str(replace(WAY, timeout_seconds=5.0))
+    assert not put_back(writer)
+    assert (300.0, ()) == (wire.knob.watts(), journal.undos())
 
 
 def release_when_asked(wire: Wire, writer: Writer) -> None:

@@ -35,6 +35,11 @@ class Fenced:
         """Put back, whoever leads: it was ours."""
         self._knob.restore(target, value, text)
 
+    @property
+    def at_work(self) -> bool:
+        """Whether an order is under way."""
+        return isinstance(self._knob, Slow) and self._knob.at_work
+
     def settle(self, seconds: float) -> None:
         """Wait for the orders under way, so long at most."""
         if isinstance(self._knob, Slow):

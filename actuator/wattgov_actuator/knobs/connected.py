@@ -51,6 +51,11 @@ class Connected:
         """Put back what a read gave."""
         self._home(target).restore(target, value, text)
 
+    @property
+    def at_work(self) -> bool:
+        """Whether any of them is."""
+        return any(knob.at_work for _, knob in self._ways)
+
     def settle(self, seconds: float) -> None:
         """Wait for the orders under way, so long at most for all of them."""
         for _, knob in self._ways:

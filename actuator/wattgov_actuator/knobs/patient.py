@@ -25,7 +25,7 @@ class Patient:
 
     def probe(self) -> Probe:
         """Return its targets; while it is at work those found last: it is busy, and not gone."""
-        if self._found is None or not self._at_work:
+        if self._found is None or not self.at_work:
             self._found = self._asked("a probe", self._knob.probe)
         return self._found
 
@@ -48,11 +48,12 @@ class Patient:
 
     def close(self) -> None:
         """Let go, unless it is at work: its thread ends with the process."""
-        if not self._at_work:
+        if not self.at_work:
             self._knob.close()
 
     @property
-    def _at_work(self) -> bool:
+    def at_work(self) -> bool:
+        """Whether what was asked last is under way."""
         return self._under_way is not None and self._under_way[1].is_alive()
 
     def _asked(self, what: str, call: Callable[[], T]) -> T:
