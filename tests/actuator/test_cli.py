@@ -92,6 +92,9 @@ def test_bad_rules_start_nothing(command: str, tmp_path: Path, server: FakeProme
         (["--listen", ":9471"], "':9471' is not HOST:PORT"),
         (["--listen", "127.0.0.1:99999"], "is not HOST:PORT"),
         (["--prometheus", "localhost:9090"], "'localhost:9090' is not a URL"),
+        (["--prometheus", "http://[x"], "'http://[x' is not a URL"),
+        (["--prometheus", "http://me:secret@here:99999"], "'here:99999' is not a URL"),
+        (["--prometheus", "http://me:sec/ret@here:9090"], "'here:9090' is not a URL"),
     ],
 )
 def test_a_wrong_option_is_a_sentence(rules: Path, arguments: list[str], words: str) -> None:
@@ -100,6 +103,7 @@ def test_a_wrong_option_is_a_sentence(rules: Path, arguments: list[str], words: 
 
     assert 2 == result.exit_code
     assert words in result.stderr
+    assert "sec" not in result.stderr
 
 
 def test_a_taken_port_is_a_sentence(rules: Path, tmp_path: Path) -> None:

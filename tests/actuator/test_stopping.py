@@ -97,9 +97,9 @@ def test_a_folder_where_no_actuator_ever_was_is_refused(tmp_path: Path, command:
     )
 
 
-@pytest.mark.parametrize("text", ["30", "half an hour", "0s", "20W"])
+@pytest.mark.parametrize("text", ["30", "half an hour", "0s", "20W", "367d", "99999999999d"])
 def test_a_duration_has_a_unit(desk: Desk, text: str) -> None:
-    """And is above nothing."""
+    """And is above nothing, and at most a year."""
     result = desk.type("pause", text)
 
     assert 2 == result.exit_code
