@@ -47,6 +47,8 @@ class LeaseFile:
             text = self._path.read_text(errors="replace")
         except FileNotFoundError:
             return None
+        except OSError:  # somebody else's, or on a disk that fails
+            text = ""
         until, _, boot = text.strip().partition(" ")
         try:
             return Lease(float(until), boot)
