@@ -161,7 +161,10 @@ def run(
         lease = LeaseFile(state_dir, procfs)
 
         def alive() -> None:
-            lease.renew(now().steady + lease_seconds)
+            try:
+                lease.renew(now().steady + lease_seconds)
+            except OSError as error:  # a guardian will end us; until then, what is to do is done
+                LOG.error(line("lease_not_renewed", detail=error))  # noqa: TRY400 (one line per event)
             notify(ALIVE)
 
         alive()
