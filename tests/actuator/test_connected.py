@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
+from threading import Barrier, Event
 
 import pytest
 from click.testing import CliRunner
@@ -22,7 +22,7 @@ from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.knobs.connected import Connected
 from wattgov_actuator.knobs.patient import Patient
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.reading import Fault, Knob, KnobError
+from wattgov_actuator.reading import Fault, InForce, Knob, KnobError, Probe
 
 WAY = Connection("gpu_power_limit", "wire", "rack", {"app": "rack"}, {}, timeout_seconds=0.05)
 
@@ -168,6 +168,43 @@ def test_new_rules_do_not_lose_an_order_that_is_under_way(wire: Wire, tmp_path: 
     assert after.target.via == str(replace(WAY, timeout_seconds=5.0))
     assert not put_back(writer)
     assert (300.0, ()) == (wire.knob.watts(), journal.undos())
+
+
+@pytest.mark.parametrize("step", ["probe", "read"])
+def test_a_rack_that_does_not_answer_is_waited_for_once(step: str, tmp_path: Path) -> None:
+    """Each device goes on only when all of them have been asked: in turn, they never would."""
+    racks = [f"rack-{number}" for number in range(4)]
+    met = Barrier(len(racks))
+    knobs = {name: Rack(tmp_path / name, name, step, met) for name in racks}
+    hands = Hands(lambda _, ways: Connected([(way, knobs[way.name]) for way in ways]))
+    hands.connect([replace(WAY, name=name, timeout_seconds=10.0) for name in racks])
+
+    readings, notes = hands.look(["gpu_power_limit"], 0.0)
+
+    assert [(name, 300.0) for name in racks] == [(e.target.name, e.current) for e in readings]
+    assert {"gpu_power_limit": ""} == notes
+    hands.close()
+
+
+class Rack(FileKnob):
+    """One device that meets the others at one of its steps."""
+
+    def __init__(self, folder: Path, name: str, step: str, met: Barrier) -> None:
+        super().__init__(folder)
+        self.add(name)
+        self._step, self._met = step, met
+
+    def probe(self) -> Probe:
+        """Return it."""
+        if self._step == "probe":
+            self._met.wait()
+        return super().probe()
+
+    def read(self, target: str) -> InForce:
+        """Return what is set."""
+        if self._step == "read":
+            self._met.wait()
+        return super().read(target)
 
 
 def release_when_asked(wire: Wire, writer: Writer) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from threading import Event
 from typing import NamedTuple
 
 from wattgov_actuator.connection import Connection
@@ -62,10 +63,16 @@ class Hands:
             self._renew(name)
 
     def settle(self, seconds: float) -> None:
-        """Wait for orders that devices still work on, so long at most."""
-        for opened in self._knobs.values():
-            if isinstance(opened.knob, Slow):
-                opened.knob.settle(seconds)
+        """Wait for orders that devices still work on, so long at most.
+
+        Where a device only says that it is at work, nobody tells the end of it: so long, then.
+        """
+        working = [each.knob for each in self._knobs.values() if each.at_work]
+        for knob in working:
+            if isinstance(knob, Slow):
+                knob.settle(seconds)
+        if not working:
+            Event().wait(seconds)
 
     def probe(self, knob: str) -> Probe:
         """Return the targets of one knob."""
@@ -76,7 +83,7 @@ class Hands:
 
     def target(self, knob: str, name: str) -> Target | None:
         """Return one target, None when it is not there."""
-        return next((each for each in self.probe(knob).targets if each.name == name), None)
+        return self.probe(knob).target(name)
 
     def read(self, target: Target, ours: Sequence[float] = ()) -> InForce:
         """Return what is set; raises KnobError.
@@ -118,6 +125,10 @@ class Hands:
         probes = {knob: self.probe(knob) for knob in knobs}
         targets = [target for probe in probes.values() for target in probe.targets]
         notes = {knob: probe.note for knob, probe in probes.items()}
+        for knob, probe in probes.items():
+            opened = self._knobs.get(knob)
+            if opened is not None and isinstance(opened.knob, Slow):
+                opened.knob.prepare(each.name for each in probe.targets)
         readings = (
             self._reading(each, ours.get((each.knob, each.name), ()), steady) for each in targets
         )
@@ -131,10 +142,9 @@ class Hands:
                 knob = self._knob(name)
             except KeyError:
                 continue  # the probe says that there is none
-            targets = knob.probe().targets
             if not isinstance(knob, Warm):
                 continue
-            for target in targets:
+            for target in knob.probe().targets:
                 with suppress(KnobError):  # unknown, and watched as such
                     found[name, target.name] = knob.celsius(target.name)
         return found

@@ -8,10 +8,11 @@ from queue import Empty, SimpleQueue
 
 import click
 
-from wattgov_actuator.acting.holding import holding
+from wattgov_actuator.acting.holding import LEASE_SECONDS, holding
 from wattgov_actuator.acting.journal import State
 from wattgov_actuator.acting.lease import LeaseFile
 from wattgov_actuator.acting.lock import Busy
+from wattgov_actuator.acting.restoring import left, settled
 from wattgov_actuator.commands.past import Past
 from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.exits import FAILED, fail, signalled, told
@@ -63,8 +64,8 @@ def pause(
         lease = LeaseFile(state_dir, procfs).read()
         if lease is None or lease.passed(now.steady, LeaseFile(state_dir, procfs).boot):
             click.echo(f"No actuator works with {state_dir} now; the next one finds it paused")
-        left = restore and _all_back(state_dir, Machine(sysfs, procfs), clock)
-    raise SystemExit(FAILED if left else 0)
+        failed = restore and _all_back(state_dir, Machine(sysfs, procfs), clock)
+    raise SystemExit(FAILED if failed else 0)
 
 
 @click.command()
@@ -112,8 +113,8 @@ def restore(
         return
     with told():
         machine = Machine(sysfs, procfs)
-        left = _restored(state_dir, machine, clock, give_up_conflicts=not leave_conflicts)
-    raise SystemExit(FAILED if left else 0)
+        failed = _restored(state_dir, machine, clock, give_up_conflicts=not leave_conflicts)
+    raise SystemExit(FAILED if failed else 0)
 
 
 def _known(folder: Path) -> None:
@@ -124,17 +125,22 @@ def _known(folder: Path) -> None:
 
 def _restored(folder: Path, machine: Machine, clock: Clock, *, give_up_conflicts: bool) -> bool:
     """Put back what the journal says, and tell; return whether something is left."""
+
+    def alive() -> None:
+        with suppress(OSError):  # a full disk must not keep anybody from putting back
+            LeaseFile(folder, machine.procfs).renew(clock().steady + LEASE_SECONDS)
+
     with holding(folder, machine, clock) as (_, writer):
-        decisions = writer.restore(give_up_conflicts=give_up_conflicts)
+        decisions = settled(writer, alive, give_up_conflicts=give_up_conflicts)
     for each in decisions:
         click.echo(f"{each.knob} {each.target}: {_words(each)}")
     if not decisions:
         click.echo("Nothing to put back")
-    left = any(each.reason not in {Reason.RESTORED, Reason.CONFLICT} for each in decisions)
-    if not left:
-        with suppress(OSError):  # the guardian ends it, too
-            LeaseFile(folder, machine.procfs).end()
-    return left
+    if left(decisions):
+        return True
+    with suppress(OSError):  # the guardian ends it, too
+        LeaseFile(folder, machine.procfs).end()
+    return False
 
 
 def _all_back(folder: Path, machine: Machine, clock: Clock) -> bool:
