@@ -200,6 +200,20 @@ def test_a_damaged_journal_is_a_sentence(rules: Path, tmp_path: Path) -> None:
         assert "journal.sqlite cannot be opened: file is not a database" in result.stderr
 
 
+@pytest.mark.parametrize("mode", [0o770, 0o1777])
+def test_a_state_folder_that_others_can_write_is_refused(tmp_path: Path, mode: int) -> None:
+    """What stands in its journal is written to this machine."""
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "journal.sqlite").touch()
+    state.chmod(mode)
+    result = invoke("restore", "--state-dir", state)
+
+    assert 1 == result.exit_code
+    assert f"others can write in {state}" in result.stderr
+    assert ["journal.sqlite"] == [each.name for each in state.iterdir()]
+
+
 def test_a_folder_that_cannot_be_made_is_a_sentence(rules: Path) -> None:
     """With its name."""
     result = invoke("run", "--rules", rules, "--state-dir", "/dev/null/state")

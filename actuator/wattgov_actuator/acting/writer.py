@@ -124,6 +124,15 @@ class Writer:
                 results.append(self._decision(undo, Reason.LOST, f"not put back: {error!r}"))
         return tuple(results)
 
+    def give_up(self, found: Decision, who: str) -> Decision:
+        """Put a target back no more, which was *found* to be impossible, since somebody says so."""
+        undo = self._journal.undo(found.knob, found.target)
+        by = f" by {who}" if who else ""
+        decision = replace(found, detail=f"{found.detail}; given up{by}: it stays as it is")
+        if undo is not None:
+            self._end(undo, State.CLOSED, decision)
+        return decision
+
     def _restored(self, undo: Undo, probe: Probe, *, give_up_conflicts: bool) -> Decision:
         decision = self._decision(undo, Reason.RESTORED, "nothing stays changed")
         target = probe.target(undo.target)
