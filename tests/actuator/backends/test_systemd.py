@@ -120,7 +120,6 @@ def test_a_freeze_that_came_all_the_same_is_no_error(unit: Unit) -> None:
     ("how", "more", "fault", "said"),
     [
         ("freeze", {"FreezerState": "freezing"}, Fault.BUSY, "is freezing"),
-        ("freeze", {"ActiveState": "inactive"}, Fault.REFUSED, "only what runs is frozen"),
         ("stop", {"ActiveState": "activating"}, Fault.BUSY, "is activating"),
     ],
 )
@@ -141,6 +140,23 @@ def test_frozen_by_its_slice_it_is_not_ours(unit: Unit) -> None:
     unit.keep(FreezerState="frozen-by-parent")
 
     assert InForce(AWAKE, ASLEEP) == unit.knob().read("chat")
+
+
+@pytest.mark.parametrize("state", ["inactive", "failed"])
+def test_a_frozen_unit_that_somebody_stops_is_ours_no_more(
+    unit: Unit, tmp_path: Path, state: str
+) -> None:
+    """Its end has thawed it, and nothing is left to be put back; nor can it be frozen then."""
+    bench = Bench(tmp_path, "hibernate", unit.knob)
+    assert Reason.APPLIED is bench.act(ASLEEP).reason
+    unit.keep(ActiveState=state)
+
+    assert (AWAKE, None) == (bench.observe().current, bench.observe().prior)
+    assert () == bench.writer.restore()
+    refused = bench.act(ASLEEP)
+    assert (Reason.REFUSED, ()) == (refused.reason, bench.journal.undos())
+    assert "Unit is inactive" in refused.detail
+    bench.close()
 
 
 def test_who_is_not_there_is_no_target(unit: Unit, tmp_path: Path) -> None:
