@@ -199,6 +199,8 @@ BAD = [
     ("pause", b"{", "the body is not JSON"),
     ("pause", b"[" * 100_000, "the body is not JSON"),
     ("pause", b"\xff\xfe", "the body is not JSON"),
+    ("pause", b'{"why": "\\ud800"}', "the body is not JSON that can be shown"),
+    ("pause", b'{"why": "\xed\xa0\x80"}', "the body is not JSON that can be shown"),
     ("pause", b'{"durations": "1h"}', "unknown key 'durations'; did you mean 'duration'?"),
     ("pause", b'{"duration": "soon"}', "'duration' is a length of time such as 30m"),
     ("pause", b'{"duration": "0s"}', "'duration' is a length of time such as 30m"),

@@ -251,6 +251,20 @@ def test_a_decision_of_a_later_version_is_a_sentence(stage: Stage) -> None:
     assert "cannot be understood ('dreamt' is not a valid Reason)" in result.stderr
 
 
+def test_a_journal_that_no_newer_actuator_has_opened_yet_is_understood(stage: Stage) -> None:
+    """After an update one asks first, and starts then; what is held is told, too."""
+    stage.journal.close()
+    with sqlite3.connect(stage.journal.path) as db:
+        for column in ("text", "via"):
+            db.execute(f"ALTER TABLE undo DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    told = ask(stage, "explain", "GPU-a")
+
+    assert (0, True) == (told.exit_code, "300 W" in told.stdout)
+    assert 0 == ask(stage, "journal").exit_code
+
+
 def test_a_journal_of_before_is_understood(stage: Stage) -> None:
     """Rows without what was added since."""
     (first, *_) = stage.journal.decisions()

@@ -318,8 +318,8 @@ def first_broken(db: sqlite3.Connection) -> int | None:
 
 
 def undo_of(row: sqlite3.Row) -> Undo:
-    """Return the undo that one row holds."""
-    fields = dict(row)
+    """Return the undo that one row holds, of this version or of one before it."""
+    fields = {"text": "", "via": "", **dict(row)}
     for name in ("prior", "written", "intended"):  # RETURNING gives 700.0 back as 700
         fields[name] = None if fields[name] is None else float(fields[name])
     return Undo(**{**fields, "state": State(fields["state"])})

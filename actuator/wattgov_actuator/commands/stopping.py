@@ -18,7 +18,7 @@ from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.exits import BAD_INPUT, FAILED, fail, signalled, told
 from wattgov_actuator.flags import machine_options, pass_clock, span, state_option
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.pause import Pause, PauseFile
+from wattgov_actuator.pause import Pause, PauseFile, whole
 from wattgov_actuator.reading import Moment, amount
 
 Clock = Callable[[], Moment]
@@ -56,7 +56,7 @@ def pause(
     _known(state_dir)
     now = clock()
     until = None if duration is None else now.unix + duration
-    new = Pause(now.unix, until, _person(), why, restore)
+    new = Pause(now.unix, until, _person(), whole(why), restore)
     with told():
         PauseFile(state_dir).write(new)
         what = "Nothing is done" if restore else "Nothing is tightened"
@@ -224,4 +224,4 @@ def _words(decision: Decision) -> str:
 def _person() -> str:
     """Return who asks, as far as the environment says; for others to ask back, not to trust."""
     given = (os.environ.get(name, "") for name in ("SUDO_USER", "LOGNAME", "USER"))
-    return next(filter(None, given), "")
+    return whole(next(filter(None, given), ""))
