@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from actuator.fakes import Clock, FileKnob
 from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.acting.journal import Journal, State
-from wattgov_actuator.acting.writer import Writer
+from wattgov_actuator.acting.writer import LATE_SECONDS, Writer
 from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.reading import Fault, InForce, KnobError
 
@@ -123,7 +123,33 @@ def test_a_setter_that_lies_is_found_out(bench: Bench) -> None:
     assert () == bench.journal.undos()
 
 
-@pytest.mark.parametrize("fault", list(Fault))
+def test_an_order_that_got_no_answer_and_comes_late_is_undone(bench: Bench) -> None:
+    """The connection broke, and the server went on: what it does then is ours."""
+    bench.knob.refuses = Fault.LOST
+    assert Reason.LOST == bench.act(280).reason
+    ((reading,), _) = bench.writer.observe([KNOB])
+    assert (300, None, State.OPEN) == (reading.current, reading.prior, bench.state())
+
+    bench.knob.add(watts=280)
+    ((reading,), _) = bench.writer.observe([KNOB])
+    assert (280, 300, "") == (reading.current, reading.prior, reading.conflict)
+
+    bench.knob.refuses = None
+    bench.writer.restore()
+    assert (300, None) == (bench.knob.watts(), bench.state())
+
+
+def test_an_order_that_got_no_answer_is_waited_for_in_bounds(bench: Bench) -> None:
+    """Then the value from before us is taken for what it came to."""
+    bench.knob.refuses = Fault.LOST
+    bench.act(280)
+    bench.clock.advance(LATE_SECONDS)
+    bench.writer.observe([KNOB])
+
+    assert bench.state() is None
+
+
+@pytest.mark.parametrize("fault", sorted(set(Fault) - {Fault.LOST}))
 def test_a_refused_write_leaves_no_undo(bench: Bench, fault: Fault) -> None:
     """What was not changed needs no putting back; the reason is the driver's."""
     bench.knob.refuses = fault

@@ -29,6 +29,7 @@ from wattgov_actuator.reading import (
 )
 
 LOG = logging.getLogger(__name__)
+LATE_SECONDS = 600.0  # as long as any backend waits for its server, which may be at work still
 
 
 def nobody() -> None:
@@ -65,8 +66,8 @@ class Writer:
     def observe(self, knobs: Iterable[str]) -> tuple[tuple[Reading, ...], Mapping[str, str]]:
         """Return a reading of every target with what we hold on it, and notes by knob.
 
-        An undo whose prior value is found in force is closed; one whose value is neither that nor
-        ours becomes a conflict.
+        An undo whose prior value is found in force is closed, unless an order of ours may still
+        come; one whose value is neither that nor ours becomes a conflict.
         """
         undos = {(undo.knob, undo.target): undo for undo in self._journal.undos()}
         wide = dict.fromkeys([*knobs, *(knob for knob, _ in undos)])
@@ -178,6 +179,8 @@ class Writer:
             self._note(target, refusal)
             self.durations.fail(target, refusal)
             decision = replace(decision, reason=Reason(refusal.fault), detail=refusal.detail)
+            if refusal.fault is Fault.LOST:  # nobody has said that it is not carried out yet
+                return self._recorded(decision)
         if target.same(after.value, undo.prior):
             self._end(undo, State.CLOSED, decision)
             return decision
@@ -225,6 +228,8 @@ class Writer:
         if current is None:
             return replace(reading, prior=undo.prior)
         if target.same(current, undo.prior):
+            if undo.intended is not None and self._now().unix - undo.at < LATE_SECONDS:
+                return reading  # nothing of ours is in force, but an order may come late
             detail = "found at its prior value; nothing to put back"
             self._end(undo, State.CLOSED, self._decision(undo, Reason.RESTORED, detail))
             return reading
