@@ -228,10 +228,9 @@ class Writer:
         if current is None:
             return replace(reading, prior=undo.prior)
         if target.same(current, undo.prior):
-            if undo.intended is not None and self._now().unix - undo.at < LATE_SECONDS:
-                return reading  # nothing of ours is in force, but an order may come late
-            detail = "found at its prior value; nothing to put back"
-            self._end(undo, State.CLOSED, self._decision(undo, Reason.RESTORED, detail))
+            if undo.intended is None or self._now().unix - undo.at >= LATE_SECONDS:
+                detail = "found at its prior value; nothing to put back"
+                self._end(undo, State.CLOSED, self._decision(undo, Reason.RESTORED, detail))
             return reading
         if undo.state is State.CONFLICT:
             return replace(reading, prior=undo.prior, conflict=undo.note)
