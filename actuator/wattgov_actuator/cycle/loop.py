@@ -14,6 +14,7 @@ from wattgov_actuator.cycle.ledger import Ledger
 from wattgov_actuator.cycle.meanwhile import meanwhile
 from wattgov_actuator.cycle.reload import carried, unchanged
 from wattgov_actuator.cycle.snapshot import Reloads, Snapshot
+from wattgov_actuator.cycle.wakes import Wakes
 from wattgov_actuator.deciding.facts import Facts, Memory
 from wattgov_actuator.deciding.tick import Outcome, due, heat_changes, tick
 from wattgov_actuator.decision import Decision, Reason
@@ -68,7 +69,7 @@ class Loop:
         self._ledger = Ledger()
         loaded = Reloads(now().unix, rules.sha256)
         self._late_seconds = 0.0
-        self._waking: list[Wake] = []
+        self._wakes = Wakes()
         self.snapshot = Snapshot(enforcing, reloads=loaded, rules=rules)
 
     def run(self, orders: Orders) -> int:
@@ -159,21 +160,18 @@ class Loop:
             woken={**self._memory.woken, **dict.fromkeys(places, at)},
             asked={name: when for name, when in self._memory.asked.items() if name not in soon},
         )
-        self._waking.append(order)
+        self._wakes.add(order, at)
 
     def look_at_wakes(self) -> None:
-        """Answer those whose targets are awake: a server may take minutes to get up."""
-        if not self._waking:
+        """Answer those whose targets are awake."""
+        if not self._wakes:
             return
         readings, _ = self._writer.observe(self._rules.knobs)
         self.snapshot = replace(self.snapshot, readings=readings)
         up = {
             each.target.name for each in readings if each.current is not None and each.prior is None
         }
-        for order in self._waking:
-            if order.target in up:
-                order.answer.put("")
-        self._waking = [each for each in self._waking if each.target not in up]
+        self._wakes.answer(up, self._now().steady)
 
     def look_at_heat(self) -> None:
         """Read the devices' own thermometers; where one trips or clears, act without Prometheus."""
@@ -294,7 +292,7 @@ class Loop:
             left = due_at - now.steady
             if left > 0 and self._paused(now.unix) != self.snapshot.pause:
                 return False
-            watched = bool(self._rules.warm_knobs or self._waking)
+            watched = bool(self._rules.warm_knobs or self._wakes)
             beat = min(self._beat_seconds, WATCH_SECONDS) if watched else self._beat_seconds
             try:
                 order = orders.get(True, max(min(left, beat), 0.0))
