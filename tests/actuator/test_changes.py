@@ -98,7 +98,7 @@ def test_a_restore_puts_back_once(client: Client, acting: Acting) -> None:
         row[key] for key in ("knob", "target", "reason", "current", "prior")
     )
     acting.advance(20)
-    acting.until(lambda: acting.stage.knob.watts() == 280)
+    acting.until(lambda: acting.stage.loop.snapshot.open_undos == 1)  # read back, too
 
     acting.stage.knob.add("GPU-a", 250)
     status, said = client.post("/api/v1/restore")

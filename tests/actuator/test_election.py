@@ -182,7 +182,7 @@ def test_an_answer_that_is_no_lease_ends_nobody(
     cluster: Cluster, body: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is told once; nobody leads by it, and the next good answer is believed again."""
-    strange = []
+    strange: list[bool] = []
 
     def answer(request: Request) -> Reply:
         return Reply(200, body) if strange else cluster(request)
