@@ -156,13 +156,13 @@ def run(
         told(),
         notes,
         closing(alone),
-        holding(state_dir, machine, now, turned.here.connections, turned.opening) as (book, writer),
+        holding(state_dir, machine, now, turned.opening) as (book, writer),
     ):
         lease = LeaseFile(state_dir, procfs)
         alive = partial(_alive, lease, lease_seconds, notify)
         alive()
         put_back(writer, tell, alive)
-        writer.connect(turned.here.connections)  # and no longer those of an earlier run
+        writer.connect(turned.here.connections)  # until here those of an earlier run
         if enforce or ruleset.enforce:
             alone.take()
         if (row := book.broken()) is not None:

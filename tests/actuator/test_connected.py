@@ -186,6 +186,38 @@ def test_a_rack_that_does_not_answer_is_waited_for_once(step: str, tmp_path: Pat
     hands.close()
 
 
+def servers(folder: Path, *names: str) -> tuple[Writer, Journal, list[Connection]]:
+    """Return a writer, and ways by which each of these files is called chat."""
+    ways = []
+    for name in names:
+        plant(f"sys/{name}.conf = max_batch = 32", folder)
+        settings: dict[str, Setting] = {"path": f"{folder}/sys/{name}.conf"}
+        settings |= {"pattern": r"(\d+)", "low": 1, "high": 64}
+        ways.append(Connection("batch_size", "file", "chat", {"app": "chat"}, settings))
+    journal = Journal(folder)
+    hands = Hands(lambda name, ways: open_knob(name, ways, Machine(folder)))
+    return Writer(journal, hands, Clock()), journal, ways
+
+
+def test_a_name_that_leads_elsewhere_from_now_on_is_put_back_before(tmp_path: Path) -> None:
+    """The other one has never been changed: its value says nothing about the one that was."""
+    writer, journal, (old, new) = servers(tmp_path, "old", "new")
+    writer.connect([old])
+    (reading,), _ = writer.observe(["batch_size"])
+    order = replace(decided(32.0, 8.0), knob="batch_size", target="chat", unit="requests")
+    assert Reason.APPLIED is writer.act(order).reason
+
+    writer.connect([new])
+    writer.observe(["batch_size"])
+
+    assert () == journal.undos()
+    assert "max_batch = 32" == (tmp_path / "sys/old.conf").read_text().strip()
+    assert (Reason.RESTORED, reading.current) == (
+        journal.decisions()[-1]["reason"],
+        journal.decisions()[-1]["read_back"],
+    )
+
+
 class Rack(FileKnob):
     """One device that meets the others at one of its steps."""
 

@@ -46,18 +46,27 @@ class Writer:
         self.durations = Durations()
         self.connect(())
 
-    def connect(self, connections: Iterable[Connection]) -> None:
-        """Reach these devices, and those where an undo of ours is still to be done."""
-        known = {each.place: each for each in connections}
+    def connect(
+        self, connections: Iterable[Connection], alive: Callable[[], None] = nobody
+    ) -> tuple[Decision, ...]:
+        """Reach these devices, and those where an undo of ours is still to be done.
+
+        Where another way leads to a target from now on, it may lead to another device: what we have
+        changed there is put back before, by the way that it was changed; what became of that comes
+        back.
+        """
+        given = tuple(connections)
+        known, moved = {each.place: each for each in given}, []
         for undo in self._journal.undos():
-            if undo.via and (undo.knob, undo.target) not in known:
-                try:
-                    way = connection_of(undo.via)
-                except ValueError as error:
-                    LOG.error(line("connection_lost", target=undo.target, detail=error))  # noqa: TRY400 (one line per event)
-                else:
-                    known.setdefault(way.place, way)
+            way = _way(undo)
+            new = known.get((undo.knob, undo.target))
+            if way is not None:
+                new = new or known.setdefault(way.place, way)
+            if new != way or (way is None and any(each.knob == undo.knob for each in given)):
+                moved.append(undo)
+        decisions = self._back(moved, alive)
         self._hands.connect(tuple(known.values()))
+        return decisions
 
     def settle(self, seconds: float) -> None:
         """Wait for what devices still work on, so long at most."""
@@ -113,9 +122,18 @@ class Writer:
         is woken first: until then a server takes nothing else back. *alive* is called before each:
         many devices that do not answer are no hang.
         """
+        return self._back(self._journal.undos(), alive, give_up_conflicts=give_up_conflicts)
+
+    def _back(
+        self,
+        undos: Iterable[Undo],
+        alive: Callable[[], None] = nobody,
+        *,
+        give_up_conflicts: bool = False,
+    ) -> tuple[Decision, ...]:
         results = []
         probed = cache(self._hands.probe)  # once: what is dead is not waited for at each undo
-        for undo in sorted(self._journal.undos(), key=lambda each: each.unit != "level"):
+        for undo in sorted(undos, key=lambda each: each.unit != "level"):
             alive()
             try:
                 probe = probed(undo.knob)
@@ -298,6 +316,15 @@ class Writer:
         except JournalError as error:
             LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
         return decision
+
+
+def _way(undo: Undo) -> Connection | None:
+    """Return how its target was reached; None for a part of this machine."""
+    try:
+        return connection_of(undo.via) if undo.via else None
+    except ValueError as error:
+        LOG.error(line("connection_lost", target=undo.target, detail=error))  # noqa: TRY400 (one line per event)
+        return None
 
 
 def _goes_back(decision: Decision, undo: Undo, target: Target) -> bool:

@@ -235,7 +235,8 @@ class Loop:
             self.snapshot = replace(self.snapshot, reloads=replace(known, mistakes=mistakes))
             return mistakes
         before, self._rules = self._rules, rules
-        self._writer.connect(rules.connections)
+        for decision in self._writer.connect(rules.connections, self._alive):
+            self._tell(decision)
         kept, enforcing = unchanged(before, rules), self._armed or rules.enforce
         groups = {group.name for group in rules.groups} | {""}
         self._memory = carried(self._memory, before, rules)
