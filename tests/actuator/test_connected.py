@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from threading import Event
+from threading import Barrier, Event
 
 import pytest
 from click.testing import CliRunner
@@ -21,7 +22,7 @@ from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.knobs.connected import Connected
 from wattgov_actuator.knobs.patient import Patient
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.reading import Fault, Knob, KnobError
+from wattgov_actuator.reading import Fault, InForce, Knob, KnobError, Probe
 
 WAY = Connection("gpu_power_limit", "wire", "rack", {"app": "rack"}, {}, timeout_seconds=0.05)
 
@@ -137,6 +138,73 @@ def test_a_device_at_work_is_busy_and_not_gone(wire: Wire, tmp_path: Path) -> No
     assert during.trouble.fault is Fault.BUSY
     wire.free.set()
     writer.settle(10)
+
+
+def test_new_rules_do_not_lose_an_order_that_is_under_way(wire: Wire, tmp_path: Path) -> None:
+    """Read meanwhile, the device has its prior value still; what comes later is ours, too."""
+    journal = Journal(tmp_path)
+    hands = Hands(lambda _, ways: Connected([(way, wire.knob) for way in ways]))
+    writer = Writer(journal, hands, Clock())
+    writer.connect([WAY])
+    writer.observe(["gpu_power_limit"])
+    begun, go_on = Event(), Event()
+
+    def at(step: str) -> None:
+        if step == "write":
+            begun.set()
+            go_on.wait()
+
+    wire.knob.at = at
+    assert Reason.BUSY is writer.act(decided(300.0, 200.0)).reason
+    assert begun.wait(10)
+    writer.connect([replace(WAY, timeout_seconds=5.0)])
+    (during,), _ = writer.observe(["gpu_power_limit"])
+    assert (None, 300.0) == (during.current, during.prior)
+
+    go_on.set()
+    writer.settle(10)
+    (after,), _ = writer.observe(["gpu_power_limit"])
+    assert (200.0, 300.0, "") == (after.current, after.prior, after.conflict)
+    assert after.target.via == str(replace(WAY, timeout_seconds=5.0))
+    assert not put_back(writer)
+    assert (300.0, ()) == (wire.knob.watts(), journal.undos())
+
+
+@pytest.mark.parametrize("step", ["probe", "read"])
+def test_a_rack_that_does_not_answer_is_waited_for_once(step: str, tmp_path: Path) -> None:
+    """Each device goes on only when all of them have been asked: in turn, they never would."""
+    racks = [f"rack-{number}" for number in range(4)]
+    met = Barrier(len(racks))
+    knobs = {name: Rack(tmp_path / name, name, step, met) for name in racks}
+    hands = Hands(lambda _, ways: Connected([(way, knobs[way.name]) for way in ways]))
+    hands.connect([replace(WAY, name=name, timeout_seconds=10.0) for name in racks])
+
+    readings, notes = hands.look(["gpu_power_limit"], 0.0)
+
+    assert [(name, 300.0) for name in racks] == [(e.target.name, e.current) for e in readings]
+    assert {"gpu_power_limit": ""} == notes
+    hands.close()
+
+
+class Rack(FileKnob):
+    """One device that meets the others at one of its steps."""
+
+    def __init__(self, folder: Path, name: str, step: str, met: Barrier) -> None:
+        super().__init__(folder)
+        self.add(name)
+        self._step, self._met = step, met
+
+    def probe(self) -> Probe:
+        """Return it."""
+        if self._step == "probe":
+            self._met.wait()
+        return super().probe()
+
+    def read(self, target: str) -> InForce:
+        """Return what is set."""
+        if self._step == "read":
+            self._met.wait()
+        return super().read(target)
 
 
 def release_when_asked(wire: Wire, writer: Writer) -> None:

@@ -71,6 +71,14 @@ def test_the_journal_can_be_narrowed(stage: Stage) -> None:
     assert "No decision is like that\n" == ask(stage, "journal", "--rule", "nothing").stdout
 
 
+@pytest.mark.parametrize("when", ["99999999999d", "0001-01-01T00:00:00+14:00"])
+def test_a_moment_is_in_the_calendar(stage: Stage, when: str) -> None:
+    """One before all dates is a wrong option."""
+    result = ask(stage, "explain", "--last", "--at", when)
+
+    assert (2, True) == (result.exit_code, f"'{when}' is no moment" in result.stderr)
+
+
 def test_the_journal_in_json_is_what_was_written(stage: Stage) -> None:
     """One object a line, with inputs, guards and what was read back."""
     lines = ask(stage, "journal", "--json").stdout.splitlines()

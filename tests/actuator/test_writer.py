@@ -15,7 +15,7 @@ from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.acting.journal import Journal, State
 from wattgov_actuator.acting.writer import Writer
 from wattgov_actuator.decision import Decision, Reason
-from wattgov_actuator.reading import Fault, InForce
+from wattgov_actuator.reading import Fault, InForce, KnobError
 
 KNOB = "gpu_power_limit"
 
@@ -235,6 +235,36 @@ def test_a_journal_that_cannot_be_written_stops_every_write_but_the_last(bench: 
 
     assert Reason.RESTORED == back.reason
     assert 300 == bench.knob.watts()
+
+
+class _Killed(BaseException):
+    """The end of a process, wherever it was."""
+
+
+def test_a_value_that_came_into_force_late_is_ours_when_the_next_write_is_cut_short(
+    bench: Bench,
+) -> None:
+    """Busy after the first order, which is carried out; killed before the second one is."""
+    steps: list[str] = []
+
+    def at(step: str) -> None:
+        steps.append(step)
+        if steps[-2:] == ["wrote", "read"]:
+            raise KnobError(Fault.BUSY, "it is still at work")
+        if steps.count("write") > 1:
+            raise _Killed
+
+    bench.knob.at = at
+    assert Reason.BUSY == bench.act(280).reason
+    assert 280 == bench.knob.watts()
+    with pytest.raises(_Killed):
+        bench.act(260)
+    bench.knob.at = lambda _: None
+    bench.restart()
+
+    (back,) = bench.writer.restore()
+
+    assert (Reason.RESTORED, 300) == (back.reason, bench.knob.watts())
 
 
 def full(path: Path) -> None:

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from wattgov_actuator.acting.hands import Hands
-from wattgov_actuator.acting.journal import Journal
+from wattgov_actuator.acting.journal import Journal, JournalError
 from wattgov_actuator.acting.lease import LeaseFile
-from wattgov_actuator.acting.lock import locked
+from wattgov_actuator.acting.lock import OTHERS_WRITE, locked
 from wattgov_actuator.acting.writer import Writer
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs import open_knob
@@ -32,6 +32,11 @@ def holding(
     knob as `open_knob` does.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & OTHERS_WRITE:
+        raise JournalError(
+            f"others can write in {folder}, and so say what is to be put back where; run: "
+            f"chmod go-w {folder}, after a look at what is in it"
+        )
     knobs = Hands(partial(opening, machine=machine))
     with locked(folder):
         with suppress(OSError):  # a full disk must not keep anybody from putting back

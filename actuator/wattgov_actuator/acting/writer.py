@@ -7,6 +7,7 @@ back, and the knob; it needs neither Prometheus nor room on the disk.
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 
 from wattgov_actuator.acting.durations import Durations
 from wattgov_actuator.acting.hands import Hands
@@ -20,6 +21,7 @@ from wattgov_actuator.reading import (
     InForce,
     KnobError,
     Moment,
+    Probe,
     Reading,
     Target,
     Trouble,
@@ -27,6 +29,10 @@ from wattgov_actuator.reading import (
 )
 
 LOG = logging.getLogger(__name__)
+
+
+def nobody() -> None:
+    """Tell nobody."""
 
 
 class Writer:
@@ -97,27 +103,41 @@ class Writer:
             return self._put_back(undo, target, decision)
         return self._write(target, found, decision)
 
-    def restore(self, *, give_up_conflicts: bool = False) -> tuple[Decision, ...]:
+    def restore(
+        self, *, give_up_conflicts: bool = False, alive: Callable[[], None] = nobody
+    ) -> tuple[Decision, ...]:
         """Put back every open undo; with *give_up_conflicts*, close those no longer ours.
 
         A conflict stands until a person asks for that: a restart alone is no consent. What sleeps
-        is woken first: until then a server takes nothing else back.
+        is woken first: until then a server takes nothing else back. *alive* is called before each:
+        many devices that do not answer are no hang.
         """
         results = []
+        probed = cache(self._hands.probe)  # once: what is dead is not waited for at each undo
         for undo in sorted(self._journal.undos(), key=lambda each: each.unit != "level"):
+            alive()
             try:
-                results.append(self._restored(undo, give_up_conflicts=give_up_conflicts))
+                probe = probed(undo.knob)
+                results.append(self._restored(undo, probe, give_up_conflicts=give_up_conflicts))
             except Exception as error:  # a bug at one target must not leave the others changed
                 LOG.exception(line("restore_failed", knob=undo.knob, target=undo.target))
                 results.append(self._decision(undo, Reason.LOST, f"not put back: {error!r}"))
         return tuple(results)
 
-    def _restored(self, undo: Undo, *, give_up_conflicts: bool) -> Decision:
+    def give_up(self, found: Decision, who: str) -> Decision:
+        """Put a target back no more, which was *found* to be impossible, since somebody says so."""
+        undo = self._journal.undo(found.knob, found.target)
+        by = f" by {who}" if who else ""
+        decision = replace(found, detail=f"{found.detail}; given up{by}: it stays as it is")
+        if undo is not None:
+            self._end(undo, State.CLOSED, decision)
+        return decision
+
+    def _restored(self, undo: Undo, probe: Probe, *, give_up_conflicts: bool) -> Decision:
         decision = self._decision(undo, Reason.RESTORED, "nothing stays changed")
-        target = self._hands.target(undo.knob, undo.target)
+        target = probe.target(undo.target)
         if undo.state is State.OPEN and target is None:
-            note = self._hands.probe(undo.knob).note
-            return replace(decision, reason=Reason.LOST, detail=_gone(note))
+            return replace(decision, reason=Reason.LOST, detail=_gone(probe.note))
         if undo.state is State.OPEN and target is not None:
             decision = self._put_back(undo, target, decision)
         now = self._journal.undo(undo.knob, undo.target)

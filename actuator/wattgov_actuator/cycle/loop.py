@@ -8,8 +8,8 @@ from math import inf
 from queue import Empty
 
 from wattgov_actuator.acting.journal import Journal, JournalError
-from wattgov_actuator.acting.restoring import Tell, log_decision, nobody, open_undos, put_back
-from wattgov_actuator.acting.writer import Writer
+from wattgov_actuator.acting.restoring import Tell, log_decision, open_undos, put_back
+from wattgov_actuator.acting.writer import Writer, nobody
 from wattgov_actuator.cycle.ledger import Ledger
 from wattgov_actuator.cycle.meanwhile import meanwhile
 from wattgov_actuator.cycle.reload import carried, unchanged
@@ -331,7 +331,7 @@ class Loop:
 
     def _restored(self) -> tuple[Decision, ...]:
         """Put everything back, once; what others have changed may be acted on again."""
-        decisions = self._writer.restore(give_up_conflicts=True)
+        decisions = self._writer.restore(give_up_conflicts=True, alive=self._alive)
         for each in decisions:
             self._tell(each)
         self._memory = replace(self._memory, held={})
