@@ -268,6 +268,12 @@ SERIES: tuple[Series, ...] = (
         rows.site("pue_ratio"),
     ),
     Series(
+        "site_contract_power_watts",
+        "Power that the whole site may draw, from the configuration.",
+        (),
+        rows.site("contract_power_watts"),
+    ),
+    Series(
         "site_budget_energy_joules",
         "Energy that the whole site may use in a period (day, month), from the configuration.",
         ("period",),

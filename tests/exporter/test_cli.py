@@ -122,7 +122,7 @@ def test_reload(tmp_path: Path) -> None:
     file.write_text("version: 1\ninterval: 100ms\n")
     with running("--listen", "127.0.0.1:0", "--config", file) as (address, process):
         assert "config_last_reload_successful 1.0" in get(f"{address}/metrics")
-        file.write_text("version: 1\ninterval: 100ms\nsite: {pue: 1.5}\n")
+        file.write_text("version: 1\ninterval: 100ms\nsite: {pue: 1.5, contract_power: 40kW}\n")
         process.send_signal(signal.SIGHUP)
         assert f"{file}: reloaded\n" == told(process)
         file.write_text("version: 1\ninterval: 100ms\nsite: {pue: 0.5}\n")
@@ -137,6 +137,7 @@ def test_reload(tmp_path: Path) -> None:
         while "config_last_reload_successful 0.0" not in (page := get(f"{address}/metrics")):
             pass
         assert "site_pue_ratio 1.5" in page
+        assert "site_contract_power_watts 40000.0" in page
         refused.value.close()
 
 
