@@ -18,6 +18,8 @@ POLICY = {
     "keep_warm": "Of the rule's targets, so many stay awake; 0.",
     "priority": "Of several that may sleep, the one with the lowest goes first; 0.",
     "idle_draw": "What sleeping saves where it is not measured: the figure is then an estimate.",
+    "waking": "How long waking takes, for `backtest` and for what waking costs: an estimate.",
+    "waking_draw": "What it draws beyond being idle while it wakes, where that is not measured.",
 }
 
 DESCRIPTIONS = {
