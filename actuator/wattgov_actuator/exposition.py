@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from wattgov_actuator.acting.durations import LOOSEN
 from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.reading import QueryFailure, Reading
+from wattgov_actuator.rules import Policies
 
 PREFIX = "wattgov_actuator_"
 PLACE = ("knob", "target", "unit")
@@ -96,6 +97,23 @@ def web(failures: int | None) -> Iterator[Metric]:
         yield _counter("web_config_failures", text, (), {(): failures})
 
 
+def watched(policies: bool | None) -> Iterator[Metric]:
+    """Return whether the policies of a cluster are seen; nothing where nobody looks."""
+    if policies is not None:
+        text = "1 while changes of EnergyPolicy objects are seen; else those seen last are used."
+        yield _gauge("energy_policies_watched", text, policies)
+
+
+def _policies(policies: Policies) -> Iterator[Metric]:
+    """Return how many policies of a cluster are in which state."""
+    text = "EnergyPolicy objects: in force, not enabled, or with a mistake in their last version."
+    counts = GaugeMetricFamily(f"{PREFIX}energy_policies", text, labels=("state",))
+    counts.add_metric(("in_force",), len(policies.in_force))
+    counts.add_metric(("resting",), len(policies.resting))
+    counts.add_metric(("refused",), len({each.file for each in policies.refused}))
+    yield counts
+
+
 def _orders(now: Snapshot) -> Iterator[Metric]:
     """Return what people asked for: a pause, and rules that were read again."""
     paused = GaugeMetricFamily(
@@ -110,6 +128,8 @@ def _orders(now: Snapshot) -> Iterator[Metric]:
     if now.rules is not None and now.rules.leads is not None:
         text = "1 while this actuator turns what all machines share; absent without --elect."
         yield _gauge("leader", text, now.rules.leads)
+    if now.rules is not None and now.rules.policies is not None:
+        yield from _policies(now.rules.policies)
     if now.pause is not None and now.pause.until is not None:
         end = "When the pause ends by itself; absent when somebody has to resume."
         yield _gauge("pause_end_timestamp_seconds", end, now.pause.until)

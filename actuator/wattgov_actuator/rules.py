@@ -119,6 +119,9 @@ class Bounds:
     high: Quantity | None = None
 
 
+USUAL_SECONDS = 15.0  # between two ticks
+
+
 class Key(NamedTuple):
     """One key of a connection in a rule file."""
 
@@ -286,6 +289,23 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """A rule document that lies in no file."""
+
+    name: str  # where mistakes are reported
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What became of the EnergyPolicy objects of a cluster."""
+
+    in_force: tuple[str, ...] = ()
+    resting: tuple[str, ...] = ()  # they say that they are not enabled
+    refused: tuple[Mistake, ...] = ()  # why an older version of one is in force, or none of it
+
+
+@dataclass(frozen=True, slots=True)
 class RuleSet:
     """All rule files of one actuator."""
 
@@ -295,11 +315,12 @@ class RuleSet:
     connections: tuple[Connection, ...] = ()
     leads: bool | None = None  # turns what all machines share; None: there is no election
     notes: tuple[Mistake, ...] = ()  # of what is allowed, and probably not meant
+    policies: Policies | None = None  # of the cluster; None: none is watched
 
     @property
     def interval_seconds(self) -> float:
         """The shortest interval of any group."""
-        return min(group.interval_seconds for group in self.groups)
+        return min((group.interval_seconds for group in self.groups), default=USUAL_SECONDS)
 
     @property
     def warm_knobs(self) -> tuple[str, ...]:
