@@ -139,11 +139,12 @@ class Stand:
     fake: Callable[[Path], Answering] | None = None  # the server behind it, from the file it is in
     url: str = ""  # where that listens
     serve: Callable[[Path], Served] | None = None  # what answers while the knob is open
+    way: str = ""  # the setting that tells it from another one of its backend
 
     @property
     def key(self) -> str:
         """Return what no two stands share."""
-        return f"{self.name}/{self.backend}" if self.backend else self.name
+        return "/".join(filter(None, (self.name, self.backend, self.way)))
 
     @contextmanager
     def served(self) -> Iterator["Stand"]:
@@ -410,6 +411,7 @@ restore: [{program}, write, "{{target}}", free]
 """
 
 
+VLLM = _parts("paused", "gone", "state", "weights", "kept", "dead")
 BATCHES = {**CHAT, "max_batch_size": 64}  # not as its file says
 LIMIT = {"SetPoint": 650, "ControlMode": "Disabled", "AllowableMin": 200, "AllowableMax": 800}
 
@@ -505,10 +507,19 @@ STANDS: Mapping[str, Stand] = {
         Stand(
             "hibernate",
             (0, 0),
-            tree=_planted({"sleeping": False}),
+            tree=_planted(VLLM(Vllm())),
             settings={"url": "{url}"},
             backend="vllm",
-            fake=_on_disk(lambda state: Vllm(**state), _parts("sleeping")),
+            fake=_on_disk(lambda state: Vllm(**state), VLLM),
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted(VLLM(Vllm())),
+            settings={"url": "{url}", "level": "2"},
+            backend="vllm",
+            fake=_on_disk(lambda state: Vllm(**state), VLLM),
+            way="2",
         ),
         Stand(
             "hibernate",

@@ -119,7 +119,13 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
             },
         ),
     ),
-    "vllm": (("hibernate",), Backend(f"{HERE}.vllm", {**SERVER, **TOKEN})),
+    "vllm": (
+        ("hibernate",),
+        Backend(
+            f"{HERE}.vllm",
+            {**SERVER, **TOKEN, "level": Key("word", "1", choices=("1", "2"))},
+        ),
+    ),
     "ollama": (
         ("hibernate",),
         Backend(

@@ -64,6 +64,7 @@ DESCRIPTIONS = {
     "knobs.container": "The name or the id of a container.",
     "knobs.unit": "The unit of systemd, such as chat.service.",
     "knobs.how": "How it sleeps: pause or stop of docker, freeze or stop of systemd; not stop.",
+    "knobs.level": "How deep vLLM sleeps: 1 moves its weights to the CPU, 2 drops them; 1.",
     "knobs.proxy": "The control address of our proxy in front of it, which is held first.",
     "knobs.proxy_wait": "How long the proxy waits for what is in flight; not at all.",
     "knobs.proxy_idle": "For how long the proxy must have seen no request.",
