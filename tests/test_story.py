@@ -16,6 +16,8 @@ from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.exposition import Exposition
 from wattgov_exporter.exposition import SERIES
 
+pytestmark = pytest.mark.xdist_group("story")
+
 ROOT = Path(__file__).parents[1]
 HISTOGRAM = ("_bucket", "_sum", "_count")
 ALL_OF_IT = 5400.0

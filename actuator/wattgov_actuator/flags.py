@@ -15,6 +15,7 @@ from wattgov_actuator.when import LONGEST_SECONDS, in_calendar, moment_of
 
 LAST_PORT = 65535
 PATH = click.Path(path_type=Path)
+NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 LEASE = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
@@ -124,7 +125,23 @@ elect_option = click.option(
     metavar="NAMESPACE/NAME",
     callback=_lease,
     help="A Lease of Kubernetes. Of all actuators with the same one, one turns what they share: "
-    "the knobs with an entry of the backend kubernetes. Without it this one does.",
+    "the knobs with an entry of the backends kubernetes and kubernetes_node. Without it this one "
+    "does.",
+)
+
+
+def _namespace(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not NAMESPACE.fullmatch(value):
+        raise click.BadParameter(f"'{value}' is no namespace of Kubernetes, such as inference")
+    return value
+
+
+policies_option = click.option(
+    "--energy-policies",
+    metavar="NAMESPACE",
+    callback=_namespace,
+    help="Watch the EnergyPolicy objects of a namespace, and have those in force, too, that say "
+    "that they are enabled. Whether this enforces is for the rule files to say, or --enforce.",
 )
 
 

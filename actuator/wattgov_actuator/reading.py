@@ -187,6 +187,9 @@ class Slow(Protocol):
     def settle(self, seconds: float) -> None:
         """Wait for the orders under way, so long at most."""
 
+    def failure(self, target: str) -> str:
+        """Return why the last order that took longer has failed; empty where it has not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
@@ -207,6 +210,7 @@ class Reading:
     changed: float | None = None  # steady seconds of our last change
     conflict: str = ""  # a sentence, when somebody else has changed the value since
     trouble: Trouble | None = None
+    loosened_seconds: float | None = None  # that the last loosening took until it read back
 
     @property
     def base(self) -> float | None:

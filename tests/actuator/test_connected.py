@@ -83,6 +83,23 @@ def test_a_device_that_hangs_is_busy_and_is_asked_nothing_more(wire: Wire) -> No
     assert wire.knob.watts() == patient.read("GPU-a").value  # type: ignore[union-attr]
 
 
+def test_why_an_order_failed_that_nobody_waited_for_is_kept(wire: Wire) -> None:
+    """Until the next order."""
+    patient = Patient(wire.knob, "rack", 0.05)
+    wire.knob.refuses = Fault.REFUSED
+    wire.free.clear()
+    with pytest.raises(KnobError, match="takes longer"):
+        patient.write("GPU-a", 200.0)
+    wire.free.set()
+    patient.settle(10)
+    patient.read("GPU-a")
+    assert "the card says no" == patient.failure("GPU-a")
+
+    wire.knob.refuses = None
+    patient.write("GPU-a", 200.0)
+    assert "" == patient.failure("GPU-a")
+
+
 def test_what_the_device_says_is_passed_on(wire: Wire) -> None:
     """A refusal stays a refusal."""
     wire.knob.refuses = Fault.REFUSED

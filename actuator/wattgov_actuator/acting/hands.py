@@ -74,6 +74,11 @@ class Hands:
         if not working:
             Event().wait(seconds)
 
+    def failure(self, target: Target) -> str:
+        """Return why the last order that nobody waited for has failed; empty where none has."""
+        knob = self._knob(target.knob)
+        return knob.failure(target.name) if isinstance(knob, Slow) else ""
+
     def probe(self, knob: str) -> Probe:
         """Return the targets of one knob."""
         try:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 
-from wattgov_actuator.acting.durations import Durations
+from wattgov_actuator.acting.durations import LOOSEN, Durations
 from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.acting.journal import Journal, JournalError, State, Undo
 from wattgov_actuator.connection import Connection, connection_of
@@ -177,7 +177,7 @@ class Writer:
         except JournalError as error:
             LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
             return replace(decision, reason=Reason.UNJOURNALLED, detail=str(error))
-        self.durations.begin(target, found.value, value, self._now().steady)
+        self._begin(target, found.value, value, decision)
         refusal = self._hands.write(target, value)
         unmoved = refusal is not None and refusal.fault not in {Fault.LOST, Fault.BUSY}
         try:
@@ -185,6 +185,7 @@ class Writer:
         except KnobError as error:  # the undo stays open: what is in force is not known
             if error.fault is Fault.BUSY:  # the order was taken: its pause begins now
                 self._changed[target.knob, target.name] = self._now().steady
+            self.durations.fail(target, error)
             return self._failed(decision, error)
         decision = replace(decision, read_back=after.value)
         self.durations.look(target, after.value, self._now().steady)
@@ -218,10 +219,11 @@ class Writer:
                 return decision
             if not any(target.same(current, each) for each in undo.ours):
                 return self._conflict(undo, current)
-            self.durations.begin(target, current, undo.prior, self._now().steady)
+            self._begin(target, current, undo.prior, decision)
             refusal = self._hands.restore(target, undo.prior, undo.text)
             after = self._hands.read(target, (undo.prior if refusal is None else current,)).value
         except KnobError as error:
+            self.durations.fail(target, error)
             return self._failed(decision, error)
         decision = replace(decision, read_back=after)
         self.durations.look(target, after, self._now().steady)
@@ -233,6 +235,14 @@ class Writer:
         self.durations.fail(target, refusal)
         return self._failed(decision, refusal)
 
+    def _begin(self, target: Target, current: float, value: float, decision: Decision) -> None:
+        """Note an order; one like it that went on by itself and came to nothing is journalled."""
+        if not self.durations.begin(target, current, value, self._now().steady):
+            return
+        why = self._hands.failure(target) or f"it still reads {amount(current, target.unit)}"
+        detail = f"the last order for {amount(value, target.unit)} came to nothing: {why}"
+        self._failed(decision, KnobError(Fault.REFUSED, detail))
+
     def _held(self, reading: Reading, undo: Undo | None) -> Reading:
         """Add to a reading what is ours on it."""
         target, current = reading.target, reading.current
@@ -241,6 +251,8 @@ class Writer:
         reading = replace(reading, changed=self._changed.get(place), trouble=trouble)
         if current is not None:
             self.durations.look(target, current, self._now().steady)
+        took = self.durations.seconds.get((*place, LOOSEN))
+        reading = replace(reading, loosened_seconds=took)
         if undo is None:
             return reading
         if current is None:

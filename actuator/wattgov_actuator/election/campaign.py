@@ -170,12 +170,14 @@ def standing(
     now: Callable[[], Moment],
     changed: Callable[[], None],
 ) -> Elector | None:
-    """Return who stands for election; None where nobody asks for one.
-
-    The lease is in the cluster that the entries under `knobs` lead to, else in the one we run in.
-    """
+    """Return who stands for election; None where nobody asks for one."""
     if lease is None:
         return None
-    here = Connection("", "", "", {}, {"account": ACCOUNT})
-    way = next(iter(shared_ways(rules, kinds)), here)
+    way = cluster_of(rules, kinds)
     return Elector(way, lease, f"{os.uname().nodename}_{uuid4()}", now, changed)
+
+
+def cluster_of(rules: RuleSet, kinds: Mapping[str, Kind]) -> Connection:
+    """Return the way to the cluster that the entries under `knobs` lead to, else to our own."""
+    here = Connection("", "", "", {}, {"account": ACCOUNT})
+    return next(iter(shared_ways(rules, kinds)), here)

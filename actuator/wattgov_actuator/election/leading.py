@@ -50,6 +50,10 @@ class Fenced:
         if isinstance(self._knob, Slow):
             self._knob.settle(seconds)
 
+    def failure(self, target: str) -> str:
+        """Return why the last order that took longer has failed; empty where it has not."""
+        return self._knob.failure(target) if isinstance(self._knob, Slow) else ""
+
     def close(self) -> None:
         """Let go."""
         self._knob.close()

@@ -71,6 +71,10 @@ class Connected:
         for _, knob in self._ways:
             knob.settle(seconds)
 
+    def failure(self, target: str) -> str:
+        """Return why the last order that took longer has failed; empty where it has not."""
+        return self._home(target).failure(target)
+
     def close(self) -> None:
         """Let go of the connections."""
         for _, knob in self._ways:

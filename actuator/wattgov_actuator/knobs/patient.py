@@ -31,6 +31,7 @@ class Patient:
         self._knob, self._name, self._wait_seconds = knob, name, wait_seconds
         self._asked_last: Question | None = None
         self._ahead: Question | None = None
+        self._failure = ""
         self._found: Probe | None = None
 
     def prepare(self, target: str = "") -> None:
@@ -52,21 +53,36 @@ class Patient:
 
     def write(self, target: str, value: float) -> None:
         """Set *value*; raises KnobError with `busy` when that takes longer."""
-        self._asked("a write", lambda: self._knob.write(target, value))
+        self._order("a write", lambda: self._knob.write(target, value))
 
     def restore(self, target: str, value: float, text: str) -> None:
         """Put back what a read gave; raises KnobError with `busy` when that takes longer."""
-        self._asked("putting back", lambda: self._knob.restore(target, value, text))
+        self._order("putting back", lambda: self._knob.restore(target, value, text))
 
     def settle(self, seconds: float) -> None:
         """Wait for the order under way, so long at most."""
         if self._asked_last is not None:
             self._asked_last.thread.join(seconds)
 
+    def failure(self, target: str) -> str:  # noqa: ARG002 (it has one order at a time)
+        """Return why the last order that took longer has failed; empty where it has not."""
+        return self._failure
+
     def close(self) -> None:
         """Let go, unless it is at work: its thread ends with the process."""
         if not self.at_work:
             self._knob.close()
+
+    def _order(self, what: str, call: Callable[[], None]) -> None:
+        def told() -> None:
+            self._failure = ""
+            try:
+                call()
+            except Exception as error:
+                self._failure = str(error)
+                raise
+
+        self._asked(what, told)
 
     @property
     def at_work(self) -> bool:
