@@ -112,3 +112,59 @@ def test_what_nobody_estimates_is_not_made_up(tmp_path: Path, url: str) -> None:
 def test_a_percentile_is_one_of_the_values(part: float, value: float) -> None:
     """The least that so many do not exceed."""
     assert value == percentile([4.0, 1.0, 3.0, 2.0], part)
+
+
+DAY, HOUR = 86_400.0, 3600.0
+EXAMPLE = Path(__file__).parents[2] / "docs" / "hibernation.yml"
+QUEUE = "app_queue_length > 0\n"
+
+
+def busy(second: float) -> bool:
+    """Tell whether requests came: from one to half past one, every day."""
+    return HOUR <= second % DAY < 1.5 * HOUR
+
+
+@pytest.fixture(scope="module")
+def daily(
+    tmp_path_factory: pytest.TempPathFactory, prometheus: str, promtool: str
+) -> Iterator[str]:
+    """Return where the past of a day and two hours is, in which it was used once a day."""
+    times = [tick * STEP for tick in range(int((DAY + 2 * HOUR) / STEP))]
+    idle, count, idles, counts = 0.0, 0.0, [], []
+    for second in times:
+        idle, count = (0.0, count + 1) if busy(second) else (idle + STEP, count)
+        idles.append(idle)
+        counts.append(count)
+    labels = 'app="agents",instance="proxy:9472"'
+    past = {
+        f"app_idle_seconds{{{labels}}}": idles,
+        f"app_queue_length{{{labels}}}": [0.0] * len(times),
+        f'app_requests_total{{{labels},code="200"}}': counts,
+        'energy_source_last_sample_timestamp_seconds{instance="gpu-1:9470",source="nvml"}': [
+            START + second for second in times
+        ],
+    }
+    with recorded(tmp_path_factory.mktemp("daily"), prometheus, promtool, past) as where:
+        yield where
+
+
+@pytest.mark.parametrize("ahead", [True, False], ids=["as the example", "by its queue only"])
+def test_it_wakes_ahead_of_what_came_yesterday(tmp_path: Path, daily: str, *, ahead: bool) -> None:
+    """The rule of docs/hibernation.yml: nobody waits. By the queue alone the first one would."""
+    text = EXAMPLE.read_text()
+    head, expression, _ = text.partition(QUEUE)
+    assert expression
+    rules = tmp_path / "rules.yml"
+    rules.write_text(text if ahead else head + QUEUE)
+    start, end = START + DAY, START + DAY + 1.75 * HOUR
+    given = ["backtest", "--rules", f"{rules}", "--prometheus", daily, "--json"]
+    times = ["--start", clock_text(start), "--end", clock_text(end)]
+    result = CliRunner().invoke(cli.main, [*given, *times], catch_exceptions=False)
+    assert 0 == result.exit_code, result.stderr
+    said = json.loads(result.stdout)
+    (sleep,) = said["sleeps"]
+    woken = next(each["at"] for each in said["changes"] if each["wanted"] == 1.0)
+    early = start + HOUR - woken
+
+    assert {True: (1, 0), False: (1, 1)}[ahead] == (sleep["wakes"], sleep["wakes_waited_for"])
+    assert 240 <= early <= 300 if ahead else -30 <= early <= 0
