@@ -120,6 +120,7 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
             {**SERVER, **TOKEN, "level": Key("word", "1", choices=("1", "2"))},
         ),
     ),
+    "sglang": (("hibernate",), Backend(f"{HERE}.sglang", {**SERVER, **TOKEN})),
     "ollama": (
         ("hibernate",),
         Backend(
