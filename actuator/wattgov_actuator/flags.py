@@ -14,6 +14,7 @@ from wattgov_actuator.reading import Moment
 from wattgov_actuator.when import moment_of
 
 LAST_PORT = 65535
+LONGEST_SECONDS = 100 * 365 * 86400.0  # from now, it ends before the calendar does
 PATH = click.Path(path_type=Path)
 LEASE = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
@@ -35,8 +36,12 @@ def address(_: click.Context, __: click.Parameter, value: str) -> Address:
 
 def url(_: click.Context, __: click.Parameter, value: str) -> str:
     """Return an http or https URL."""
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half an IPv6 address, or a port that is none
+        good = False
+    if not good:
         raise click.BadParameter(f"'{value}' is not a URL, such as http://127.0.0.1:9090")
     return value
 
@@ -155,6 +160,8 @@ def span(_: click.Context, __: click.Parameter, value: str | None) -> float | No
     seconds = None if value is None else seconds_of(value)
     if value is not None and not seconds:
         raise click.BadParameter(f"'{value}' is no length of time, such as 30m, 2h or 1d")
+    if seconds is not None and seconds > LONGEST_SECONDS:
+        raise click.BadParameter(f"'{value}' is longer than 100 years")
     return seconds
 
 
@@ -164,7 +171,7 @@ def moment(context: click.Context, __: click.Parameter, value: str | None) -> fl
         return None
     ago, clock = seconds_of(value), context.find_root().obj
     found = moment_of(value) if ago is None else _unix(clock) - ago
-    if found is None:
+    if found is None or (ago or 0.0) > LONGEST_SECONDS:
         raise click.BadParameter(
             f"'{value}' is no moment, such as 2026-01-31T06:30, and no length of time, such as 2h"
         )

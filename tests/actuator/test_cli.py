@@ -92,6 +92,8 @@ def test_bad_rules_start_nothing(command: str, tmp_path: Path, server: FakeProme
         (["--listen", ":9471"], "':9471' is not HOST:PORT"),
         (["--listen", "127.0.0.1:99999"], "is not HOST:PORT"),
         (["--prometheus", "localhost:9090"], "'localhost:9090' is not a URL"),
+        (["--prometheus", "http://["], "'http://[' is not a URL"),
+        (["--prometheus", "http://x:99999"], "'http://x:99999' is not a URL"),
     ],
 )
 def test_a_wrong_option_is_a_sentence(rules: Path, arguments: list[str], words: str) -> None:
