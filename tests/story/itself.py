@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from wattgov_actuator.cycle.snapshot import Reloads, Snapshot
-
 from story.cards import LIMITS_WATTS, Card
 from story.tape import Tape
+from wattgov_actuator.cycle.snapshot import Reloads, Snapshot
 from wattgov_actuator.exposition import Exposition
 from wattgov_actuator.rules import RuleSet
 
