@@ -8,6 +8,7 @@ from math import isfinite
 
 from wattgov_actuator.naming import NO_SERIES, Named, Series, named, ordered
 from wattgov_actuator.reading import Answer, Moment, Sample, Target, uuid_of
+from wattgov_actuator.record import record
 
 AHEAD_SECONDS = 5.0  # two clocks kept by NTP differ by less
 
@@ -21,7 +22,7 @@ class State(StrEnum):
     NO_DATA = "no_data"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Judged:
     """A condition at one target, with what it was judged on."""
 
@@ -51,7 +52,7 @@ class Known:
         return Known(self.named, self.wide)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class View:
     """One target, and all that its conditions are judged on."""
 

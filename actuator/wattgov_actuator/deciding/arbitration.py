@@ -6,20 +6,22 @@ belongs to the value from before us.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from math import inf
 from typing import NamedTuple
 
 from wattgov_actuator.condition import Judged
 from wattgov_actuator.decision import Decision, Input, Reason, Scene, Wish
 from wattgov_actuator.guards.bounds import floor
 from wattgov_actuator.reading import Moment, Reading
+from wattgov_actuator.record import record
 from wattgov_actuator.rules import Group, Rank, Rule
 
 TAKEN_BACK = {Reason.INEFFECTIVE, Reason.ROLLED_BACK}
 RESTORE = "actuator.restore"  # acts when nothing claims a knob any more; no rule can be so called
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Verdict:
     """One rule at one target, after the guards."""
 
@@ -48,7 +50,7 @@ class Idle(NamedTuple):
     inputs: tuple[Input, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Heat:
     """A group's thermal claim on one target, held or just let go."""
 
@@ -63,7 +65,7 @@ class Heat:
         return f"{self.group.name}.thermal"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settled:
     """What one target gets."""
 
@@ -86,7 +88,7 @@ def settle(
     *ranks* are of all rules: a rule lifts claims of its own class and below.
     """
     verdicts = [each for each in judged if isinstance(each, Verdict)]
-    held = {**resting, **{v.rule.action: v.wish.claim for v in verdicts}}
+    held = {**resting, **{v.scene.rule.action: v.wish.claim for v in verdicts}}
     claims = {rule: claim for rule, claim in held.items() if claim is not None}
     base, current = reading.base, reading.current
     if base is None or current is None or reading.conflict:
@@ -126,15 +128,22 @@ def _lifted(
     """Return the claims after those that loosen have spoken; one at the prior value is none."""
     base, target = reading.base, reading.target
     lifts = [(v.wish.lift, v.rule.rank) for v in verdicts if v.wish.lift is not None]
-    raised = {
-        rule: max([claim, *(lift for lift, rank in lifts if rank >= ranks[rule])])
-        for rule, claim in claims.items()
-    }
+    raised = _raised(claims, lifts, ranks) if lifts else claims
     return {
         rule: claim
         for rule, claim in raised.items()
         if base is None or ((claim < base or target.both_ways) and not target.same(claim, base))
     }
+
+
+def _raised(
+    claims: Mapping[str, float],
+    lifts: Sequence[tuple[float, Rank]],
+    ranks: Mapping[str, Rank],
+) -> dict[str, float]:
+    """Raise each claim to the highest lift of its own class and above."""
+    highest = {rank: max((lift for lift, by in lifts if by >= rank), default=-inf) for rank in Rank}
+    return {rule: max(claim, highest[ranks[rule]]) for rule, claim in claims.items()}
 
 
 def _owner(

@@ -1,7 +1,7 @@
 """One target at one tick: every rule that is about it, its guards, and what it gets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from wattgov_actuator.condition import Judged, Known, State, View, learned, measure, viewed
@@ -13,6 +13,7 @@ from wattgov_actuator.deciding.watching import lost_sight, warmed, watch
 from wattgov_actuator.decision import UNTRIED, Held, Reason, Scene, Trial, Watch
 from wattgov_actuator.guards.bounds import reach
 from wattgov_actuator.reading import Moment, Reading, Target
+from wattgov_actuator.record import record
 from wattgov_actuator.rules import Group, Peer, Rank, Rule, RuleSet, Sharing
 
 
@@ -65,7 +66,7 @@ class Roster:
     choosy: bool  # some rule is not about every target
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """One target after the tick."""
 
@@ -146,6 +147,7 @@ class _Visit:
         self._before = {group: memory.watches.get((group, *key), QUIET) for group in groups}
         self._after = {group: self._watched(post) for group, post in groups.items()}
         self._hot = next((each.heat for each in self._after.values() if each.heat), "")
+        self._turns, self._woken = memory.turns.get(key, ()), memory.woken.get(key)
         self._judgements: list[Verdict | Idle] = []
         self._resting: dict[str, float | None] = {}
         self._kept: dict[tuple[str, str], Held] = {}
@@ -177,13 +179,22 @@ class _Visit:
             return
         held = ruling.remembered(held, judged, self._turn.now)
         scene = Scene(
-            *(self._turn.now, group, rule, reading, judged, held),
-            *(self._after[group.name], self._hot, memory.turns.get(self._key, ())),
-            *(self._turn.facts.pause, self._tried(post, view, held), self._needless(rule)),
-            memory.woken.get(self._key),
+            self._turn.now,
+            group,
+            rule,
+            reading,
+            judged,
+            held,
+            self._after[group.name],
+            self._hot,
+            self._turns,
+            self._turn.facts.pause,
+            self._tried(post, view, held),
+            self._needless(rule),
+            self._woken,
         )
         wish, want = ruling.wished(scene, view, post.shared)
-        self._kept[own] = held if want.memory is held.law else replace(held, law=want.memory)
+        self._kept[own] = ruling.keeping(held, want.memory)
         if want.saved_watts is not None:
             self._savings.append(self._saving(post, want.saved_watts, want.method))
         self._judgements.append(Verdict(scene, wish))
@@ -197,11 +208,12 @@ class _Visit:
                 unknown=lost_sight(before[each], after[each]),
             )
             for each in groups
+            if after[each].heat or before[each].heat
         ]
         outcome = settle(
             self._reading,
             self._judgements,
-            [each for each in heats if each.hot or each.was_hot],
+            heats,
             resting=self._resting,
             ranks=self._roster.ranks,
             now=self._turn.now,
