@@ -117,6 +117,8 @@ def tick(rules: RuleSet, memory: Memory, facts: Facts, now: Moment) -> Outcome:
 def _orderly(decisions: list[Decision], rules: RuleSet) -> tuple[Decision, ...]:
     """Put what acts first: loosening before tightening, what is needed most before the rest."""
     acts = [each for each in decisions if each.acts]
+    if not acts:
+        return tuple(decisions)
     laws = {rule.action: rule.law for group in rules.groups for rule in group.rules}
     ranks = {name: law.priority for name, law in laws.items() if isinstance(law, Ranked)}
 
