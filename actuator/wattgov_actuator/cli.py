@@ -160,17 +160,13 @@ def run(
         told(),
         notes,
         closing(alone),
-        holding(state_dir, machine, now, turned.here.connections, turned.opening) as (book, writer),
+        holding(state_dir, machine, now, turned.opening) as (book, writer),
     ):
         lease = LeaseFile(state_dir, procfs)
-
-        def alive() -> None:
-            lease.renew(now().steady + lease_seconds)
-            notify(ALIVE)
-
+        alive = partial(_alive, lease, lease_seconds, notify)
         alive()
         put_back(writer, tell, alive)
-        writer.connect(turned.here.connections)  # and no longer those of an earlier run
+        writer.connect(turned.here.connections)  # until here those of an earlier run
         if enforce or ruleset.enforce:
             alone.take()
         if (row := book.broken()) is not None:
@@ -256,6 +252,15 @@ def guardian(*, state_dir: Path, sysfs: Path, procfs: Path) -> None:
         LOG.info(line("started", mode="guardian", state=state_dir))
         with signalled(SimpleQueue[object]()) as stop:
             watch.run(stop)
+
+
+def _alive(lease: LeaseFile, seconds: float, notify: Notify) -> None:
+    """Tell guardian and systemd that we are."""
+    try:
+        lease.renew(now().steady + seconds)
+    except OSError as error:  # a guardian will end us; until then, what is to do is done
+        LOG.error(line("lease_not_renewed", detail=error))  # noqa: TRY400 (one line per event)
+    notify(ALIVE)
 
 
 def _refused(mistakes: str, state_dir: Path, machine: Machine) -> NoReturn:

@@ -12,12 +12,14 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from wattgov_actuator.acting.durations import LOOSEN
 from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.reading import QueryFailure, Reading
 from wattgov_actuator.rules import Policies
 
 PREFIX = "wattgov_actuator_"
 PLACE = ("knob", "target", "unit")
+SLEEPER = "hibernate"
 
 
 class Exposition(Collector):
@@ -61,6 +63,7 @@ class Exposition(Collector):
         failures = {(each,): now.query_failures.get(each, 0) for each in QueryFailure}
         yield _counter("query_failures", "Queries that gave nothing.", ("reason",), failures)
         yield from _savings(now)
+        yield from _wakes(now)
         targets = GaugeMetricFamily(
             f"{PREFIX}rule_targets", "Targets here that the rule's series name.", labels=("rule",)
         )
@@ -183,6 +186,24 @@ def _savings(now: Snapshot) -> Iterator[Metric]:
         if each.slower is not None:
             slower.add_metric(where, each.slower)
     yield from (watts, slower)
+
+
+def _wakes(now: Snapshot) -> Iterator[Metric]:
+    """Return what became of waking what we had put to sleep, and what that took."""
+    text = "Orders to wake by what became of them; a failed one is given again at each tick."
+    wakes = CounterMetricFamily(f"{PREFIX}wakes", text, labels=("knob", "target", "result"))
+    text = "Time from the order to wake until it read back as awake."
+    took = SummaryMetricFamily(f"{PREFIX}wake_seconds", text, labels=("knob", "target"))
+    for (knob, target, direction), writes in now.writes.items():
+        if (knob, direction) == (SLEEPER, LOOSEN):
+            wakes.add_metric((knob, target, "woken"), writes.done)
+            wakes.add_metric((knob, target, "failed"), writes.failed)
+            took.add_metric((knob, target), writes.done, writes.seconds)
+    text = "Energy that waking took beyond being idle; a part of what was lost."
+    joules = CounterMetricFamily(f"{PREFIX}wake_joules", text, labels=("rule", "method"))
+    for page, sum_joules in now.wake_joules.items():
+        joules.add_metric(page, sum_joules)
+    yield from (wakes, took, joules)
 
 
 def _knobs(now: Snapshot) -> Iterator[Metric]:

@@ -12,6 +12,7 @@ from wattgov_actuator.law import (
     Law,
     Look,
     Measure,
+    Metering,
     Peer,
     Rank,
     Ranked,
@@ -39,6 +40,7 @@ __all__ = [  # with what laws and guards need of `law`, too
     "LawForm",
     "Look",
     "Measure",
+    "Metering",
     "Peer",
     "Policy",
     "Protect",
@@ -71,6 +73,13 @@ class Policy:
     keep_warm: int = 0  # of the rule's targets, so many stay awake
     priority: float = 0.0  # of several that may sleep, the one with the lowest goes first
     idle_watts: float | None = None  # what sleeping saves, where it is not measured: an estimate
+    waking_seconds: float = 0.0  # likewise: from the order until it is awake; 0: nobody says
+    waking_watts: float = 0.0  # likewise: what it draws meanwhile beyond being idle
+
+    @property
+    def waking_joules(self) -> float:
+        """What waking takes, where it is not measured: an estimate."""
+        return self.waking_seconds * self.waking_watts
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from fakes.limits import Limits
 from fakes.llamacpp import LlamaCpp
 from fakes.ollama import Ollama
 from fakes.ray import CONFIGS, Ray
+from fakes.sglang import Sglang
 from fakes.torchserve import TorchServe
 from fakes.triton import CHAT, Triton
 from fakes.vllm import Vllm
@@ -139,11 +140,12 @@ class Stand:
     fake: Callable[[Path], Answering] | None = None  # the server behind it, from the file it is in
     url: str = ""  # where that listens
     serve: Callable[[Path], Served] | None = None  # what answers while the knob is open
+    way: str = ""  # the setting that tells it from another one of its backend
 
     @property
     def key(self) -> str:
         """Return what no two stands share."""
-        return f"{self.name}/{self.backend}" if self.backend else self.name
+        return "/".join(filter(None, (self.name, self.backend, self.way)))
 
     @contextmanager
     def served(self) -> Iterator["Stand"]:
@@ -294,6 +296,20 @@ def _on_disk(
     return fake
 
 
+def _counting(file: Path) -> Answering:
+    """Return an SGLang; what it counts goes on, and is no part of what is put back."""
+    counts = file.parent.with_name("counts.json")
+    counted = json.loads(counts.read_text()) if counts.exists() else {}
+    server = _on_disk(lambda state: Sglang(**state, counts=counted), SGLANG)(file)
+
+    def answer(request: Request) -> Reply:
+        reply = server(request)
+        counts.write_text(json.dumps(counted))
+        return reply
+
+    return answer
+
+
 def _parts(*names: str) -> Callable[[Any], object]:
     """Return what takes these parts of a server's state."""
     return lambda server: {each: getattr(server, each) for each in names}
@@ -410,6 +426,8 @@ restore: [{program}, write, "{{target}}", free]
 """
 
 
+SGLANG = _parts("gone", "paused", "dead")
+VLLM = _parts("paused", "gone", "state", "weights", "kept", "dead")
 BATCHES = {**CHAT, "max_batch_size": 64}  # not as its file says
 LIMIT = {"SetPoint": 650, "ControlMode": "Disabled", "AllowableMin": 200, "AllowableMax": 800}
 
@@ -505,10 +523,27 @@ STANDS: Mapping[str, Stand] = {
         Stand(
             "hibernate",
             (0, 0),
-            tree=_planted({"sleeping": False}),
+            tree=_planted(VLLM(Vllm())),
             settings={"url": "{url}"},
             backend="vllm",
-            fake=_on_disk(lambda state: Vllm(**state), _parts("sleeping")),
+            fake=_on_disk(lambda state: Vllm(**state), VLLM),
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted(VLLM(Vllm())),
+            settings={"url": "{url}", "level": "2"},
+            backend="vllm",
+            fake=_on_disk(lambda state: Vllm(**state), VLLM),
+            way="2",
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted(SGLANG(Sglang())),
+            settings={"url": "{url}"},
+            backend="sglang",
+            fake=_counting,
         ),
         Stand(
             "hibernate",
