@@ -163,7 +163,7 @@ def test_a_damaged_journal_is_enough_to_put_back_and_for_nothing_else(folder: Pa
     assert Reason.UNJOURNALLED == bench.act(120).reason
     assert "journal.sqlite is damaged: " in bench.journal.trouble
     assert "140000000" == limit(folder)
-    with pytest.raises(JournalError, match="is damaged: .*; once everything is put back, move it"):
+    with pytest.raises(JournalError, match=r"is damaged: .*; once everything is put back, move it"):
         bench.journal.broken()
     bench.close()
 

@@ -192,8 +192,7 @@ class Journal:
 
     def broken(self) -> int | None:
         """Return the id of the first decision that does not fit its chain, None when all do."""
-        if self._damage:
-            raise JournalError(self._damage)
+        self._sound()
         with self._told("read"):
             return first_broken(self._db)
 
@@ -278,18 +277,21 @@ class Journal:
         if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             # Put back is what can be read, and is ours by what is in force; nothing is begun.
             self._damage = self.trouble = (
-                f"the journal {self.path} is damaged: {' '.join(found.split())}; once everything is "
-                "put back, move it away"
+                f"the journal {self.path} is damaged: {' '.join(found.split())}; once everything "
+                "is put back, move it away"
             )
         for row in db.execute("SELECT * FROM undo WHERE state != 'closed'"):
             undo = undo_of(row)
             self._live[undo.knob, undo.target] = undo
 
+    def _sound(self) -> None:
+        if self._damage:
+            raise JournalError(self._damage)
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
-            if self._damage:
-                raise JournalError(self._damage)
+            self._sound()
             with self._told("written"):
                 self._db.execute("BEGIN IMMEDIATE")
                 try:
