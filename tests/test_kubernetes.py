@@ -163,7 +163,7 @@ def test_the_roles_are_what_is_needed_and_no_more(cluster: Cluster) -> None:
         elected = asked(cluster)
 
         cluster.asked.clear()
-        with Reflector(way, "shop", lambda: None) as reflector:
+        with Reflector(way, "shop", lambda: 0.0, lambda: None) as reflector:
             until("it watches", reflector.watched)
             cluster.changes.hang_up()
         watched = asked(cluster)

@@ -300,7 +300,7 @@ def _turned(
     from wattgov_actuator.energypolicies.loading import Loading  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.energypolicies.reflector import following  # noqa: PLC0415 (the same)
 
-    policies = following(shared.policies, ruleset, KNOBS, shared.changed)
+    policies = following(shared.policies, ruleset, KNOBS, _steady, shared.changed)
     elector = standing(shared.elect, ruleset, KNOBS, now, shared.changed)
     reading = read if policies is None else Loading(read, lambda: policies.documents)
     return Turned(ruleset, lambda: allowed(reading()), KNOBS, elector), policies

@@ -1,11 +1,12 @@
 """What a control law is asked, and what it answers; `laws` has each of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from wattgov_actuator.reading import Moment, Reading
+from wattgov_actuator.record import record
 
 
 class Rank(IntEnum):
@@ -37,7 +38,7 @@ class Peer(NamedTuple):
     need: float | None  # the value of the expression; None: not known
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Look:
     """What a law may look at: one target at one tick."""
 

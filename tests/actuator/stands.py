@@ -23,6 +23,7 @@ from fakes.limits import Limits
 from fakes.llamacpp import LlamaCpp
 from fakes.ollama import Ollama
 from fakes.ray import CONFIGS, Ray
+from fakes.sglang import Sglang
 from fakes.torchserve import TorchServe
 from fakes.triton import CHAT, Triton
 from fakes.vllm import Vllm
@@ -295,6 +296,20 @@ def _on_disk(
     return fake
 
 
+def _counting(file: Path) -> Answering:
+    """Return an SGLang; what it counts goes on, and is no part of what is put back."""
+    counts = file.parent.with_name("counts.json")
+    counted = json.loads(counts.read_text()) if counts.exists() else {}
+    server = _on_disk(lambda state: Sglang(**state, counts=counted), SGLANG)(file)
+
+    def answer(request: Request) -> Reply:
+        reply = server(request)
+        counts.write_text(json.dumps(counted))
+        return reply
+
+    return answer
+
+
 def _parts(*names: str) -> Callable[[Any], object]:
     """Return what takes these parts of a server's state."""
     return lambda server: {each: getattr(server, each) for each in names}
@@ -411,6 +426,7 @@ restore: [{program}, write, "{{target}}", free]
 """
 
 
+SGLANG = _parts("gone", "paused", "dead")
 VLLM = _parts("paused", "gone", "state", "weights", "kept", "dead")
 BATCHES = {**CHAT, "max_batch_size": 64}  # not as its file says
 LIMIT = {"SetPoint": 650, "ControlMode": "Disabled", "AllowableMin": 200, "AllowableMax": 800}
@@ -520,6 +536,14 @@ STANDS: Mapping[str, Stand] = {
             backend="vllm",
             fake=_on_disk(lambda state: Vllm(**state), VLLM),
             way="2",
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted(SGLANG(Sglang())),
+            settings={"url": "{url}"},
+            backend="sglang",
+            fake=_counting,
         ),
         Stand(
             "hibernate",

@@ -130,3 +130,17 @@ def test_an_order_that_nobody_waited_for_and_that_failed_is_not_silent(
     ) == told[-2]
     assert "restored" == told[-1][0]
     assert 1 == bench.writer.durations.writes[*CARD, "loosen"].failed
+
+
+def test_a_device_that_has_no_time_has_taken_no_order(bench: Bench, knob: Slow) -> None:
+    """It is asked again and again, and none of that is a failure."""
+    knob.refuses = Fault.BUSY
+    for _ in range(3):
+        assert bench.act(200.0).reason is Reason.BUSY
+    knob.refuses = None
+    bench.act(200.0)
+
+    assert ["busy"] * 3 + ["applied"] == [row["reason"] for row in bench.journal.decisions()]
+    assert {(*CARD, "tighten"): (1, 0)} == {
+        way: (each.done, each.failed) for way, each in bench.writer.durations.writes.items()
+    }

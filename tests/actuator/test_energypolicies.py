@@ -7,6 +7,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from actuator.fakes import Clock
 from actuator.test_run import until
 from fakes.api import serving
 from fakes.kubernetes import Cluster
@@ -53,10 +54,14 @@ class Follower:
     """A reflector that begins again at once, and what it has told."""
 
     def __init__(self, url: str) -> None:
+        self.clock = Clock()
         self.told: list[dict[str, float]] = []
+        self.taking = True  # whoever is told takes what there is
         self.pauses: list[int] = []
         way = Connection("", "", "", {}, {"url": url})
-        self.reflector = Reflector(way, "shop", self._changed, self._pause)
+        self.reflector = Reflector(
+            way, "shop", lambda: self.clock.steady, self._changed, self._pause
+        )
 
     @property
     def caps(self) -> dict[str, float]:
@@ -65,7 +70,7 @@ class Follower:
         return {each["metadata"]["name"]: each["spec"]["powerCaps"]["gpu"] for each in found}
 
     def _changed(self) -> None:
-        self.told.append(self.caps)
+        self.told.append(self.caps if self.taking else {})
 
     def _pause(self, failures: int, _: float) -> float:
         self.pauses.append(failures)
@@ -108,6 +113,24 @@ def test_what_is_there_comes_first_and_then_each_change(
 
     assert (1, 4) == (lists(cluster), len(follower.told))
     assert ["EnergyPolicy shop/caution"] == [each.name for each in follower.reflector.documents]
+
+
+def test_of_many_changes_one_is_told(cluster: Cluster, follower: Follower) -> None:
+    """Until it is taken, or nobody takes it for long: reading them all takes its time."""
+    follower.taking = False
+    for number in range(5):
+        cluster.add(GROUP, PLURAL, f"p{number}", policy())
+    cluster.bookmark()
+    cluster.changes.hang_up()
+    until("all have come", lambda: cluster.changes.opened == 2)
+    assert 2 == len(follower.told)
+    follower.clock.advance(5.0)
+    cluster.add(GROUP, PLURAL, "late", policy())
+    until("it is told again", lambda: len(follower.told) == 3)
+
+    assert 7 == len(follower.caps)
+    cluster.add(GROUP, PLURAL, "later", policy())
+    until("what was taken is told anew", lambda: len(follower.told) == 4)
 
 
 def test_what_changes_by_itself_is_no_change(cluster: Cluster, follower: Follower) -> None:
@@ -228,9 +251,11 @@ class Read:
         self.path = path
         path.write_text(FILE)
         self.policies: dict[str, Thing] = {}
+        self.loads = 0
         self.loading = Loading(self._load, self._documents)
 
     def _load(self, documents: object) -> RuleSet:
+        self.loads += 1
         return load([self.path], LAWS, KNOBS, {"SECRET": "x"}, documents)  # type: ignore[arg-type]
 
     def _documents(self) -> list[Document]:
@@ -291,6 +316,18 @@ def test_a_policy_with_a_mistake_keeps_its_last_good_version(read: Read) -> None
     read.policies["thrift"] = policy(200.0)
     assert found["thrift"] != read()["thrift"]
     assert ["never"] == [each.partition(":")[0] for each in read.refused]
+
+
+def test_many_policies_are_read_once(read: Read) -> None:
+    """The loop waits for it; what is wrong costs one reading more, or two."""
+    read.policies = {f"p{number}": policy() for number in range(20)}
+    assert (21, 1) == (len(read()), read.loads)
+    read.policies["p7"] = policy(0.0)
+    read()
+    read.policies["new"] = policy(0.0)
+
+    assert (21, 5) == (len(read()), read.loads)
+    assert ["new", "p7"] == sorted(each.partition(":")[0] for each in read.refused)
 
 
 def test_a_policy_that_is_deleted_has_no_last_good_version(read: Read) -> None:

@@ -103,12 +103,15 @@ def test_a_folder_where_no_actuator_ever_was_is_refused(tmp_path: Path, command:
     )
 
 
-@pytest.mark.parametrize("text", ["30", "half an hour", "0s", "20W", "367d", "99999999999d"])
+@pytest.mark.parametrize(
+    "text", ["30", "half an hour", "0s", "20W", "367d", "99999999999d", "9" * 400 + "s"]
+)
 def test_a_duration_has_a_unit(desk: Desk, text: str) -> None:
     """And is above nothing, and at most a year."""
     result = desk.type("pause", text)
 
     assert 2 == result.exit_code
+    assert f"'{text}' is " in result.stderr
     assert desk.file.read(desk.clock.unix) is None
 
 

@@ -230,6 +230,7 @@ def test_without_a_journal_it_is_a_sentence(
         (["explain", "GPU-a", "--last"], "give a TARGET or a RULE, or --last"),
         (["journal", "--since", "soon"], "'soon' is no moment, such as 2026-01-31T06:30"),
         (["journal", "--since", "5W"], "'5W' is no moment"),
+        (["journal", "--since", "99999999999d"], "'99999999999d' is no moment"),
     ],
 )
 def test_a_wrong_word_is_a_sentence(stage: Stage, words: list[str], message: str) -> None:

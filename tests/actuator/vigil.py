@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
-from typing import Any, TypeVar
+from typing import Any
 
 from actuator.builders import answer
 from actuator.fakes import FRESH
@@ -30,10 +30,9 @@ from wattgov_actuator.proxy.waking import Waking
 from wattgov_actuator.reading import Answer, Moment, QueryFailure
 from wattgov_actuator.rules import RuleSet
 
-T = TypeVar("T")
 EPOCH = 1_769_817_600.0
 STOP, KILL = "SIGTERM", "SIGKILL"
-REFUSED_AFTER_SECONDS = 0.25  # between two looks at whether a call was answered
+LOOK_SECONDS = 0.25  # between two looks at whether a call was answered
 SCRAPED_AFTER = 0.4  # of an interval: scrapes and ticks know nothing of one another
 START_SECONDS = 3.0  # of an actuator that was killed, by whoever keeps it alive
 SILENT_SECONDS = 5.0  # that a question takes which is not answered
@@ -69,7 +68,6 @@ class Scrape:
     """What Prometheus knows."""
 
     at: float = 0.0
-    proxy_at: float = 0.0
     idle: float = 0.0
     queued: int = 0
     watts: float = 0.0
@@ -93,8 +91,7 @@ class Vigil:
         self.rules, self.weather, self.scrape = rules, Weather(), Scrape()
         self.server, self.tally = Server(nature, self.loop), Tally()
         self.visits = [Visit(*each) for each in requests]
-        self.wakes_called = self.killed = 0
-        self.restored: list[str] = []
+        self.killed = 0
         self.snapshot: Snapshot | None = None
         self._scrape_seconds, self._deadline = scrape_seconds, deadline_seconds
         self._call = self._wake if orders else None
@@ -188,13 +185,12 @@ class Vigil:
 
     async def _wake(self) -> str:
         """Ask the actuator for the server, as `WakeCall` does."""
-        self.wakes_called += 1
         asked, order = self._bed, Wake(CHAT.name)
         if asked is None:
             return "connection refused"
         self._orders.put_nowait(order)
-        for _ in range(int(PATIENCE_SECONDS / REFUSED_AFTER_SECONDS)):
-            await asyncio.sleep(REFUSED_AFTER_SECONDS)
+        for _ in range(int(PATIENCE_SECONDS / LOOK_SECONDS)):
+            await asyncio.sleep(LOOK_SECONDS)
             with suppress(Empty):
                 return order.answer.get_nowait()
             if self._bed is not asked:

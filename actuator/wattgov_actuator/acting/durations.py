@@ -62,14 +62,20 @@ class Durations:
             self.writes[way] = before._replace(done=before.done + 1, seconds=before.seconds + took)
             del self._orders[place]
 
+    def leave(self, target: Target, error: KnobError) -> None:
+        """Note that a device cannot be read after an order: at work, or gone."""
+        place = target.knob, target.name
+        order = self._orders.get(place)
+        if order is not None and error.fault is Fault.BUSY:
+            self._orders[place] = order._replace(alone=True)
+        else:
+            self.fail(target, error)
+
     def fail(self, target: Target, error: KnobError) -> None:
         """Forget an order that is not carried out any more."""
         place = target.knob, target.name
         order = self._orders.get(place)
-        if order is None:
-            return
-        if error.fault is Fault.BUSY:
-            self._orders[place] = order._replace(alone=True)
+        if order is None or error.fault is Fault.BUSY:
             return
         self._failed(target, order)
         if error.fault not in LASTING:

@@ -185,7 +185,7 @@ class Writer:
         except KnobError as error:  # the undo stays open: what is in force is not known
             if error.fault is Fault.BUSY:  # the order was taken: its pause begins now
                 self._changed[target.knob, target.name] = self._now().steady
-            self.durations.fail(target, error)
+            self.durations.leave(target, error)
             return self._failed(decision, error)
         decision = replace(decision, read_back=after.value)
         self.durations.look(target, after.value, self._now().steady)
@@ -223,7 +223,7 @@ class Writer:
             refusal = self._hands.restore(target, undo.prior, undo.text)
             after = self._hands.read(target, (undo.prior if refusal is None else current,)).value
         except KnobError as error:
-            self.durations.fail(target, error)
+            self.durations.leave(target, error)
             return self._failed(decision, error)
         decision = replace(decision, read_back=after)
         self.durations.look(target, after, self._now().steady)

@@ -27,23 +27,29 @@ class Loading:
 
     def __call__(self) -> RuleSet:
         """Return the rules now; raises Invalid for what is wrong with the files."""
-        rules = self._load(())
-        kept: list[Document] = []
+        tried = newest = {each.name: each for each in self._documents()}
         refused: list[Mistake] = []
-        for each in self._documents():
-            for version in (each, self._good.get(each.name, each)):
-                try:
-                    rules = self._load([*kept, version])
-                except Invalid as error:
-                    refused += error.mistakes if version is each else ()
-                else:
-                    kept.append(version)
-                    break
-        self._good = {each.name: each for each in kept}
-        found = rules.policies or Policies()
-        policies = replace(found, refused=tuple(dict.fromkeys(refused)))
+        while True:
+            try:
+                rules = self._load(tuple(tried.values()))
+                break
+            except Invalid as error:
+                wrong = [each for each in error.mistakes if each.file in tried]
+                if not wrong:
+                    raise
+            refused += [each for each in wrong if tried[each.file] is newest[each.file]]
+            bad = {each.file for each in wrong}
+            versions = (self._older(each) if name in bad else each for name, each in tried.items())
+            tried = {each.name: each for each in versions if each is not None}
+        self._good = tried
+        policies = replace(rules.policies or Policies(), refused=tuple(refused))
         self._tell(policies)
         return replace(rules, policies=policies)
+
+    def _older(self, document: Document) -> Document | None:
+        """Return the last good version of a bad one, if there is another."""
+        good = self._good.get(document.name)
+        return None if good == document else good
 
     def _tell(self, policies: Policies) -> None:
         """Log what is refused, when it is news."""

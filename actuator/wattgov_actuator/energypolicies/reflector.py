@@ -22,6 +22,7 @@ from wattgov_actuator.reading import KnobError
 from wattgov_actuator.rules import Document, Kind, RuleSet
 
 LOG = logging.getLogger(__name__)
+PATIENCE_SECONDS = 5.0  # with who was told of a change, and has not taken it yet
 WATCH_SECONDS = 240.0  # of one watch; a connection that died silently is found out by then
 PLURAL = "energypolicies"
 
@@ -33,19 +34,22 @@ class Reflector:
         self,
         way: Connection,
         namespace: str,
+        steady: Callable[[], float],
         changed: Callable[[], None],
         pause: Callable[[int, float], float] = back_off_seconds,
     ) -> None:
-        """Take a connection to the cluster, and who is told of a change.
+        """Take a connection to the cluster, a clock, and who is told of a change.
 
         *pause* is how long to wait after so many failures in a row.
         """
-        self._api, self._changed, self._pause = Api(way, tries=1), changed, pause
+        self._api, self._steady = Api(way, tries=1), steady
+        self._changed, self._pause = changed, pause
         self._path = path_of(VERSION, namespace, PLURAL)
         self._what = f"{PLURAL} of {namespace}"
         self._mirror: Mirror | None = None
         self._listed = False
         self._fresh, self._trouble = False, ""
+        self._untaken: float | None = None  # steady seconds; since when a change is told
         self._stop = Event()
         self._thread = Thread(target=self._work, daemon=True, name=PLURAL)
 
@@ -66,6 +70,7 @@ class Reflector:
     @property
     def documents(self) -> tuple[Document, ...]:
         """What was seen last, by name."""
+        self._untaken = None  # first: a change from now on is told again
         mirror = self._mirror
         return () if mirror is None else tuple(each for _, each in sorted(mirror.documents.items()))
 
@@ -84,7 +89,7 @@ class Reflector:
                 except KnobError as error:
                     failures += 1
                     self._noted(error.detail)
-                except (KeyError, TypeError, AttributeError) as error:
+                except Exception as error:  # noqa: BLE001 (whatever is sent, it goes on)
                     failures, self._listed = failures + 1, False
                     self._noted(f"what the server says is no {KIND}: {error!r}")
                 else:
@@ -111,8 +116,15 @@ class Reflector:
         """Note what there is now, and tell of it where it is new."""
         before, self._mirror = self._mirror, mirror
         if before is None or before.documents != mirror.documents:
-            self._changed()
+            self._tell()
         return mirror
+
+    def _tell(self) -> None:
+        """Tell of a change; of many at once only one, since all are read with it."""
+        now, told = self._steady(), self._untaken
+        if told is None or now - told >= PATIENCE_SECONDS:
+            self._untaken = now
+            self._changed()
 
     def _noted(self, trouble: str) -> None:
         """Log a trouble when it is new, and its end."""
@@ -127,7 +139,10 @@ def following(
     namespace: str | None,
     rules: RuleSet,
     kinds: Mapping[str, Kind],
+    steady: Callable[[], float],
     changed: Callable[[], None],
 ) -> Reflector | None:
     """Return who follows a namespace; None where nobody asks for it."""
-    return None if namespace is None else Reflector(cluster_of(rules, kinds), namespace, changed)
+    if namespace is None:
+        return None
+    return Reflector(cluster_of(rules, kinds), namespace, steady, changed)

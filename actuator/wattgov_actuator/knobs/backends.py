@@ -12,6 +12,7 @@ TOKEN = {"token": Key("secret", optional=True)}
 DRAINED = {  # of whatever can sleep: our own proxy in front of it
     "proxy": Key("url", optional=True),
     "proxy_token": Key("secret", optional=True),
+    "proxy_ca_file": Key("path", optional=True),
     "proxy_wait": Key("seconds", 0.0),  # for what is in flight; new requests wait meanwhile
     "proxy_idle": Key("seconds", 0.0),  # for so long, as the proxy itself has seen
 }
@@ -126,6 +127,7 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
             {**SERVER, **TOKEN, "level": Key("word", "1", choices=("1", "2"))},
         ),
     ),
+    "sglang": (("hibernate",), Backend(f"{HERE}.sglang", {**SERVER, **TOKEN})),
     "ollama": (
         ("hibernate",),
         Backend(

@@ -66,6 +66,7 @@ DESCRIPTIONS = {
     "knobs.how": "How it sleeps: pause or stop of docker, freeze or stop of systemd; not stop.",
     "knobs.level": "How deep vLLM sleeps: 1 moves its weights to the CPU, 2 drops them; 1.",
     "knobs.proxy": "The control address of our proxy in front of it, which is held first.",
+    "knobs.proxy_ca_file": "The CA of the proxy's certificate, where the system does not know it.",
     "knobs.proxy_wait": "How long the proxy waits for what is in flight; not at all.",
     "knobs.proxy_idle": "For how long the proxy must have seen no request.",
     "knobs.file": "The file of commands that an administrator allows.",

@@ -191,30 +191,28 @@ class Hibernate:
         watts, now = found.value if found.known else None, look.now.steady
         asleep, current = look.claim is not None, look.reading.current
         up = not asleep and current is not None and current > look.reading.target.low
-        if watts is None:
+        settled, usual = min(SETTLED_SECONDS, self.policy.idle_seconds), rest.idle_watts
+        if asleep and watts is not None and rest.since is not None and now - rest.since >= settled:
+            rest = replace(rest, asleep_watts=_mixed(rest.asleep_watts, watts))
+        if watts is None or (usual is None and (asleep or rest.waking)):
             saved = self.policy.idle_watts if asleep else None
             spent = self.policy.waking_joules if rest.waking and up else 0.0
             return replace(rest, waking=rest.waking and not up), Worth(saved, spent, "estimated")
-        settled, usual = min(SETTLED_SECONDS, self.policy.idle_seconds), rest.idle_watts
-        if asleep:
-            if rest.since is not None and now - rest.since >= settled:
-                rest = replace(rest, asleep_watts=_mixed(rest.asleep_watts, watts))
-            return rest, Worth(None if usual is None else usual - watts)
-        if rest.waking:
-            return self._rising(rest, look, watts, up=up)
+        if asleep and usual is not None:
+            return rest, Worth(usual - watts)
+        if rest.waking and usual is not None:
+            return self._rising(rest, look, watts - usual, up=up)
         if look.true and look.value is not None and look.value >= settled:
             rest = replace(rest, idle_watts=_mixed(usual, watts))
         return rest, Worth()
 
     @staticmethod
-    def _rising(rest: Rest, look: Look, watts: float, *, up: bool) -> tuple[Rest, Worth]:
-        """Charge what it draws while it wakes, and not what it draws for work from then on."""
+    def _rising(rest: Rest, look: Look, more_watts: float, *, up: bool) -> tuple[Rest, Worth]:
+        """Charge what it draws more while it wakes, and not what it draws for work from then on."""
         now, took = look.now.steady, look.reading.loosened_seconds
-        if rest.idle_watts is None or rest.looked is None or rest.woken is None:
-            return replace(rest, waking=not up), Worth()
-        end = min(now, rest.woken + took) if up and took is not None else now
-        seconds = max(end - rest.looked, 0.0)
-        spent = (watts - rest.idle_watts) * seconds
+        woken = now if rest.woken is None else rest.woken
+        end = min(now, woken + took) if up and took is not None else now
+        spent = more_watts * max(end - (now if rest.looked is None else rest.looked), 0.0)
         rest = replace(rest, waking=not up, spent_joules=rest.spent_joules + spent)
         if up:
             rest = replace(rest, waking_joules=_mixed(rest.waking_joules, rest.spent_joules))

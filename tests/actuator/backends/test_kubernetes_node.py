@@ -174,6 +174,21 @@ def test_a_pod_that_must_stay_keeps_the_node(stage: Stage, there: Thing, why: st
     assert (False, []) == (stage.cordoned, stage.evictions())
 
 
+def test_a_server_that_says_nonsense_ends_the_drain(stage: Stage) -> None:
+    """The node takes pods again, and why is told."""
+    stage.cluster.lingering = True
+    knob = stage.knob()
+    knob.probe()
+    knob.write("seven", 0.0)
+    until("one is told to end", lambda: len(stage.evictions()) == 1)
+    del stage.cluster.things["/api/v1/namespaces/shop/pods/chat-2"]["metadata"]["uid"]
+    stage.cluster.bury()
+    drained(knob)
+
+    assert not stage.cordoned
+    assert "was given up: KeyError('uid')" in refused(knob)
+
+
 def test_files_in_an_emptydir_may_be_given_up(stage: Stage) -> None:
     """Where the entry says so."""
     stage.cluster.add("v1", "pods", "only", pod("gpu-7", scratch=True))

@@ -280,6 +280,46 @@ def test_an_estimated_wake_is_charged_when_it_is_seen_awake(tmp_path: Path) -> N
     stage.stop()
 
 
+def test_what_a_wake_draws_is_measured_while_it_lasts() -> None:
+    """Looked at while it is busy waking, too; what it draws once it is awake is its work's."""
+    rest = Rest(since=900.0, looked=1000.0, idle_watts=90.0, asleep_watts=5.0)
+    woken = LAW.wish(looked_at(rest, 1000.0, 0.0, claim=0.0, watts=5.0, wake=1.0))
+    busy = LAW.meter(looked_at(woken.memory, 1015.0, None, watts=200.0))
+    awake = LAW.wish(looked_at(busy.memory, 1030.0, 1.0, watts=290.0, took=20.0))
+    after = LAW.wish(looked_at(awake.memory, 1045.0, 1.0, watts=290.0, took=20.0))
+
+    assert (None, 85.0) == (woken.claim, woken.saved_watts)
+    assert [15 * 110.0, 5 * 200.0, 0.0] == [each.wake_joules for each in (busy, awake, after)]
+    assert isinstance(after.memory, Rest)
+    assert (2650.0, False) == (after.memory.waking_joules, after.memory.waking)
+
+
+def looked_at(
+    memory: object,
+    steady: float,
+    current: float | None,
+    *,
+    watts: float,
+    claim: float | None = None,
+    wake: float | None = None,
+    took: float | None = None,
+) -> Look:
+    """Return a look at the server, which is not idle."""
+    return Look(
+        Reading(SERVER, current, loosened_seconds=took),
+        Moment(1e6, steady),
+        claim=claim,
+        true=True,
+        value=0.0,
+        asked={
+            "wake": Measure(known=True, value=wake),
+            "draw": Measure(known=True, value=watts),
+        },
+        shared=frozenset({"chat"}),
+        memory=memory,
+    )
+
+
 def exposed(stage: Stage) -> Callable[..., float | None]:
     """Return what the value of a series is that has some of these labels."""
     families = list(Exposition(lambda: stage.loop.snapshot, lambda: stage.clock.unix).collect())

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from threading import Event, Thread
 
 from wattgov_actuator.connection import Connection
-from wattgov_actuator.knobs.kubernetes.api import CORE, Api, Thing, path_of, wait_seconds
+from wattgov_actuator.knobs.kubernetes.api import CORE, DRY, Api, Thing, path_of, wait_seconds
 from wattgov_actuator.knobs.kubernetes.cordon import Cordon, Standing
 from wattgov_actuator.knobs.kubernetes.pods import Terms, called, ending, hindrance, leaving
 from wattgov_actuator.knobs.web import Reply, plain
@@ -62,29 +62,20 @@ class Drain:
 
     def left(self) -> list[Thing]:
         """Return the pods that have to leave; raises KnobError for one that must not."""
-        path = path_of(CORE, "", "pods")
-        found = self._api.items(path, {"fieldSelector": f"spec.nodeName={self._cordon.name}"})
-        left = leaving(found)
+        left = self._pods()
         for each in left:
             why = "" if ending(each) else hindrance(each, self._terms)
             if why:
                 raise KnobError(Fault.REFUSED, f"pod {called(each)} stays where it is: {why}")
         return left
 
-    def ask(self, pod: Thing, *, dry: bool = False) -> Reply:
-        """Ask for the eviction of a pod; raises KnobError unless it is, or waits for its budget."""
-        meta = pod["metadata"]
-        path = path_of(CORE, meta["namespace"], "pods", meta["name"], "eviction")
-        body = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": meta["name"], "namespace": meta["namespace"]},
-            "deleteOptions": {"preconditions": {"uid": meta["uid"]}},
-        }
-        reply = self._api.once("POST", path + ("?dryRun=All" if dry else ""), body)
-        if reply.status not in {GONE, CHANGED, HTTPStatus.TOO_MANY_REQUESTS}:
-            self._api.told("POST", path, reply)
-        return reply
+    def trial(self) -> None:
+        """Ask whether we might find pods and evict one, and change nothing; raises KnobError."""
+        for each in self._pods()[:1]:
+            path, body = _eviction(each)
+            reply = self._api.once("POST", path + DRY, body)
+            if reply.status == HTTPStatus.FORBIDDEN:
+                self._api.told("POST", path, reply)
 
     def _run(self) -> None:
         began, limit = self._steady(), self._way.number("drain")
@@ -95,6 +86,9 @@ class Drain:
             except KnobError as error:
                 wait, self.word = self._look_seconds, error.detail
                 self.failed = "" if error.fault in PASSING else error.detail
+            except Exception as error:  # a bug must leave no node half empty
+                LOG.exception(line("drain_failed", node=self._cordon.name))
+                self.failed = repr(error)
             if wait is not None and not self.failed and self._steady() - began >= limit:
                 self.failed = f"not empty after {limit:g} s: {self.word}"
         self.ended, node = self._steady(), self._cordon.name
@@ -120,14 +114,21 @@ class Drain:
         for pod in left:
             if self._stop.is_set():
                 return AT_ONCE
-            reply = self.ask(pod)
+            path, body = _eviction(pod)
+            reply = self._api.once("POST", path, body)
             if reply.status != HTTPStatus.TOO_MANY_REQUESTS:
+                if reply.status not in {GONE, CHANGED}:
+                    self._api.told("POST", path, reply)
                 self._say(f"has evicted pod {called(pod)}", left)
                 return AT_ONCE
             why = why or f"waits for pod {called(pod)}: {_refusal(reply)}"
             wait = max(wait, wait_seconds(reply, wait))
         self._say(why, left)
         return wait
+
+    def _pods(self) -> list[Thing]:
+        node = {"fieldSelector": f"spec.nodeName={self._cordon.name}"}
+        return leaving(self._api.items(path_of(CORE, "", "pods"), node))
 
     def _say(self, what: str, left: list[Thing]) -> None:
         """Note how far it is; a line of the log for what is new."""
@@ -147,6 +148,18 @@ class Drain:
                 return
             if self._stop.wait(self._look_seconds):
                 return
+
+
+def _eviction(pod: Thing) -> tuple[str, Thing]:
+    """Return where to ask for the eviction of a pod, and how: of this one, not of its successor."""
+    meta = pod["metadata"]
+    path = path_of(CORE, meta["namespace"], "pods", meta["name"], "eviction")
+    return path, {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": meta["name"], "namespace": meta["namespace"]},
+        "deleteOptions": {"preconditions": {"uid": meta["uid"]}},
+    }
 
 
 def _refusal(reply: Reply) -> str:

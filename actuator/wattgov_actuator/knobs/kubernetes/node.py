@@ -96,14 +96,11 @@ class Node:
             raise KnobError(Fault.UNSUPPORTED, f"{detail} own_node: true")
 
     def _try(self) -> None:
-        """Raise KnobError where a right is missing, or a pod must stay; changes nothing."""
-        if self._allowed:
-            return
-        self._cordon.trial()
-        drain = self._draining()
-        for each in drain.left()[:1]:
-            drain.ask(each, dry=True)
-        self._allowed = True
+        """Raise KnobError where a right is missing; changes nothing."""
+        if not self._allowed:
+            self._cordon.trial()
+            self._draining().trial()
+            self._allowed = True
 
     def _refuse(self, standing: Standing) -> None:
         """Raise KnobError where a person, or the last drain, says no."""
