@@ -63,6 +63,11 @@ class PauseFile:
             out.flush()
             os.fsync(out.fileno())
         new.replace(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)  # a kill switch has to outlive a power cut, too
+        finally:
+            os.close(folder)
 
     def end(self) -> None:
         """Resume; raises OSError."""
@@ -79,6 +84,8 @@ def _parsed(text: str) -> Pause:
     said = json.loads(text)
     since, until = float(said["since"]), said.get("until")
     until = None if until is None else float(until)
+    if until is not None and until <= since:
+        raise ValueError(until)  # such as `false`, by which somebody means no end
     restore = said.get("restore") is True
     by, why = (whole(str(said.get(key, ""))) for key in ("by", "why"))
     pause = Pause(since, until, by, why, restore)

@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from actuator.bench import Bench
 from actuator.stands import STANDS, Stand
 from fakes.child import in_a_child
 from wattgov_actuator.acting.journal import Journal, JournalError
+from wattgov_actuator.cli import main
 from wattgov_actuator.decision import Reason
 
 STAND = STANDS["cpu_power_limit"]
@@ -27,6 +29,7 @@ groups:
     rules:
       - {action: trim, expr: quiet, knob: cpu_power_limit, step: -50W, min: 100W}
 """
+PAGE = 4096
 LIMIT = "sys/class/powercap/intel-rapl:0/constraint_1_power_limit_uw"
 
 
@@ -143,6 +146,32 @@ def test_a_file_that_is_torn_under_us_stops_all_acting(folder: Path) -> None:
     bench.writer.restore()
     assert "165000123" == limit(folder)
     bench.close()
+
+
+def test_a_damaged_journal_is_enough_to_put_back_and_for_nothing_else(folder: Path) -> None:
+    """Its decisions cannot be read any more; what is to be undone can."""
+    bench = Attributes(folder, STAND)
+    for value in (150, 140):
+        bench.act(value)
+    bench.close()
+    raw = bytearray(bench.journal.path.read_bytes())
+    place = raw.index(b'"rule": "trim"') // PAGE * PAGE
+    raw[place : place + PAGE] = b"\xff" * PAGE
+    bench.journal.path.write_bytes(raw)
+    bench.start()
+
+    assert Reason.UNJOURNALLED == bench.act(120).reason
+    assert "journal.sqlite is damaged: " in bench.journal.trouble
+    assert "140000000" == limit(folder)
+    with pytest.raises(JournalError, match=r"is damaged: .*; once everything is put back, move it"):
+        bench.journal.broken()
+    bench.close()
+
+    told = CliRunner().invoke(
+        main, ["restore", "--state-dir", str(bench.folder), "--sysfs", str(folder / "sys")]
+    )
+    assert "cpu_power_limit package-0: 140 watts -> 165 watts, put back" in told.stdout
+    assert "165000123" == limit(folder)
 
 
 def test_a_read_only_folder_is_told_at_the_start(folder: Path) -> None:

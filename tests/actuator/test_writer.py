@@ -227,6 +227,21 @@ def test_a_change_between_deciding_and_writing_stops_the_write(bench: Bench) -> 
     assert [] == bench.knob.writes
 
 
+def test_what_fails_again_and_again_is_journalled_once(bench: Bench) -> None:
+    """A card that refuses its prior value at each tick pushes nobody's past out of the journal."""
+    bench.act(280)
+    bench.knob.refuses = Fault.REFUSED
+    before = len(bench.journal.decisions())
+    tries = [bench.writer.restore()[0].reason for _ in range(5)]
+
+    assert [Reason.REFUSED] * 5 == tries
+    assert before + 1 == len(bench.journal.decisions())
+
+    bench.knob.refuses = Fault.BUSY
+    bench.writer.restore()
+    assert before + 2 == len(bench.journal.decisions())
+
+
 def test_a_card_that_is_gone_keeps_its_undo(bench: Bench) -> None:
     """It is put back when it comes back, also by a later process."""
     bench.act(280)

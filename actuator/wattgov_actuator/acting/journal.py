@@ -104,6 +104,7 @@ class Journal:
         self.path = folder / "journal.sqlite"
         self.failures = 0  # writes that did not succeed
         self.trouble = ""  # why the latest write did not; empty once one does
+        self._damage = ""  # why it is not written any more
         self._limits = limits
         self._live: dict[tuple[str, str], Undo] = {}  # as on disk, so that a dead disk hides none
         with self._told("opened"):
@@ -191,6 +192,7 @@ class Journal:
 
     def broken(self) -> int | None:
         """Return the id of the first decision that does not fit its chain, None when all do."""
+        self._sound()
         with self._told("read"):
             return first_broken(self._db)
 
@@ -273,14 +275,23 @@ class Journal:
         elif version != VERSION:
             raise JournalError(f"{self.path} is of version {version}, this program knows {VERSION}")
         if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise JournalError(f"{self.path} is damaged: {found}")
+            # Put back is what can be read, and is ours by what is in force; nothing is begun.
+            self._damage = self.trouble = (
+                f"the journal {self.path} is damaged: {' '.join(found.split())}; once everything "
+                "is put back, move it away"
+            )
         for row in db.execute("SELECT * FROM undo WHERE state != 'closed'"):
             undo = undo_of(row)
             self._live[undo.knob, undo.target] = undo
 
+    def _sound(self) -> None:
+        if self._damage:
+            raise JournalError(self._damage)
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
+            self._sound()
             with self._told("written"):
                 self._db.execute("BEGIN IMMEDIATE")
                 try:

@@ -318,9 +318,14 @@ class Writer:
         self._trouble[target.knob, target.name] = Trouble(error.fault, error.detail, now)
 
     def _failed(self, decision: Decision, error: KnobError) -> Decision:
+        """Say what came of it; the journal holds it once, however often it is tried again."""
         place = (decision.knob, decision.target)
+        before = self._trouble.get(place)
         self._trouble[place] = Trouble(error.fault, error.detail, self._now().steady)
-        return self._recorded(replace(decision, reason=Reason(error.fault), detail=error.detail))
+        failed = replace(decision, reason=Reason(error.fault), detail=error.detail)
+        if before is not None and (before.fault, before.detail) == (error.fault, error.detail):
+            return failed
+        return self._recorded(failed)
 
     def _recorded(self, decision: Decision) -> Decision:
         try:

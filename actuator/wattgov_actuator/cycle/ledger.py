@@ -49,6 +49,9 @@ class Ledger:
             if self._noted.get((each.rule, each.target)) != word:
                 self._noted[each.rule, each.target] = word
                 news.append(each)
+        if len(self._noted) > 2 * sum(map(len, self._latest.values())):  # of containers long gone
+            live = {place for rows in self._latest.values() for place in rows}
+            self._noted = {place: word for place, word in self._noted.items() if place in live}
         return news
 
     def forget(self, *, rules_but: Collection[str], groups_but: Collection[str]) -> None:
