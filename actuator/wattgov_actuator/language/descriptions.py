@@ -139,7 +139,7 @@ DESCRIPTIONS = {
     "groups.rules.minimise.work": "PromQL of the throughput, of which slowdown may be lost.",
     "groups.rules.minimise.load": "PromQL of the load; only like loads are compared.",
     "groups.rules.minimise.slowdown": "How much of work may be lost; the strategy's unless given.",
-    "groups.rules.minimise.step": "How far it goes at once, at most 10%; 5%.",
+    "groups.rules.minimise.step": "How far apart it measures, at most 10%; 5%. Moves are smaller.",
     "groups.rules.minimise.settle": "How long it waits after a change; 30s.",
     "groups.rules.minimise.samples": "How many samples make a point, 2 to 100; 4.",
     "groups.rules.minimise.rest": "How long it rests before another search, at least 60s; 30m.",
