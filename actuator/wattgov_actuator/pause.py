@@ -69,12 +69,18 @@ class PauseFile:
         self.path.unlink(missing_ok=True)
 
 
+def whole(text: str) -> str:
+    """Return a text that can be shown anywhere; what is no character in it is a question mark."""
+    return text.encode(errors="replace").decode()
+
+
 def _parsed(text: str) -> Pause:
     """Return the pause that *text* says; raises one of SENSELESS."""
     said = json.loads(text)
     since, until = float(said["since"]), said.get("until")
     until = None if until is None else float(until)
     restore = said.get("restore") is True
-    pause = Pause(since, until, str(said.get("by", "")), str(said.get("why", "")), restore)
+    by, why = (whole(str(said.get(key, ""))) for key in ("by", "why"))
+    pause = Pause(since, until, by, why, restore)
     str(pause)  # its moments are in the calendar
     return pause

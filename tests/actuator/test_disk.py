@@ -19,6 +19,14 @@ from wattgov_actuator.acting.journal import Journal, JournalError
 from wattgov_actuator.decision import Reason
 
 STAND = STANDS["cpu_power_limit"]
+RULES = """
+version: 1
+groups:
+  - name: cpus
+    protect: {freshness: fresh}
+    rules:
+      - {action: trim, expr: quiet, knob: cpu_power_limit, step: -50W, min: 100W}
+"""
 LIMIT = "sys/class/powercap/intel-rapl:0/constraint_1_power_limit_uw"
 
 
@@ -89,6 +97,36 @@ def test_after_a_crash_a_full_disk_does_not_keep_us_from_putting_back(folder: Pa
 
     assert "cpu_power_limit package-0: 140 watts -> 165 watts, put back" in run.stdout
     assert "165000123" == limit(folder)
+
+
+def test_the_loop_that_starts_after_a_crash_puts_back_without_a_lease(folder: Path) -> None:
+    """It cannot say that it lives; that is no reason to leave anything changed."""
+
+    def crash() -> None:
+        bench = Attributes(folder, STAND)
+        assert Reason.APPLIED == bench.act(140).reason
+        os._exit(0)
+
+    assert 0 == in_a_child(crash)
+    (folder / "state" / "lease").mkdir()  # as if there were no room for it
+    (folder / "rules.yml").write_text(RULES)
+    places = ["--state-dir", str(folder / "state"), "--sysfs", str(folder / "sys")]
+    options = ["--rules", str(folder / "rules.yml"), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "wattgov_actuator", "run", *places, *options],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stderr is not None
+        said = [next(run.stderr)]
+        while "event=started" not in said[-1]:
+            said.append(next(run.stderr, "event=started never"))
+        assert "165000123" == limit(folder)
+        run.terminate()
+
+    assert any("event=lease_not_renewed" in each for each in said)
+    assert not any("never" in each for each in said)
 
 
 def test_a_file_that_is_torn_under_us_stops_all_acting(folder: Path) -> None:

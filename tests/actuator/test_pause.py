@@ -42,6 +42,14 @@ def make(tmp_path: Path, knob: FileKnob) -> Iterator[Make]:
         each.journal.close()
 
 
+def test_what_is_no_character_is_shown_as_a_question_mark(tmp_path: Path) -> None:
+    """A terminal can give such a text, and every page and log line tells of a pause."""
+    file = PauseFile(tmp_path)
+    file.write(replace(BRAKE, by="\udcff", why="\ud800 it burns"))
+
+    assert "by ?, until somebody resumes: ? it burns" in str(file.read(0)).encode().decode()
+
+
 def test_a_pause_lasts_until_its_time(tmp_path: Path) -> None:
     """It is read as it was written, and over in time; without an end it stays."""
     file, brake = PauseFile(tmp_path), replace(BRAKE, until=1_000_600.0)

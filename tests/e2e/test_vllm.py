@@ -22,7 +22,7 @@ from wattgov_actuator.knobs.vllm_weights import NOTHING
 from wattgov_actuator.reading import Fault, InForce, Knob, KnobError
 from wattgov_stack.ask import direct
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("vllm")]
 
 LONG, SHORT = 1500, 5  # tokens; the long one takes seconds
 RUNNING, FALLING = (

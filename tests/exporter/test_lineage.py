@@ -356,6 +356,14 @@ def test_a_child_that_got_another_parent_while_it_rested() -> None:
     assert {1: 0, 7: 11, 10: 20} == new
 
 
+def test_who_may_come_to_wait_for_one_that_works_does_not_rest() -> None:
+    """The elders of one that worked are read at the next look too: it and its parent may end."""
+    lineage = resting("1 0 0 0 0", "6 1 0 0 1", "9 6 0 0 2", "10 9 0 0 3")
+    look(lineage, "1 0 0 0 0", "6 1 0 0 1", "9 6 0 0 2", "10 9 50 0 3")
+
+    assert {1: 0, 6: 3} == look(lineage, "1 0 0 0 0", "6 1 0 53 1", full=False)
+
+
 @pytest.mark.parametrize("text", [b"", b"10 (p) S 1", b"10 (p) S 1 " + b"x " * 20, b"\xff"])
 def test_a_text_that_cannot_be_read_is_no_news(text: bytes) -> None:
     """The process stays as it was, and the next good reading counts from there."""

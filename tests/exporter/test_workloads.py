@@ -165,6 +165,19 @@ def test_other_apps_from_now_on(tmp_path: Path) -> None:
     assert {"chat": 2.0, OTHER: 0.0} == workloads.look().cpu_seconds
 
 
+def test_those_that_rest_are_known_anew_too(tmp_path: Path) -> None:
+    """Another configuration counts at the next look for a process that has slept for long."""
+    load(tmp_path, 0, 0)
+    process(tmp_path, 10, "vllm", 100)
+    workloads = Workloads(tmp_path, [], own_pid=1)
+    for _ in range(RECHECK_LOOKS):
+        assert {OTHER: 1} == workloads.look().processes
+
+    workloads.reconfigure([App("chat", process="vllm")])
+
+    assert {"chat": 1, OTHER: 0} == workloads.look().processes
+
+
 def test_more_processes_than_open_files(tmp_path: Path) -> None:
     """Beyond the limit files are opened for each look, and nothing else differs."""
     load(tmp_path, 0, 0)

@@ -129,17 +129,18 @@ class Journal:
     def intend(self, decision: Decision, value: float, current: InForce, via: str = "") -> Undo:
         """Put on disk that *value* is about to be written over *current*; return the undo.
 
-        *via* is the connection that leads to the target, so that it can be put back by itself.
+        *via* is the connection that leads to the target, so that it can be put back by itself. What
+        is in force was ours to the last: an earlier order that came late is not forgotten for this.
         """
         place, at = (decision.knob, decision.target), decision.at
         known = self._live.get(place)
         with self._transaction() as db:
             if known is not None:
                 db.execute(
-                    "UPDATE undo SET intended = ?, via = ?, at = ? WHERE id = ?",
-                    (value, via, at, known.id),
+                    "UPDATE undo SET written = ?, intended = ?, via = ?, at = ? WHERE id = ?",
+                    (current.value, value, via, at, known.id),
                 )
-                undo = replace(known, intended=value, via=via, at=at)
+                undo = replace(known, written=current.value, intended=value, via=via, at=at)
             else:
                 row = db.execute(
                     "INSERT INTO undo (knob, target, unit, prior, text, via, intended, state, at)"
@@ -317,8 +318,8 @@ def first_broken(db: sqlite3.Connection) -> int | None:
 
 
 def undo_of(row: sqlite3.Row) -> Undo:
-    """Return the undo that one row holds."""
-    fields = dict(row)
+    """Return the undo that one row holds, of this version or of one before it."""
+    fields = {"text": "", "via": "", **dict(row)}
     for name in ("prior", "written", "intended"):  # RETURNING gives 700.0 back as 700
         fields[name] = None if fields[name] is None else float(fields[name])
     return Undo(**{**fields, "state": State(fields["state"])})

@@ -6,20 +6,23 @@ belongs to the value from before us.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from math import inf
 from typing import NamedTuple
 
 from wattgov_actuator.condition import Judged
-from wattgov_actuator.decision import Decision, Input, Reason, Scene, Wish
+from wattgov_actuator.decision import UNCHANGED, Decision, Input, Reason, Scene, Wish
 from wattgov_actuator.guards.bounds import floor
 from wattgov_actuator.reading import Moment, Reading
+from wattgov_actuator.record import record
 from wattgov_actuator.rules import Group, Rank, Rule
 
+RANKS = tuple(Rank)  # by their value
 TAKEN_BACK = {Reason.INEFFECTIVE, Reason.ROLLED_BACK}
 RESTORE = "actuator.restore"  # acts when nothing claims a knob any more; no rule can be so called
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Verdict:
     """One rule at one target, after the guards."""
 
@@ -39,7 +42,8 @@ class Verdict:
         return lifts or self.wish.claim != self.scene.held.claim
 
 
-class Idle(NamedTuple):
+@record
+class Idle:
     """One rule at one target that asks for nothing and holds nothing: it has no say, only a row."""
 
     group: Group
@@ -48,7 +52,7 @@ class Idle(NamedTuple):
     inputs: tuple[Input, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Heat:
     """A group's thermal claim on one target, held or just let go."""
 
@@ -63,7 +67,7 @@ class Heat:
         return f"{self.group.name}.thermal"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settled:
     """What one target gets."""
 
@@ -86,7 +90,7 @@ def settle(
     *ranks* are of all rules: a rule lifts claims of its own class and below.
     """
     verdicts = [each for each in judged if isinstance(each, Verdict)]
-    held = {**resting, **{v.rule.action: v.wish.claim for v in verdicts}}
+    held = {**resting, **{v.scene.rule.action: v.wish.claim for v in verdicts}}
     claims = {rule: claim for rule, claim in held.items() if claim is not None}
     base, current = reading.base, reading.current
     if base is None or current is None or reading.conflict:
@@ -126,15 +130,22 @@ def _lifted(
     """Return the claims after those that loosen have spoken; one at the prior value is none."""
     base, target = reading.base, reading.target
     lifts = [(v.wish.lift, v.rule.rank) for v in verdicts if v.wish.lift is not None]
-    raised = {
-        rule: max([claim, *(lift for lift, rank in lifts if rank >= ranks[rule])])
-        for rule, claim in claims.items()
-    }
+    raised = _raised(claims, lifts, ranks) if lifts else claims
     return {
         rule: claim
         for rule, claim in raised.items()
         if base is None or ((claim < base or target.both_ways) and not target.same(claim, base))
     }
+
+
+def _raised(
+    claims: Mapping[str, float],
+    lifts: Sequence[tuple[float, Rank]],
+    ranks: Mapping[str, Rank],
+) -> dict[str, float]:
+    """Raise each claim to the highest lift of its own class and above."""
+    highest = [max([lift for lift, by in lifts if by >= rank], default=-inf) for rank in RANKS]
+    return {rule: max(claim, highest[ranks[rule]]) for rule, claim in claims.items()}
 
 
 def _owner(
@@ -186,23 +197,25 @@ class _Ending(NamedTuple):
 
     def of(self, verdict: Verdict) -> tuple[Reason, str, float | None]:
         """Return the reason, the words, and what was wanted, for one rule."""
-        wish, rule = verdict.wish, verdict.rule.action
+        wish, rule = verdict.wish, verdict.scene.rule.action
         if rule == self.owner:
             slewed = self.done is Reason.APPLIED and wish.reason is Reason.SLEWED
             keeps = slewed or wish.reason in TAKEN_BACK
             return wish.reason if keeps else self.done, wish.detail, self.wanted
         if verdict.moved:
             return self._outranked(verdict)
-        wanted = self.wanted if wish.reason is Reason.UNCHANGED else wish.wanted
+        wanted = self.wanted if wish.reason is UNCHANGED else wish.wanted
         return wish.reason, wish.detail, wanted
 
     def _outranked(self, verdict: Verdict) -> tuple[Reason, str, float | None]:
         """Word the decision of a rule that changed its mind while another had the last word."""
-        wish, claims = verdict.wish, self.claims
-        others = [rule for rule in claims if rule != verdict.rule.action]
-        if wish.claim is None and wish.lift is None and not others:
+        wish, claims, own = verdict.wish, self.claims, verdict.scene.rule.action
+        if wish.claim is None and wish.lift is None and claims.keys() <= {own}:
             return Reason.RESTORED, wish.detail, self.wanted
-        first = self.first or min(others, key=lambda r: claims[r], default="the value before us")
+        first = self.first
+        if not first:
+            others = [rule for rule in claims if rule != own]
+            first = min(others, key=lambda rule: claims[rule], default="the value before us")
         unit = verdict.scene.reading.target.unit
         detail = f"{wish.detail}; {first} comes first, at {self.wanted:g} {unit}"
         return Reason.OUTRANKED, detail, wish.wanted
@@ -213,15 +226,15 @@ def _row(
 ) -> Decision:
     """Word what one rule decided; without an *ending* nothing could be done at the target.
 
-    By position: half of the time of a quiet tick is spent here, and keywords would add a third.
+    By position: a quarter of the time of a quiet tick is spent here; keywords would double it.
     """
     target, current, prior = reading.target, reading.current, reading.prior
     knob, name, unit, at = target.knob, target.name, target.unit, now.unix
     if isinstance(each, Idle):
         who, rule, why = each.group.name, each.rule.action, each.judged.why
-        reason, wanted = Reason.UNCHANGED, None if ending is None else ending.wanted
+        wanted = None if ending is None else ending.wanted
         return Decision(
-            who, rule, knob, name, unit, reason, why, at, current, prior, wanted, each.inputs
+            who, rule, knob, name, unit, UNCHANGED, why, at, current, prior, wanted, each.inputs
         )
     scene, wish = each.scene, each.wish
     who, rule = scene.group.name, scene.rule.action
@@ -267,7 +280,7 @@ def _bare(rule: str, group: str, reading: Reading, now: Moment, detail: str) -> 
         knob=target.knob,
         target=target.name,
         unit=target.unit,
-        reason=Reason.UNCHANGED,
+        reason=UNCHANGED,
         detail=detail,
         at=now.unix,
         current=reading.current,

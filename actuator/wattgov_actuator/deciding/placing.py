@@ -1,10 +1,10 @@
 """One target at one tick: every rule that is about it, its guards, and what it gets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
-from wattgov_actuator.condition import Judged, Known, State, View, learned, measure, viewed
+from wattgov_actuator.condition import Judged, Known, View, learned, measure, viewed
 from wattgov_actuator.deciding import ruling
 from wattgov_actuator.deciding.arbitration import Heat, Idle, Settled, Verdict, seen_by, settle
 from wattgov_actuator.deciding.facts import NOTHING, QUIET, Facts, Memory
@@ -13,7 +13,8 @@ from wattgov_actuator.deciding.watching import lost_sight, warmed, watch
 from wattgov_actuator.decision import UNTRIED, Held, Reason, Scene, Trial, Watch
 from wattgov_actuator.guards.bounds import reach
 from wattgov_actuator.reading import Moment, Reading, Target
-from wattgov_actuator.rules import Group, Peer, Rank, Rule, RuleSet, Sharing
+from wattgov_actuator.record import record
+from wattgov_actuator.rules import Group, Peer, Rank, Rule, RuleSet, Sharing, Want
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class Turn:
         known = self.known.get(labels)
         if known is None:
             known = self.known[labels] = Known()
-        view = View(target, seen, answers, protect.freshness, age, self.now, known)
-        return viewed(view)
+        heard = known.by(protect.freshness, age)
+        return viewed(View(target, seen, answers, protect.freshness, age, self.now, known, heard))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Roster:
     choosy: bool  # some rule is not about every target
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """One target after the tick."""
 
@@ -138,14 +139,13 @@ class _Visit:
         self._turn, self._roster, self._reading = turn, roster, reading
         self._key = key = (target.knob, target.name)
         self._seen = seen = memory.seen.get(key)
-        self._views = {
-            group: turn.view(post.group, target, seen)
-            for group, post in groups.items()
-            if post.asked
-        }
+        self._views = self._viewed(seen)
         self._before = {group: memory.watches.get((group, *key), QUIET) for group in groups}
         self._after = {group: self._watched(post) for group, post in groups.items()}
         self._hot = next((each.heat for each in self._after.values() if each.heat), "")
+        self._held, self._changes = memory.held, memory.turns.get(key, ())
+        self._woken = memory.woken.get(key)
+        self._turnable = reading.current is not None and not reading.conflict
         self._judgements: list[Verdict | Idle] = []
         self._resting: dict[str, float | None] = {}
         self._kept: dict[tuple[str, str], Held] = {}
@@ -154,38 +154,53 @@ class _Visit:
 
     def ask(self, post: Post) -> None:
         """Let one rule say what it wishes, and keep what it remembers."""
-        group, rule, memory, reading = post.group, post.rule, self._turn.memory, self._reading
+        rule, reading, now = post.rule, self._reading, self._turn.now
         own = (rule.action, reading.target.name)
-        held = memory.held.get(own, NOTHING)
+        held = self._held.get(own, NOTHING)
         if held.claim is not None:
             held = ruling.grounded(held, reading)
         if not post.asked:
-            self._kept[own], self._resting[rule.action] = held, held.claim
-            if own in memory.trials:
-                self._trials[own] = memory.trials[own]
+            self._rest(own, held)
             return
-        view = self._views[group.name]
-        if view.seen != self._seen:
-            view = self._turn.view(group, reading.target, self._seen)
-            self._views[group.name] = view
-        judged = ruling.judged(rule, view, held, self._turn.now)
+        view = self._views[post.group.name]
+        judged = ruling.judged(rule, view, held, now)
         if judged.instance != self._seen:
-            self._seen = learned(judged, view)
-        quiet = held.claim is None and judged.state is State.FALSE
-        if post.rests and quiet and reading.current is not None and not reading.conflict:
+            self._learn(learned(judged, view))
+        if post.rests and self._turnable and held.claim is None and judged.false:
             self._judgements.append(_idle(post, judged, self._seen))
             return
-        held = ruling.remembered(held, judged, self._turn.now)
+        self._weigh(post, view, judged, ruling.remembered(held, judged, now))
+
+    def _rest(self, own: tuple[str, str], held: Held) -> None:
+        """Keep what a rule holds that is not asked this time."""
+        trials = self._turn.memory.trials
+        self._kept[own], self._resting[own[0]] = held, held.claim
+        if own in trials:
+            self._trials[own] = trials[own]
+
+    def _weigh(self, post: Post, view: View, judged: Judged, held: Held) -> None:
+        """Let a rule's law wish, and the guards check."""
+        group, rule, reading = post.group, post.rule, self._reading
+        own = (rule.action, reading.target.name)
         scene = Scene(
-            *(self._turn.now, group, rule, reading, judged, held),
-            *(self._after[group.name], self._hot, memory.turns.get(self._key, ())),
-            *(self._turn.facts.pause, self._tried(post, view, held), self._needless(rule)),
-            memory.woken.get(self._key),
+            self._turn.now,
+            group,
+            rule,
+            reading,
+            judged,
+            held,
+            self._after[group.name],
+            self._hot,
+            self._changes,
+            self._turn.facts.pause,
+            self._tried(post, view, held),
+            self._needless(rule),
+            self._woken,
         )
         wish, want = ruling.wished(scene, view, post.shared)
-        self._kept[own] = held if want.memory is held.law else replace(held, law=want.memory)
-        if want.saved_watts is not None:
-            self._savings.append(self._saving(post, want.saved_watts, want.method))
+        self._kept[own] = ruling.keeping(held, want.memory)
+        if want.saved_watts is not None or want.wake_joules:
+            self._savings.append(self._saving(post, want))
         self._judgements.append(Verdict(scene, wish))
 
     def settled(self) -> Place:
@@ -197,11 +212,12 @@ class _Visit:
                 unknown=lost_sight(before[each], after[each]),
             )
             for each in groups
+            if after[each].heat or before[each].heat
         ]
         outcome = settle(
             self._reading,
             self._judgements,
-            [each for each in heats if each.hot or each.was_hot],
+            heats,
             resting=self._resting,
             ranks=self._roster.ranks,
             now=self._turn.now,
@@ -217,6 +233,18 @@ class _Visit:
             self._trials,
             tuple(self._savings),
         )
+
+    def _learn(self, seen: str | None) -> None:
+        """Judge the rules that follow by whose series name the target, if that is new."""
+        if seen != self._seen:
+            self._seen, self._views = seen, self._viewed(seen)
+
+    def _viewed(self, seen: str | None) -> dict[str, View]:
+        """Return what the rules of each group are judged on."""
+        target, turn, groups = self._reading.target, self._turn, self._roster.groups
+        return {
+            name: turn.view(post.group, target, seen) for name, post in groups.items() if post.asked
+        }
 
     def _watched(self, post: Post) -> Watch:
         """Return what a group's guards see, by Prometheus and by the device itself."""
@@ -244,10 +272,14 @@ class _Visit:
         self._savings += filter(None, [saving(rule.action, trial, spot)])
         return trial
 
-    def _saving(self, post: Post, watts: float, method: str) -> Saving:
-        target, elapsed = self._reading.target, self._turn.elapsed(post.group)
+    def _saving(self, post: Post, want: Want) -> Saving:
+        target, elapsed, wake = self._reading.target, self._turn.elapsed(post.group), 0.0
+        watts = want.saved_watts or 0.0
+        if want.wake_joules and elapsed:
+            wake = want.wake_joules
+            watts -= wake / elapsed
         where = (post.rule.action, target.knob, target.name)
-        return Saving(*where, watts, None, None, None, elapsed, method)
+        return Saving(*where, watts, None, None, None, elapsed, want.method, wake)
 
     def _needless(self, rule: Rule) -> str:
         """Say why nobody needs to stand in for another rule; empty if *rule* must."""

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from wattgov_actuator.condition import Judged, State, View, judge, measure
 from wattgov_actuator.deciding.trying import Place
-from wattgov_actuator.decision import Held, Reason, Scene, Wish
+from wattgov_actuator.decision import UNCHANGED, Held, Reason, Scene, Wish
 from wattgov_actuator.guards import guarded
 from wattgov_actuator.guards.bounds import reach
 from wattgov_actuator.reading import Moment, Reading
-from wattgov_actuator.rules import Look, Measure, Rule, Want
+from wattgov_actuator.rules import Look, Measure, Metering, Rule, Want
 
 
 def claiming(held: Held, claim: float | None) -> Held:
@@ -16,6 +16,13 @@ def claiming(held: Held, claim: float | None) -> Held:
     if held.claim == claim:
         return held
     return Held(claim, held.true_since, held.unknown_since, held.true_at, held.law)
+
+
+def keeping(held: Held, law: object) -> Held:
+    """Return *held* with what its law wants to remember."""
+    if held.law is law:
+        return held
+    return Held(held.claim, held.true_since, held.unknown_since, held.true_at, law)
 
 
 def grounded(held: Held, reading: Reading) -> Held:
@@ -34,10 +41,9 @@ def judged(rule: Rule, view: View, held: Held, now: Moment) -> Judged:
     """Judge a rule's condition; a law that needs the value does not know without one."""
     if rule.law.traits.measures:
         judged = measure(rule.expr, view)
-        missing = judged.state is State.FALSE
-        return replace(judged, state=State.NO_DATA) if missing else judged
+        return replace(judged, state=State.NO_DATA) if judged.false else judged
     judged = judge(rule.expr, view)
-    if held.claim is None or held.true_at is None or judged.state is not State.FALSE:
+    if held.claim is None or held.true_at is None or not judged.false:
         return judged
     ago = now.steady - held.true_at
     if ago >= rule.keep_seconds:
@@ -50,13 +56,13 @@ def remembered(held: Held, judged: Judged, now: Moment) -> Held:
     """Note since when a condition is true, or unknown."""
     true = held.true_since if held.true_since is not None else now.steady
     unknown = held.unknown_since if held.unknown_since is not None else now.steady
-    truly = judged.state is State.TRUE and judged.value is not None
+    truly = judged.true and judged.value is not None
     return Held(
-        claim=held.claim,
-        true_since=true if judged.state is State.TRUE else None,
-        unknown_since=unknown if judged.unknown else None,
-        true_at=now.steady if truly else held.true_at,
-        law=held.law,
+        held.claim,
+        true if judged.true else None,
+        unknown if judged.unknown else None,
+        now.steady if truly else held.true_at,
+        held.law,
     )
 
 
@@ -67,40 +73,43 @@ def wished(scene: Scene, view: View, shared: object) -> tuple[Wish, Want]:
         trouble = reading.trouble
         fault = Reason.LOST if trouble is None else Reason(trouble.fault)
         detail = "it cannot be read" if trouble is None else trouble.detail
-        return Wish(held.claim, None, None, fault, detail), Want(None, memory=held.law)
-    wish = Wish(held.claim, None, reading.current, Reason.UNCHANGED, judged.why)
-    active = scene.rule.active
-    if active is not None and not active.holds(scene.now.unix):
-        return guarded(scene, wish), Want(None)
-    want = Want(None, memory=held.law)
-    if not judged.unknown or scene.rule.law.traits.blind:
-        want = scene.rule.law.wish(_look(scene, view, shared))
-        wanted = want.claim if want.lift is None else want.lift
-        detail = f"{want.detail}; {judged.why}" if want.detail else judged.why
-        wish = Wish(want.claim, want.lift, wanted, Reason.UNCHANGED, detail)
-    return guarded(scene, wish), want
+        want = Want(held.claim, memory=held.law)
+        if isinstance(scene.rule.law, Metering):
+            want = scene.rule.law.meter(_look(scene, view, shared))
+        return Wish(held.claim, None, None, fault, detail), want
+    rule, active = scene.rule, scene.rule.active
+    inactive = active is not None and not active.holds(scene.now.unix)
+    if inactive or (judged.unknown and not rule.law.traits.blind):
+        wish = Wish(held.claim, None, reading.current, UNCHANGED, judged.why)
+        return guarded(scene, wish), Want(None, memory=None if inactive else held.law)
+    want = rule.law.wish(_look(scene, view, shared))
+    wanted = want.claim if want.lift is None else want.lift
+    detail = f"{want.detail}; {judged.why}" if want.detail else judged.why
+    return guarded(scene, Wish(want.claim, want.lift, wanted, UNCHANGED, detail)), want
 
 
 def _look(scene: Scene, view: View, shared: object) -> Look:
-    """Return what the law may look at."""
-    rule, reading = scene.rule, scene.reading
+    """Return what the law may look at; by position, since keywords take three times as long."""
+    rule, reading, judged = scene.rule, scene.reading, scene.judged
+    held, group = scene.held, scene.group
     low, high = reach(reading, rule.bounds)
+    slack = 0.0 if rule.deadband is None else rule.deadband.of(reading.target.high)
     asked = {expr: measured(expr, view) for expr in rule.law.asks}
     return Look(
-        reading=reading,
-        claim=scene.held.claim,
-        true=scene.judged.state is State.TRUE,
-        value=scene.judged.value,
-        low=low,
-        high=high,
-        slack=0.0 if rule.deadband is None else rule.deadband.of(reading.target.high),
-        now=scene.now,
-        interval_seconds=scene.group.interval_seconds,
-        asked=asked,
-        hold_seconds=scene.group.protect.hold_seconds,
-        woken=scene.woken,
-        shared=shared,
-        memory=scene.held.law,
+        reading,
+        scene.now,
+        held.claim,
+        judged.true,
+        judged.value,
+        low,
+        high,
+        slack,
+        group.interval_seconds,
+        asked,
+        group.protect.hold_seconds,
+        scene.woken,
+        shared,
+        held.law,
     )
 
 

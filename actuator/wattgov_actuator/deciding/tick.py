@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from wattgov_actuator.deciding.facts import QUIET, Facts, Memory
 from wattgov_actuator.deciding.placing import Turn, about, meant, place, roster_of
 from wattgov_actuator.deciding.trying import Saving
+from wattgov_actuator.deciding.uncollected import uncollected
 from wattgov_actuator.deciding.watching import warmed
 from wattgov_actuator.decision import Decision, Input, Reason
 from wattgov_actuator.naming import names_device
-from wattgov_actuator.reading import Moment, Reading, Target
+from wattgov_actuator.reading import Moment, Reading
 from wattgov_actuator.rules import Group, Ranked, Rule, RuleSet
 
 PUNCTUAL = 0.9  # of an interval: a group is not skipped because the timer was a little early
@@ -74,6 +75,7 @@ def heat_changes(
     return False
 
 
+@uncollected()
 def tick(rules: RuleSet, memory: Memory, facts: Facts, now: Moment) -> Outcome:
     """Return what to do now and what to remember."""
     ordered = sorted(facts.readings, key=lambda each: (each.target.knob, each.target.name))
@@ -84,14 +86,15 @@ def tick(rules: RuleSet, memory: Memory, facts: Facts, now: Moment) -> Outcome:
         for knob in {each.target.knob for each in ordered}
     }
     rosters = {knob: roster_of(turn, knob, readings) for knob, readings in by_knob.items()}
+    alike = {knob: _alike(readings) for knob, readings in by_knob.items()}
     places = [place(turn, meant(rosters[each.target.knob], each.target), each) for each in ordered]
     decisions = [decision for spot in places for decision in spot.settled.decisions]
     named: dict[str, int] = {}
     for group in turn.asked:
         for rule in group.rules:
-            readings = about(rule, by_knob.get(rule.knob, []))
-            named[rule.action] = _named(turn, group, rule, readings)
-            if not readings:
+            meant_here = [about(rule, readings) for readings in alike.get(rule.knob, ())]
+            named[rule.action] = sum(_named(turn, group, rule, each) for each in meant_here)
+            if not any(meant_here):
                 decisions.append(_absent(rule, group, facts, now))
     settled = {spot.key: spot.settled.wanted for spot in places}
     return Outcome(
@@ -114,6 +117,8 @@ def tick(rules: RuleSet, memory: Memory, facts: Facts, now: Moment) -> Outcome:
 def _orderly(decisions: list[Decision], rules: RuleSet) -> tuple[Decision, ...]:
     """Put what acts first: loosening before tightening, what is needed most before the rest."""
     acts = [each for each in decisions if each.acts]
+    if not acts:
+        return tuple(decisions)
     laws = {rule.action: rule.law for group in rules.groups for rule in group.rules}
     ranks = {name: law.priority for name, law in laws.items() if isinstance(law, Ranked)}
 
@@ -122,18 +127,23 @@ def _orderly(decisions: list[Decision], rules: RuleSet) -> tuple[Decision, ...]:
         rank = ranks.get(each.rule, 0.0)
         return tightens, rank if tightens else -rank
 
-    return (*sorted(acts, key=order), *(each for each in decisions if not each.acts))
+    return (*sorted(acts, key=order), *[each for each in decisions if not each.acts])
+
+
+def _alike(readings: list[Reading]) -> list[list[Reading]]:
+    """Return the readings of targets that have the same labels together."""
+    alike: dict[tuple[str, ...], list[Reading]] = {}
+    for each in readings:
+        alike.setdefault(tuple(each.target.labels), []).append(each)
+    return list(alike.values())
 
 
 def _named(turn: Turn, group: Group, rule: Rule, readings: list[Reading]) -> int:
-    """Return how many targets the rule's series name."""
-    alike: dict[tuple[str, ...], list[Target]] = {}
-    for each in readings:
-        alike.setdefault(tuple(each.target.labels), []).append(each.target)
-    return sum(
-        turn.view(group, targets[0], None).named(rule.expr).count(targets)
-        for targets in alike.values()
-    )
+    """Return how many of the targets, which have the same labels, the rule's series name."""
+    if not readings:
+        return 0
+    named = turn.view(group, readings[0].target, None).named(rule.expr)
+    return named.count([each.target for each in readings])
 
 
 def _turned(

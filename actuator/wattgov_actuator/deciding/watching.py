@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from wattgov_actuator.condition import State, View, judge_sla, judge_thermal
+from wattgov_actuator.condition import View, judge_sla, judge_thermal
 from wattgov_actuator.decision import Watch
 from wattgov_actuator.rules import Group, Quorum, Sensor, Sla, Thermal
 
@@ -35,15 +35,14 @@ def _unhealthy(quorum: Quorum, view: View) -> str:
 def _thermal(expr: str, settings: Thermal, hold_seconds: float, before: Watch, view: View) -> Watch:
     """Trip on what is true and fresh; let go on `clear`, or when nothing is known for too long."""
     hot = judge_thermal(expr, view)
-    if hot.state is State.TRUE:
+    if hot.true:
         return replace(before, hot=f"too hot: {hot.why}", hot_unknown_since=None)
     if not before.hot:
         return (
             before if before.hot_unknown_since is None else replace(before, hot_unknown_since=None)
         )
     clear = hot if settings.clear is None else judge_thermal(settings.clear, view)
-    wanted = State.FALSE if settings.clear is None else State.TRUE
-    if hot.state is State.FALSE and clear.state is wanted:
+    if hot.false and (clear.false if settings.clear is None else clear.true):
         return replace(before, hot="", hot_unknown_since=None)
     if not hot.unknown and not clear.unknown:
         return replace(before, hot_unknown_since=None)
@@ -82,7 +81,7 @@ def warmed(
 def _sla(settings: Sla, before: Watch, view: View) -> Watch:
     """Note a breach while it has a series, and since when the SLA cannot be judged."""
     judged, now = judge_sla(settings.expr, view), view.now.steady
-    if judged.state is State.TRUE:
+    if judged.true:
         return replace(before, breach=judged.why, breached_at=now, sla_unknown_since=None)
     if judged.unknown:
         since = now if before.sla_unknown_since is None else before.sla_unknown_since

@@ -16,8 +16,14 @@ DRAINED = {  # of whatever can sleep: our own proxy in front of it
     "proxy_wait": Key("seconds", 0.0),  # for what is in flight; new requests wait meanwhile
     "proxy_idle": Key("seconds", 0.0),  # for so long, as the proxy itself has seen
 }
-WORKLOADS = ("replicas", "hibernate")  # of Kubernetes, one by its name
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+CLUSTER = {  # the one that we run in, or that at `url`
+    "url": Key("url", optional=True),
+    "ca_file": Key("path", optional=True),
+    **TOKEN,
+    "account": Key("path", ACCOUNT),
+}
+WORKLOADS = ("replicas", "hibernate")  # of Kubernetes, one by its name
 
 BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
     "file": (
@@ -217,10 +223,7 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
         Backend(
             f"{HERE}.kubernetes",
             {
-                "url": Key("url", optional=True),
-                "ca_file": Key("path", optional=True),
-                **TOKEN,
-                "account": Key("path", ACCOUNT),
+                **CLUSTER,
                 "namespace": Key("text"),
                 "kind": Key(
                     "word", "Deployment", choices=("Deployment", "StatefulSet"), of=WORKLOADS
@@ -231,6 +234,22 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
                 "selector": Key("text", optional=True, of=("batch_jobs",)),
                 "only": Key("text", optional=True, of=("batch_jobs",)),
                 "jobs": Key("flag", default=False, of=("batch_jobs",)),
+            },
+            timeout_seconds=10.0,
+            shared=True,
+        ),
+    ),
+    "kubernetes_node": (
+        ("hibernate",),
+        Backend(
+            f"{HERE}.kubernetes.node",
+            {
+                **CLUSTER,
+                "node": Key("text"),
+                "drain": Key("seconds", 600.0),
+                "retry": Key("seconds", 3600.0),
+                "delete_emptydir_data": Key("flag", default=False),
+                "own_node": Key("flag", default=False),
             },
             timeout_seconds=10.0,
             shared=True,

@@ -18,6 +18,8 @@ POLICY = {
     "keep_warm": "Of the rule's targets, so many stay awake; 0.",
     "priority": "Of several that may sleep, the one with the lowest goes first; 0.",
     "idle_draw": "What sleeping saves where it is not measured: the figure is then an estimate.",
+    "waking": "How long waking takes, for `backtest` and for what waking costs: an estimate.",
+    "waking_draw": "What it draws beyond being idle while it wakes, where that is not measured.",
 }
 
 DESCRIPTIONS = {
@@ -75,6 +77,11 @@ DESCRIPTIONS = {
     "knobs.selector": "The labels of the batch work, such as team=data; all of the namespace.",
     "knobs.only": "The name of the one that is meant.",
     "knobs.jobs": "Whether Jobs are suspended, too, which lose their pods; false.",
+    "knobs.node": "The name of the node.",
+    "knobs.drain": "How long emptying it may take, before it is given up; 10m.",
+    "knobs.retry": "How long a drain that was given up is not tried again; 1h.",
+    "knobs.delete_emptydir_data": "Whether pods with files in an emptyDir may be evicted; false.",
+    "knobs.own_node": "Whether it may be the node that the actuator runs on; false.",
     **{f"knobs.{key}_file": f"A file with {what}." for key, what in SECRETS.items()},
     **{f"knobs.{key}_env": f"The variable with {what}." for key, what in SECRETS.items()},
     "policies": "Policies of hibernation, by name.",

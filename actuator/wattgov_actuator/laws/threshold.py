@@ -27,7 +27,7 @@ class Step(Alone):
         if not look.true or current is None:
             return Want(claim)
         value = current + self.amount.of(look.reading.target.high)
-        return Want(claim=value) if self.amount.value < 0 else Want(claim, lift=value)
+        return Want(value) if self.amount.value < 0 else Want(claim, value)
 
 
 @dataclass(frozen=True, slots=True)

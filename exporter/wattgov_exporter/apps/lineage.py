@@ -33,6 +33,7 @@ process has shown. Whoever is missing in the listing, which comes after the read
 same; a gain may be the life of a child that rested, whose number is another's by now, so the
 children of those who gained are read too, and of those who are gone, since that life was passed on
 with theirs; and a debt that finds no gain makes the next look a full one, since its gain may rest.
+That is seldom so, for who may come to wait for one that is awake is awake too.
 
 Beyond this a tick is counted twice only if it moves to a new waiter during one look, through a
 subreaper that skips a living ancestor, and again during the next.
@@ -52,6 +53,9 @@ REST_LOOKS = 8
 TURN = 2
 """A process that used nothing at so many reads rests, and is read at every *TURN* times so many
 looks."""
+
+REMOVED = (b"X", b"x")
+"""The states of a process that has been waited for."""
 
 RESIDENT = 21
 """Where the resident pages are in the text of a stat file, counted from the state."""
@@ -83,7 +87,7 @@ class Process:
     texts stay the same, and thousands need not be kept.
     *used* is what is new at this look, *quiet* at how many reads in a row nothing was. *app* and
     *place* are for who names it; *unsettled* says at how many looks it must be named anew: it was
-    born, or took another name.
+    born, or took another name. It is awake then, as it is read at those.
     """
 
     pid: int
@@ -96,16 +100,21 @@ class Process:
     place: int = 0
     unsettled: int = NEW_LOOKS
 
+    def unsettle(self, looks: int) -> None:
+        """Have it named anew at the next *looks*, at least."""
+        self.unsettled, self.quiet = max(self.unsettled, looks), 0
+
 
 class Lineage:
-    """All processes, eldest first."""
+    """All processes, eldest first; *read* are those that were read at the last look."""
 
     def __init__(self, rest_looks: int = REST_LOOKS) -> None:
+        self.looks = 0
         self._rest_looks = rest_looks
         self.known: dict[int, Process] = {}
+        self.read: list[Process] = []
         self._newest: Process | None = None
         self._owed: dict[int, int] = {}
-        self._looks = 0
 
     def look(
         self, listing: Callable[[], set[int]], read: Callable[[int], bytes | None], *, full: bool
@@ -119,28 +128,46 @@ class Lineage:
         full = full or bool(self._owed)
         gone: dict[int, Process] = {}
         gains: dict[int, int] = {}
-        resting: list[Process] = []
-        self._looks += 1
-        for pid, process in self.known.items():
-            awake = full or process.quiet < self._rest_looks
-            if not (awake or (pid + self._looks) % (TURN * self._rest_looks) == 0):
-                process.used = 0
-                resting.append(process)
-            elif not _read(process, read, gains):
-                gone[pid] = process
+        self.looks += 1
+        for process in self.read:
+            process.used = 0
+        awake = list(self.known.values()) if full else self._awake()
+        full = len(awake) == len(self.known)
+        for process in awake:
+            if not _read(process, read, gains):
+                gone[process.pid] = process
         pids = listing()
         if not self.known.keys() <= pids:
             gone |= {pid: process for pid, process in self.known.items() if pid not in pids}
-        for process in resting if gains or gone else ():
+        were_read = {process.pid for process in awake}
+        for pid, process in self.known.items() if gains or gone else ():
             elder = process.stat.parent
-            if (elder in gains or elder in gone) and not _lives(process, read):
-                gone[process.pid] = process
+            rested = (elder in gains or elder in gone) and pid not in were_read
+            if rested and not _lives(process, read):
+                gone[pid] = process
         for pid, process in gone.items():
             del self.known[pid]
             process.used += gains.pop(pid, 0)  # before another one of this number gains
-        self._enter(self._born(pids - self.known.keys(), gone, read, gains))
-        self._settle(gains, gone, full=full or not resting)
+        young = self._born(pids - self.known.keys(), gone, read, gains)
+        self._enter(young)
+        self._settle(gains, gone, full=full)
+        self.read = [*(one for one in awake if one.pid not in gone), *young]
         return gone.keys()
+
+    def _awake(self) -> list[Process]:
+        """Return who does not rest, who may come to wait for one of those, and whose turn it is."""
+        turn, rest = TURN * self._rest_looks, self._rest_looks
+        elders: set[int] = set()
+        for one in self.read:
+            pid = one.stat.parent
+            while one.quiet < rest and pid in self.known and pid not in elders:
+                elders.add(pid)
+                pid = self.known[pid].stat.parent
+        return [
+            one
+            for pid, one in self.known.items()
+            if one.quiet < rest or pid in elders or (pid + self.looks) % turn == 0
+        ]
 
     def _born(
         self,
@@ -159,7 +186,7 @@ class Lineage:
             if raw and stat:
                 # Who is older than the newest we knew was hidden from us: what it used is not new.
                 hidden = newest is not None and stat.started < newest.stat.started
-                new = self._looks > 1 and (pid in gone or not hidden)
+                new = self.looks > 1 and (pid in gone or not hidden)
                 used = stat.own if new else 0
                 if new and stat.kids:
                     gains[pid] = stat.kids
@@ -216,17 +243,17 @@ def parse(raw: bytes) -> Stat | None:
     """
     head, _, tail = raw.rpartition(b")")
     fields = tail.split(None, 22)
-    if fields[:1] in ([b"X"], [b"x"]):
-        return None
     try:
+        if fields[0] in REMOVED:
+            return None
         return Stat(
-            comm=head.partition(b"(")[2],
-            parent=int(fields[1]),
-            kernel=bool(int(fields[6]) & 0x00200000),  # PF_KTHREAD
-            own=int(fields[11]) + int(fields[12]),
-            kids=int(fields[13]) + int(fields[14]),
-            started=int(fields[19]),
-            resident=int(fields[RESIDENT]) if len(fields) > RESIDENT else 0,
+            head.partition(b"(")[2],
+            int(fields[1]),
+            bool(int(fields[6]) & 0x00200000),  # PF_KTHREAD
+            int(fields[11]) + int(fields[12]),
+            int(fields[13]) + int(fields[14]),
+            int(fields[19]),
+            int(fields[RESIDENT]) if len(fields) > RESIDENT else 0,
         )
     except (ValueError, IndexError):
         return None
@@ -275,7 +302,7 @@ def _follow(process: Process, raw: bytes, gains: dict[int, int]) -> bool:
     if new.kids > old.kids:
         gains[process.pid] = new.kids - old.kids
     if new.comm != old.comm:
-        process.unsettled = NEW_LOOKS
+        process.unsettle(NEW_LOOKS)
     process.text, process.stat = hash(raw), new
     process.ran = raw if process.used else b""
     return True
@@ -286,7 +313,7 @@ def _age(process: Process) -> int:
 
 
 def _removed(raw: bytes) -> bool:
-    return raw.rpartition(b")")[2].split(None, 1)[:1] in ([b"X"], [b"x"])
+    return raw.rpartition(b")")[2].split(None, 1)[:1] in ([state] for state in REMOVED)
 
 
 def _living(process: Process, lost: dict[int, Process]) -> int:

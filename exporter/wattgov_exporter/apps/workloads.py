@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wattgov_exporter.apps import cgroups
+from wattgov_exporter.apps.census import Census
 from wattgov_exporter.apps.frequency import Weights, work
-from wattgov_exporter.apps.lineage import Lineage, Process
+from wattgov_exporter.apps.lineage import REST_LOOKS, TURN, Lineage, Process
+from wattgov_exporter.apps.listing import Listing
 from wattgov_exporter.apps.memory import Memory, memory
 from wattgov_exporter.apps.naming import COMM_BYTES, Facts, automatic
 from wattgov_exporter.apps.pods import Directory, NotYet
@@ -20,9 +22,10 @@ from wattgov_exporter.reading import Pods
 OTHER = "_other"
 """Processes that no app claims."""
 
-RECHECK_LOOKS = 128
-"""Every so many looks a process is asked for its cgroup again: a container runtime may move it
-after the start. A new process, or one with a new name, is asked for everything at two looks."""
+RECHECK_LOOKS = 8 * TURN * REST_LOOKS
+"""Every so many looks, at a turn of those that rest too, a process is asked for its cgroup again: a
+container runtime may move it after the start. A new process, or one with a new name, is asked for
+everything at two looks."""
 
 KEPT_FILES = 512
 """So many stat files stay open from look to look: a read costs less than half of an open. At most
@@ -92,9 +95,10 @@ class Workloads:
         self._names = names or Directory(lambda: 0.0, patience_seconds=0.0)
         self._weights = weights
         self._lineage = Lineage()
+        self._census = Census()
+        self._listing = Listing(proc)
         self.reconfigure(apps, by, label_bytes)
         self._stats = _Stats(proc, kept_files)
-        self._looks = 0
         self._times: CpuTimes | None = None
         self._unexplained = False
 
@@ -119,29 +123,26 @@ class Workloads:
 
     def _name_anew(self) -> None:
         for process in self._lineage.known.values():
-            process.unsettled = max(process.unsettled, 1)
+            process.unsettle(1)
 
     def look(self) -> Activity:
         """Look at the processes; one that vanishes in the middle is skipped."""
         times = cpu_times(self._proc)
-        gone = self._lineage.look(self._pids, self._stats.read, full=self._unexplained)
+        gone = self._lineage.look(self._listing, self._stats.read, full=self._unexplained)
         for pid in gone:
             self._stats.forget(pid)
-        ticks: dict[str, int] = dict.fromkeys((OTHER, *(app.name for app in self._apps)), 0)
-        processes, pages = dict(ticks), dict(ticks)
-        pid_apps: dict[int, str] = {}
-        for pid, process in self._lineage.known.items():
-            if process.unsettled or (pid + self._looks) % RECHECK_LOOKS == 0:
+            self._census.leave(pid)
+        for process in self._lineage.read:
+            if process.unsettled or (process.pid + self._lineage.looks) % RECHECK_LOOKS == 0:
                 self._name(process)
-            pid_apps[pid] = app = process.app
-            if app not in ticks:
-                ticks[app] = processes[app] = pages[app] = 0
-            ticks[app] += process.used
-            processes[app] += 1
-            pages[app] += process.stat.resident
+            self._census.enter(process.pid, process.app, process.stat.resident)
+        nothing = dict.fromkeys((OTHER, *(app.name for app in self._apps)), 0)
+        processes = {**nothing, **self._census.processes}
+        ticks = dict.fromkeys(processes, 0)
+        for process in self._lineage.read:
+            ticks[process.app] += process.used
         own = self._lineage.known.get(self._own_pid)
         before, self._times = self._times or times, times
-        self._looks += 1
         busy = max(times.busy - before.busy, 0.0)
         ran = busy - max(times.interrupts - before.interrupts, 0.0)
         unseen = ran - sum(ticks.values()) / TICKS_PER_SECOND
@@ -151,21 +152,17 @@ class Workloads:
             owned=busy + max(times.idle - before.idle, 0.0),
             cpu_seconds={app: used / TICKS_PER_SECOND for app, used in ticks.items()},
             processes=processes,
-            pid_apps=pid_apps,
+            pid_apps=dict(self._census.apps),
             own_seconds=own.used / TICKS_PER_SECOND if own else 0.0,
             cpu_work=self._work(ticks),
-            memory=memory(self._proc, pages),
+            memory=memory(self._proc, {**nothing, **self._census.pages}),
         )
 
     def _work(self, apps: Iterable[str]) -> dict[str, float]:
         if self._weights is None:
             return {}
-        used = work(self._lineage.known.values(), self._weights)
+        used = work(self._lineage.read, self._weights)
         return {app: used.get(app, 0.0) / TICKS_PER_SECOND for app in apps} if used else {}
-
-    def _pids(self) -> set[int]:
-        names = os.listdir(self._proc)  # noqa: PTH208  a Path for each of 10,000 names is waste
-        return set(map(int, filter(str.isdigit, names)))
 
     def _name(self, process: Process) -> None:
         """Find the process's app; one that ends meanwhile keeps what it had."""
@@ -189,7 +186,7 @@ class Workloads:
                 process.app = self._app(Facts(comm, words, groups, process.stat.kernel))
             except NotYet:
                 process.app = process.app or OTHER
-                process.unsettled = max(process.unsettled, 1)
+                process.unsettle(1)
                 return
         parent = self._lineage.known.get(process.stat.parent)
         if ended and process.app == OTHER and parent is not None:
