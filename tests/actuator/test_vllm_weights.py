@@ -92,7 +92,7 @@ class Mortal:
 
 
 @pytest.mark.parametrize("heard", [True, False])
-@pytest.mark.parametrize("last", range(1, 18))
+@pytest.mark.parametrize("last", range(1, 20))
 def test_a_way_that_ends_anywhere_is_gone_from_the_start(
     vllm: Vllm, last: int, heard: bool
 ) -> None:
@@ -124,6 +124,17 @@ def test_weights_that_have_changed_are_summed_anew_first(vllm: Vllm, url: str) -
     knob(url).restore("chat", 1.0, found.text)  # type: ignore[union-attr]
 
     assert "those of a day later" == vllm.serves
+
+
+def test_weights_that_no_sum_finds_are_not_dropped(vllm: Vllm, url: str) -> None:
+    """As those that a CPU packs elsewhere: whether they came back could not be told."""
+    vllm.packed = True
+    opened = knob(url)
+    assert [InForce(1.0), InForce(1.0)] == [opened.read("chat"), opened.read("chat")]
+    with pytest.raises(KnobError, match="not summed; use level 1") as raised:
+        opened.write("chat", 0.0)
+
+    assert (Fault.UNSUPPORTED, CHAT) == (raised.value.fault, vllm.serves)
 
 
 def test_no_sum_is_taken_while_requests_run(vllm: Vllm, url: str) -> None:
@@ -162,6 +173,15 @@ def test_what_a_load_may_not_bring_back_is_no_target(
 
     assert words in knob(url).probe().note
     assert "use level 1" in knob(url).probe().note
+    assert "" == knob(url, level="1").probe().note
+
+
+@pytest.mark.parametrize("version", ["0.31.1", "0.9", "none", ""])
+def test_an_older_one_is_no_target(vllm: Vllm, url: str, version: str) -> None:
+    """Its weights cannot be summed."""
+    vllm.version = version
+
+    assert f"it is vLLM {version}; how it sleeps so" in knob(url).probe().note
     assert "" == knob(url, level="1").probe().note
 
 

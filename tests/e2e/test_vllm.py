@@ -18,6 +18,7 @@ from waiting import until
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.knobs import open_knob
+from wattgov_actuator.knobs.vllm_weights import NOTHING
 from wattgov_actuator.reading import Fault, InForce, Knob, KnobError
 from wattgov_stack.ask import direct
 
@@ -36,6 +37,30 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return where the real server listens."""
     with vllm.serving(tmp_path_factory.mktemp("vllm")) as url:
         yield url
+
+
+@pytest.fixture
+def summed(url: str) -> Iterator[str]:
+    """Return it behind what leaves out the weights that a CPU packs where no sum finds them."""
+
+    def answer(request: api.Request) -> api.Reply:
+        found = direct().request(
+            request.verb,
+            f"{url}{request.path}",
+            data=request.body,
+            headers={"Content-Type": "application/json"},
+            timeout=300,
+        )
+        content: object = found.content
+        if request.path == "/weight_checker" and found.ok:
+            sums = found.json()["checksums"]
+            content = {"checksums": {key: each for key, each in sums.items() if each != NOTHING}}
+        return api.Reply(
+            found.status_code, content, {"Content-Type": found.headers["Content-Type"]}
+        )
+
+    with api.serving(answer) as relay:
+        yield relay
 
 
 def knob(url: str, level: str = "1") -> Knob:
@@ -165,12 +190,14 @@ def test_the_fake_drops_and_loads_weights_as_vllm_does(url: str) -> None:
         assert [said(url, *each) for each in asked] == [said(fake, *each) for each in asked]
 
 
-def test_weights_that_were_dropped_come_back_the_same(url: str, tmp_path: Path) -> None:
+def test_weights_that_were_dropped_come_back_the_same(
+    url: str, summed: str, tmp_path: Path
+) -> None:
     """After a crash, with zeros where they were: what is answered is the same to the letter."""
     before = Asking(url, LONG).answered()
 
     def work() -> None:
-        bench = Bench(tmp_path, "hibernate", lambda: knob(url, "2"))
+        bench = Bench(tmp_path, "hibernate", lambda: knob(summed, "2"))
         assert Reason.APPLIED is bench.act(0.0).reason
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -179,7 +206,7 @@ def test_weights_that_were_dropped_come_back_the_same(url: str, tmp_path: Path) 
     assert 1.0 == vllm.metric(url, DROPPED)
     assert (200, {"status": "reset"}) == said(url, "POST", "/weight_checker", {"action": "reset"})
     later = Asking(url, LONG)
-    bench = Bench(tmp_path, "hibernate", lambda: knob(url, "2"))
+    bench = Bench(tmp_path, "hibernate", lambda: knob(summed, "2"))
     bench.writer.restore()
 
     assert () == bench.journal.undos()
@@ -187,22 +214,29 @@ def test_weights_that_were_dropped_come_back_the_same(url: str, tmp_path: Path) 
     bench.close()
 
 
-def test_weights_that_are_not_the_same_are_not_served(url: str, tmp_path: Path) -> None:
-    """Their files have changed: it stays asleep until they are back."""
+def test_weights_that_are_not_the_same_are_not_served(
+    url: str, summed: str, tmp_path: Path
+) -> None:
+    """Their files have changed, or are gone: it stays asleep until they are back."""
+    before = Asking(url, SHORT).answered()
     files = Path(str(said(url, "GET", "/v1/models")[1]["data"][0]["root"]))  # type: ignore[index]
     weights = files / "model.safetensors"
     kept = weights.read_bytes()
-    bench = Bench(tmp_path, "hibernate", lambda: knob(url, "2"))
+    bench = Bench(tmp_path, "hibernate", lambda: knob(summed, "2"))
     assert Reason.APPLIED is bench.act(0.0).reason
     weights.write_bytes(kept[:-64] + bytes(64))
     (decision,) = bench.writer.restore()
-    assert (Reason.REFUSED, InForce(0.0)) == (decision.reason, knob(url, "2").read("chat"))
+    assert (Reason.REFUSED, InForce(0.0)) == (decision.reason, knob(summed, "2").read("chat"))
     assert "other weights than it dropped" in decision.detail
+    weights.unlink()
+    (decision,) = bench.writer.restore()
+    assert (Reason.REFUSED, InForce(0.0)) == (decision.reason, knob(summed, "2").read("chat"))
+    assert "/collective_rpc answered 500" in decision.detail
     weights.write_bytes(kept)
     bench.writer.restore()
 
     assert () == bench.journal.undos()
-    assert Asking(url, SHORT).answered()
+    assert before == Asking(url, SHORT).answered() != ""
     bench.close()
 
 
@@ -214,5 +248,14 @@ def test_weights_that_somebody_dropped_are_not_woken(url: str) -> None:
     said(url, "POST", "/wake_up?tags=weights")
     said(url, "POST", "/collective_rpc", {"method": "reload_weights"})
     said(url, "POST", "/wake_up?tags=kv_cache")
+
+    assert Asking(url, SHORT).answered()
+
+
+def test_weights_that_a_cpu_has_packed_are_not_dropped(url: str) -> None:
+    """No sum of the real one finds them."""
+    opened = knob(url, "2")
+    with pytest.raises(KnobError, match="not summed; use level 1"):
+        opened.write("chat", 0.0)
 
     assert Asking(url, SHORT).answered()

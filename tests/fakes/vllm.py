@@ -24,6 +24,8 @@ class Vllm:
     kept: str = ""  # weights in the memory of the CPU
     files: str = "those of chat"  # what a load finds
     config: dict[str, Any] = field(default_factory=dict)  # on top of what is usual
+    version: str = "0.32.0+cpu"
+    packed: bool = False  # a part of its weights lies where no sum finds it, as on a CPU
     dead: bool = False
     dev: bool = True  # VLLM_SERVER_DEV_MODE
     empty: bool = False  # its answers up to 0.31
@@ -48,8 +50,9 @@ class Vllm:
         match request.verb, path:
             case "GET", "/is_sleeping":
                 return Reply(200, {"is_sleeping": self.sleeping})
-            case "GET", "/server_info":
-                return Reply(200, {"vllm_config": self._config()})
+            case "GET", "/server_info" | "/version":
+                found = {"vllm_config": self._config()}
+                return Reply(200, found if path == "/server_info" else {"version": self.version})
             case "POST", "/sleep" | "/wake_up":
                 self.asked.append(request.path)
                 tags = [value for key, value in query if key == "tags"]
@@ -110,7 +113,8 @@ class Vllm:
             case "checksum":
                 self.running += self.comes
                 digest = sha256(self.weights.encode()).hexdigest()
-                return Reply(200, {"checksums": {"dp0:pp0:pcp0:tp0:model.norm.weight": digest}})
+                more = {"model.head.weight": sha256().hexdigest()} if self.packed else {}
+                return Reply(200, {"checksums": {"model.norm.weight": digest, **more}})
             case "reset":
                 self.weights = NOISE
                 return Reply(200, {"status": "reset"})

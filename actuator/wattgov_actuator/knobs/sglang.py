@@ -15,6 +15,7 @@ from http import HTTPStatus
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs.level import ASLEEP, AWAKE, is_asleep, sleeper
+from wattgov_actuator.knobs.version import at_least
 from wattgov_actuator.knobs.web import Web, bearer, plain
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
@@ -112,10 +113,7 @@ class Sglang:
         info = self._web.get("/server_info", FIXES)
         if not isinstance(info, dict) or "version" not in info:
             raise KnobError(Fault.LOST, f"{self._way.text('url')} tells no version: is it SGLang?")
-        version = plain(str(info["version"]))
-        if tuple(map(int, re.findall(r"\d+", version)[:3])) < OLDEST:
-            detail = f"it is SGLang {version}; how it sleeps was read from 0.5.23 on only"
-            raise KnobError(Fault.UNSUPPORTED, detail)
+        at_least(OLDEST, info["version"], "SGLang")
         for key, (needed, why) in NEEDED.items():
             if info.get(key) != needed:
                 detail = f"its {key} is {plain(str(info.get(key)))}, not {needed}: {why}"

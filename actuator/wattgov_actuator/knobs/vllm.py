@@ -1,4 +1,4 @@
-"""Sleep of vLLM: its KV cache is dropped, its weights go to the memory of the CPU, or too.
+"""Sleep of vLLM: it drops its KV cache, and moves its weights to the CPU or drops them, too.
 
 Only with VLLM_SERVER_DEV_MODE=1, which opens calls that ask for no key. By default `/sleep` aborts
 what is in flight, and up to 0.16 there is no `mode`, so it is left awake while a request runs or
@@ -42,7 +42,7 @@ class Vllm:
     def __init__(self, way: Connection) -> None:
         self._way, self._web = way, Web(way, bearer(way))
         self._drops, self._weights = way.settings.get("level") == "2", Weights(self._told)
-        self._total = ""  # of its weights, where they are dropped
+        self._total: str | None = None  # of its weights, where they are dropped
         self._known = False
 
     def probe(self) -> Probe:
@@ -58,9 +58,9 @@ class Vllm:
         """Return what it says; one that somebody has paused says that it sleeps."""
         if self._sleeping():
             return InForce(ASLEEP)
-        if self._drops and not self._total and not self._unfinished():
+        if self._drops and self._total is None and not self._unfinished():
             self._total = self._weights.total()
-        return InForce(AWAKE, text=self._total)
+        return InForce(AWAKE, text=self._total or "")
 
     def write(self, target: str, value: float) -> None:
         """Send it to sleep when nothing is in flight, or wake it; nothing is asked of it twice."""
@@ -119,6 +119,9 @@ class Vllm:
         """Raise KnobError unless its weights are those whose sum is in the journal."""
         self._weights.fit()
         before, self._total = self._total, self._weights.total()
+        if not self._total:
+            detail = "some of its weights lie where they are not summed; use level 1"
+            raise KnobError(Fault.UNSUPPORTED, detail)
         if self._total != before:
             detail = "its weights were summed only now, or have changed; it sleeps the next time"
             raise KnobError(Fault.BUSY, detail)
@@ -141,6 +144,8 @@ class Vllm:
         self, verb: str, path: str, wait_seconds: float | None = None, body: object = None
     ) -> Reply:
         reply = self._web.ask(verb, path, body, wait_seconds=wait_seconds)
+        if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._web.close()  # it drops the connection after that, and does not say so
         if reply.status == HTTPStatus.NOT_FOUND:
             raise KnobError(Fault.UNSUPPORTED, reply.fault(FIXES).detail)
         if not reply.good:

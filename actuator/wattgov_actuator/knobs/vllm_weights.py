@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Protocol
 
+from wattgov_actuator.knobs.version import at_least
 from wattgov_actuator.knobs.web import Reply, plain
 from wattgov_actuator.reading import Fault, KnobError
 
+OLDEST = (0, 32, 0)
 MOVE_SECONDS = 600.0  # that gigabytes may take: between the memories, from a disk, through a sum
 LOADS_AGAIN = frozenset(
     ("auto", "hf", "safetensors", "pt", "npcache", "mistral", "fastsafetensors", "instanttensor")
 )  # the formats of its DefaultModelLoader; another one's reload is NotImplementedError
+NOTHING = sha256().hexdigest()  # the sum of weights that were packed elsewhere, as on a CPU
 ALONE = {
     "quantization": "quantized weights are made anew by a load",
     "speculative_config": "a load leaves its draft model out",
@@ -42,6 +45,8 @@ class Weights:
 
     def fit(self) -> None:
         """Raise KnobError unless they can be loaded again; nothing is tried that could harm."""
+        said = self._told("GET", "/version").json()
+        at_least(OLDEST, said.get("version") if isinstance(said, dict) else said, "vLLM")
         found = self._told("GET", "/server_info?config_format=json", MOVE_SECONDS).json()
         config = found.get("vllm_config") if isinstance(found, dict) else None
         if not isinstance(config, dict):
@@ -56,12 +61,17 @@ class Weights:
                 raise KnobError(Fault.UNSUPPORTED, f"{key} is set, and {why}; use level 1")
 
     def total(self) -> str:
-        """Return their sum; only of weights that are there: else it kills the engine."""
+        """Return their sum, empty where a part of them lies where it is not summed.
+
+        Only of weights that are there: else it kills the engine.
+        """
         reply = self._told("POST", "/weight_checker", MOVE_SECONDS, {"action": "checksum"})
         found = reply.json()
         sums = found.get("checksums") if isinstance(found, dict) else None
         if not isinstance(sums, dict) or not sums:
             raise KnobError(Fault.UNSUPPORTED, "its /weight_checker tells no checksums")
+        if NOTHING in sums.values():
+            return ""
         return sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
 
     def load(self, total: str) -> None:
