@@ -1,41 +1,68 @@
-"""The numbers of all processes, listed anew only when one may have come or gone.
+"""The numbers of all processes, found without listing them all.
 
-Listing /proc takes a microsecond for each process. The kernel also tells how many threads there are
-and which number it gave last. While both stay, nobody was born, since each birth takes a number,
-and so nobody has ended either. But the number is that of our own namespace, the threads are all of
-the kernel's: only in the first namespace, the host's, do they belong together.
+Listing /proc takes a microsecond for each process. But the kernel gives numbers in turn, and tells
+which it gave last: so who was born since is found by asking for the few numbers in between. Who is
+gone, his own clock tells.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+from wattgov_exporter.apps.clock import cpu_ns, is_ours
 from wattgov_exporter.procfs import read_bytes
 
-HOST_NAMESPACE = 0xEFFFFFFC
-"""The inode of the first namespace of pids (PROC_PID_INIT_INO in linux/proc_ns.h)."""
+LIST_LOOKS = 128
+"""So often all are listed: a number can be chosen too (clone3's set_tid), or be long in coming."""
 
 
 class Listing:
-    """Called, it returns who is there now."""
+    """Called, it returns all that are there now, and perhaps some that are gone.
 
-    def __init__(self, proc: Path, host_namespace: int = HOST_NAMESPACE) -> None:
+    *is_process* tells whether a process, and no thread, has a number.
+    """
+
+    def __init__(
+        self, proc: Path, is_process: Callable[[int], bool] = lambda pid: cpu_ns(pid) is not None
+    ) -> None:
         self._proc = proc
+        self._is_process = is_process
+        self._can_tell = is_ours(proc) and _tells_last(proc)
         self._pids: set[int] = set()
-        self._mark: bytes | None = None
-        try:
-            self._can_tell = (proc / "self/ns/pid").stat().st_ino == host_namespace
-        except OSError:
-            self._can_tell = False
+        self._given = 0, 0
+        self._looks = 0
 
     def __call__(self) -> set[int]:
-        """List the processes, if there was a change since the last listing."""
-        mark = self._now() if self._can_tell else None
-        if mark is None or mark != self._mark:
+        """Find who was born since the last call."""
+        since, before = self._given
+        last = _last(self._proc) if self._can_tell else 0
+        self._given = before, last
+        # Once more those before the last: a number is given some time before its process is there.
+        few = 0 <= last - since <= len(self._pids)
+        if self._can_tell and few and self._looks % LIST_LOOKS:
+            self._pids.update(filter(self._is_process, range(since + 1, last + 1)))
+        else:
             names = os.listdir(self._proc)  # noqa: PTH208  a Path for each of 10,000 names is waste
             self._pids = set(map(int, filter(str.isdigit, names)))
-            self._mark = mark  # from before the listing: what changed meanwhile is listed next time
+        self._looks += 1
         return self._pids
 
-    def _now(self) -> bytes:
-        """Return what changes: in `0.01 0.02 0.03 2/345 6789` all behind the `/`."""
-        return read_bytes(self._proc / "loadavg").rpartition(b"/")[2]
+    def forget(self, pid: int) -> None:
+        """Let a process go that is gone."""
+        self._pids.discard(pid)
+
+
+def _last(proc: Path) -> int:
+    """Return the number that was given last, the last word of /proc/loadavg (proc_loadavg(5))."""
+    return int(read_bytes(proc / "loadavg").split()[-1])
+
+
+def _tells_last(proc: Path) -> bool:
+    """Tell whether the file says what is so now.
+
+    In a container one of lxcfs may be mounted over it, which is seconds old; gVisor's says 0.
+    """
+    try:
+        return (proc / "loadavg").stat().st_dev == proc.stat().st_dev and _last(proc) > 0
+    except (OSError, ValueError, IndexError):
+        return False
