@@ -180,8 +180,9 @@ def latency(table: Table) -> Iterator[str]:
     name = "serving_latency_seconds:rate5m"
     count = counted(table, name, "latency", seconds)
     choose = chosen(table.having("latency"), table.ranks, name)
-    yield from apart(table, "wattgov-latency-sum", count, [named(name, table.fronts), choose])
-    yield written("wattgov-latency-mean", [Rule("app:serving_latency_seconds:mean5m", MEAN)])
+    after = [named(name, table.fronts), choose]
+    yield from apart(table, "wattgov-latency-sum", count, after, "30s")
+    yield written("wattgov-latency-mean", [Rule("app:serving_latency_seconds:mean5m", MEAN)], "30s")
 
 
 def load(table: Table) -> Iterator[str]:
@@ -207,7 +208,7 @@ PAGES: Mapping[str, Callable[[Table], Iterator[str]]] = {
 
 
 def quantile(table: Table, key: str, window: str, record: str, interval: str = "") -> str:
-    """Return the group from the buckets of a job, all its targets', to the 95th percentile."""
+    """Return the group from the buckets of a job's targets to the 95th percentile."""
     name = f"serving_{key}_seconds_bucket:rate{window}"
     engines = [one for one in table.having(key) if one.metrics[key].unit != "us"]
     count = [
@@ -220,12 +221,14 @@ def quantile(table: Table, key: str, window: str, record: str, interval: str = "
     return written(f"wattgov-{key}", rules, interval)
 
 
-def apart(table: Table, group: str, count: Sequence[Rule], after: Sequence[Rule]) -> Iterator[str]:
+def apart(
+    table: Table, group: str, count: Sequence[Rule], after: Sequence[Rule], interval: str = ""
+) -> Iterator[str]:
     """Yield a group for the gateways and one for the others: together they are too many."""
     gateways = {engine.name for engine in table.engines if engine.app}
     far = [rule for rule in count if rule.labels["serving"] in gateways]
-    yield written(f"{group}-gateways", far)
-    yield written(group, [*(rule for rule in count if rule not in far), *after])
+    yield written(f"{group}-gateways", far, interval)
+    yield written(group, [*(rule for rule in count if rule not in far), *after], interval)
 
 
 def counted(
@@ -261,10 +264,7 @@ def chosen(
     level: str = "instance",
     beside: Sequence[str] = (),
 ) -> Rule:
-    """Return the rule that takes, for each app, the count of the best rank that has one.
-
-    What stands *beside* the engines is taken too, whichever was chosen.
-    """
+    """Return the rule that takes each app's count by its best rank, and that of who is *beside*."""
     have, source = {engine.name for engine in engines}, f"{level}_app:{name}"
     parts: list[str] = []
     better: list[str] = []
