@@ -15,7 +15,7 @@ from actuator.vigil import Vigil
 from testbed import arrivals
 from wattgov_actuator.simulation import scratch
 
-DATA = Path(__file__).parents[4] / "shared" / "data" / "llm_traces"
+DATA = Path(__file__).parents[3] / "shared" / "data" / "llm_traces"
 CODE = DATA / "AzureLLMInferenceTrace_code_2023.csv"
 STEADY = DATA / "servegen_mlarge_total_10min.csv"
 INTERVAL, SCRAPE, HOUR = 5.0, 5.0, 3600.0

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from actuator.builders import loaded
-from actuator.laws.test_hibernate_traces import CODE, OFFLOADED, RULES, Requests, recorded
 from actuator.lodger import Nature, gaps
+from actuator.test_sleep_traces import CODE, OFFLOADED, RULES, Requests, recorded
 from actuator.vigil import Vigil
 from wattgov_actuator.simulation import scratch
 
