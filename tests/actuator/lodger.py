@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from actuator.hurried import Hurried
 from wattgov_actuator.proxy.gate import Gate, HeldBy
-from wattgov_actuator.reading import Fault, InForce, KnobError, Probe, Target
+from wattgov_actuator.reading import Fault, InForce, KnobError, Probe, Slow, Target
 
 CHAT = Target("hibernate", "chat", {"app": "chat"}, 0.0, 1.0, "level", 0.5)
 PATIENCE_SECONDS = 5.0  # that a tick waits for an order, as `Patient` does
@@ -140,7 +140,7 @@ class Killed(BaseException):
     """The actuator is gone at once: nothing of it is done any more, putting back included."""
 
 
-class Bed:
+class Bed(Slow):
     """The knob, as one actuator has it: hold and sleep, wake and open, as `Drained` does.
 
     What takes longer than a tick waits goes on by itself, as behind `Patient`.
@@ -151,6 +151,14 @@ class Bed:
         self._order: asyncio.Task[KnobError | None] | None = None
         self.dead = False
 
+    @property
+    def at_work(self) -> bool:
+        """Whether an order is under way."""
+        return self._order is not None and not self._order.done()
+
+    def prepare(self, targets: Iterable[str]) -> None:
+        """Do nothing: there is one, and it answers at once."""
+
     def probe(self) -> Probe:
         """Return the server."""
         self._alive()
@@ -159,7 +167,7 @@ class Bed:
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)
         """Return whether somebody is served."""
         self._alive()
-        if self._order is not None and not self._order.done():
+        if self.at_work:
             raise KnobError(Fault.BUSY, "still at work on an order")
         held = self._gate().held_by is HeldBy.HOLD
         return InForce(0.0 if held or self._server.state is not State.AWAKE else 1.0)
