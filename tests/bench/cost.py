@@ -33,8 +33,8 @@ GPUS = 8
 SCRAPES = 1000
 BACKGROUND_SECONDS = 15.0
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-SETTLE_SECONDS = 12.0
-"""A process that sleeps is read less often after its eighth look."""
+SETTLE_SECONDS = 6.0
+"""At the first looks all processes are read, and named."""
 
 FLOCK = Path(__file__).with_name("flock.py")
 CURVE = (500, 1000, 2000, 5000, 10_000)
@@ -51,7 +51,7 @@ budget: {{apps: {apps}}}
 class Scene:
     """How many processes there are, of how many apps; *named* of the apps have series.
 
-    0 named is an exporter without a configuration, which then loads no YAML either (1 MiB).
+    0 named is an exporter without a configuration, which loads no YAML (1 MiB) and no OpenSSL (4).
     """
 
     processes: int
