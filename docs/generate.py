@@ -15,10 +15,10 @@ from types import ModuleType
 import yaml
 
 from wattgov_actuator.decision import MEANING
+from wattgov_actuator.document.quantity import UNITS
 from wattgov_actuator.knobs import KNOBS
+from wattgov_actuator.language.schema import Part, Schema, parts, schema
 from wattgov_actuator.laws import LAWS
-from wattgov_actuator.quantity import UNITS
-from wattgov_actuator.schema import Part, Schema, parts, schema
 from wattgov_exporter.exposition import SERIES
 
 ROOT = Path(__file__).parents[1]

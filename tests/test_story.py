@@ -15,6 +15,8 @@ from testbed.exposition import Totals, families
 from testbed.serving import Lane
 from wattgov_exporter.exposition import SERIES
 
+pytestmark = pytest.mark.xdist_group("story")
+
 ROOT = Path(__file__).parents[1]
 HISTOGRAM = ("_bucket", "_sum", "_count")
 ALL_OF_IT = 5400.0

@@ -8,6 +8,7 @@ from math import isfinite
 
 from wattgov_actuator.naming import NO_SERIES, Named, Series, named, ordered
 from wattgov_actuator.reading import Answer, Moment, Sample, Target, uuid_of
+from wattgov_actuator.record import record
 
 AHEAD_SECONDS = 5.0  # two clocks kept by NTP differ by less
 
@@ -21,7 +22,11 @@ class State(StrEnum):
     NO_DATA = "no_data"
 
 
-@dataclass(frozen=True, slots=True)
+TRUE, FALSE, STALE, NO_DATA = State  # Python 3.11 takes longer from an enum to its member than to
+# judge with it
+
+
+@record
 class Judged:
     """A condition at one target, with what it was judged on."""
 
@@ -32,9 +37,27 @@ class Judged:
     instance: str | None = None  # whose series it was
 
     @property
+    def true(self) -> bool:
+        """Known to be true."""
+        return self.state is TRUE
+
+    @property
+    def false(self) -> bool:
+        """Known to be false."""
+        return self.state is FALSE
+
+    @property
     def unknown(self) -> bool:
         """Neither true nor false."""
-        return self.state is State.STALE or self.state is State.NO_DATA
+        return self.state is STALE or self.state is NO_DATA
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one group's freshness says of targets that it does not name one by one."""
+
+    ages: dict[str | None, Judged] = field(default_factory=dict)  # by instance
+    silences: dict[tuple[str, str | None], Judged] = field(default_factory=dict)  # likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +66,17 @@ class Known:
 
     named: dict[str, Named] = field(default_factory=dict)  # by expression
     wide: dict[tuple[str, str, str | None], Series] = field(default_factory=dict)
-    ages: dict[tuple[str, float, str | None], Judged] = field(default_factory=dict)
-    silences: dict[tuple[str, str, float, str | None], Judged] = field(default_factory=dict)
+    heard: dict[tuple[str, float], Heard] = field(default_factory=dict)
 
-    def apart(self) -> "Known":
-        """Return what holds for a target whose age is its own."""
-        return Known(self.named, self.wide)
+    def by(self, freshness: str, max_age_seconds: float) -> Heard:
+        """Return what is heard by one measure of age."""
+        found = self.heard.get((freshness, max_age_seconds))
+        if found is None:
+            found = self.heard[freshness, max_age_seconds] = Heard()
+        return found
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class View:
     """One target, and all that its conditions are judged on."""
 
@@ -62,6 +87,9 @@ class View:
     max_age_seconds: float
     now: Moment
     known: Known = field(default_factory=Known, compare=False)  # shared by all of these labels
+    heard: Heard = field(
+        default_factory=Heard, compare=False
+    )  # likewise, if its age is not its own
 
     @property
     def exporters(self) -> AbstractSet[str]:
@@ -112,7 +140,7 @@ def viewed(view: View) -> View:
     """Return *view* with what it shares, unless the age of its target is the target's own."""
     if not view.named(view.freshness).of(view.target):
         return view
-    return replace(view, known=view.known.apart())
+    return replace(view, heard=Heard())
 
 
 def age(view: View, instance: str | None) -> Judged:
@@ -121,10 +149,9 @@ def age(view: View, instance: str | None) -> Judged:
     Not by the time of the query's samples: recording rules stamp anew, and VictoriaMetrics stamps
     a value of 30 s ago with now. The oldest source that may be behind the target decides.
     """
-    key = (view.freshness, view.max_age_seconds, instance)
-    found = view.known.ages.get(key)
+    found = view.heard.ages.get(instance)
     if found is None:
-        found = view.known.ages[key] = _age(view, instance)
+        found = view.heard.ages[instance] = _age(view, instance)
     return found
 
 
@@ -132,30 +159,30 @@ def _age(view: View, instance: str | None) -> Judged:
     answer, now = view.answers[view.freshness], view.now.unix
     if answer.failure is not None:
         why = f"freshness is unknown: {answer.detail}"
-        return Judged(State.NO_DATA, why, None, None, instance)
+        return Judged(NO_DATA, why, None, None, instance)
     times = [sample.value for sample in view.about(view.freshness, instance)]
     whose = f" of {instance}" if instance else ""
     if not times:
         why = f"no exporter{whose} tells when it last read this device"
-        return Judged(State.NO_DATA, why, None, None, instance)
+        return Judged(NO_DATA, why, None, None, instance)
     if not all(map(isfinite, times)):
         why = f"an exporter{whose} tells no time for its last reading"
-        return Judged(State.NO_DATA, why, None, None, instance)
+        return Judged(NO_DATA, why, None, None, instance)
     oldest, newest, limit = min(times), max(times), view.max_age_seconds
     if newest > now + AHEAD_SECONDS:
         why = f"the exporter's clock{whose} is {newest - now:.0f} s ahead of ours"
-        return Judged(State.STALE, why, None, oldest, instance)
+        return Judged(STALE, why, None, oldest, instance)
     if now - oldest > limit:
         why = f"the last reading{whose} is {now - oldest:.0f} s old, allowed are {limit:g} s"
-        return Judged(State.STALE, why, None, oldest, instance)
-    return Judged(State.TRUE, f"read {max(now - oldest, 0):.0f} s ago", None, oldest, instance)
+        return Judged(STALE, why, None, oldest, instance)
+    return Judged(TRUE, f"read {max(now - oldest, 0):.0f} s ago", None, oldest, instance)
 
 
 def judge(expr: str, view: View) -> Judged:
     """Judge a rule's condition: true for each target that a series names."""
     answer = view.answers[expr]
     if answer.failure is not None:
-        return Judged(State.NO_DATA, answer.detail)
+        return Judged(NO_DATA, answer.detail)
     series = view.named(expr)
     found = series.of(view.target)
     if not found:
@@ -165,7 +192,7 @@ def judge(expr: str, view: View) -> Judged:
         if len(instances) > 1 and not all(uuid_of(sample.labels) for sample in found):
             several = " and ".join(sorted(instances))
             why = f"{several} each have such a device; let the expression keep the uuid label"
-            return Judged(State.NO_DATA, why)
+            return Judged(NO_DATA, why)
         return _judge(found, view, instances or {view.seen})
     return _value(found, age(view, found[0].labels.get("instance", view.seen)))
 
@@ -174,11 +201,11 @@ def measure(expr: str, view: View) -> Judged:
     """Judge an expression for its value: one series that names the target, or one about all."""
     answer = view.answers[expr]
     if answer.failure is not None:
-        return Judged(State.NO_DATA, answer.detail)
+        return Judged(NO_DATA, answer.detail)
     found = view.named(expr).of(view.target) or view.about(expr, view.seen, engines=True)
     if len(found) > 1:
         why = f"{len(found)} series are about it; aggregate them to one"
-        return Judged(State.NO_DATA, why)
+        return Judged(NO_DATA, why)
     return _guarded(found, view)
 
 
@@ -186,7 +213,7 @@ def judge_thermal(expr: str, view: View) -> Judged:
     """Judge a thermal condition; unlike a rule's, a series that names no device is about all."""
     answer = view.answers[expr]
     if answer.failure is not None:
-        return Judged(State.NO_DATA, answer.detail)
+        return Judged(NO_DATA, answer.detail)
     return _guarded(view.about(expr, view.seen, engines=True), view)
 
 
@@ -198,15 +225,15 @@ def judge_sla(expr: str, view: View) -> Judged:
     """
     answer = view.answers[expr]
     if answer.failure is not None:
-        return Judged(State.NO_DATA, answer.detail)
+        return Judged(NO_DATA, answer.detail)
     found = view.about(expr, view.seen, engines=True)
     for sample in found:
         if isfinite(sample.value):
             whose = sample.labels.get("app", "")
-            return Judged(State.TRUE, f"{sample.value:g} {whose}".strip(), sample.value)
+            return Judged(TRUE, f"{sample.value:g} {whose}".strip(), sample.value)
     if found:
-        return Judged(State.NO_DATA, f"the value is {found[0].value}")
-    return Judged(State.FALSE, "no series")
+        return Judged(NO_DATA, f"the value is {found[0].value}")
+    return Judged(FALSE, "no series")
 
 
 def learned(judged: Judged, view: View) -> str | None:
@@ -217,17 +244,17 @@ def learned(judged: Judged, view: View) -> str | None:
 
 def _silence(why: str, view: View) -> Judged:
     """Judge an expression that has no series for the target: false, if its exporter is heard."""
-    key = (why, view.freshness, view.max_age_seconds, view.seen)
-    found = view.known.silences.get(key)
+    key = (why, view.seen)
+    found = view.heard.silences.get(key)
     if found is None:
-        found = view.known.silences[key] = _silent(why, age(view, view.seen))
+        found = view.heard.silences[key] = _silent(why, age(view, view.seen))
     return found
 
 
 def _silent(why: str, worst: Judged) -> Judged:
     if worst.unknown:
         return worst
-    return Judged(State.FALSE, why, None, worst.sampled, worst.instance)
+    return Judged(FALSE, why, None, worst.sampled, worst.instance)
 
 
 def _guarded(found: Series, view: View) -> Judged:
@@ -249,10 +276,10 @@ def _value(found: Series, worst: Judged) -> Judged:
     for sample in found:
         if not isfinite(sample.value):
             why = f"the value is {sample.value}"
-            return Judged(State.NO_DATA, why, None, None, worst.instance)
+            return Judged(NO_DATA, why, None, None, worst.instance)
     value = found[0].value
     why = f"the value is {value:g}, {worst.why}"
-    return Judged(State.TRUE, why, value, worst.sampled, worst.instance)
+    return Judged(TRUE, why, value, worst.sampled, worst.instance)
 
 
 def _instances(found: Iterable[Sample]) -> set[str]:

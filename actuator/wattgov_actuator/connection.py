@@ -7,6 +7,7 @@ back needs no rule file. A secret is never in it, only the file or the variable 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from ipaddress import ip_address
 
 from wattgov_actuator.reading import Labels
 
@@ -48,3 +49,11 @@ def connection_of(text: str) -> Connection:
         return Connection(**json.loads(text))
     except (ValueError, TypeError) as error:
         raise ValueError(f"'{text}' is no connection: {error}") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host of a URL is this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from wattgov_actuator.condition import Judged
 from wattgov_actuator.pause import Pause
 from wattgov_actuator.reading import Moment, Reading
+from wattgov_actuator.record import record
 from wattgov_actuator.rules import Group, Rule
 
 
@@ -42,6 +43,9 @@ class Reason(StrEnum):
     UNJOURNALLED = "unjournalled"
     INEFFECTIVE = "ineffective"
     ROLLED_BACK = "rolled_back"
+
+
+UNCHANGED = Reason.UNCHANGED  # the most frequent one, looked up once
 
 
 MEANING = {
@@ -88,7 +92,7 @@ MEANING = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Input:
     """A value a decision rests on."""
 
@@ -98,7 +102,7 @@ class Input:
     state: str = ""  # true, false, stale or no_data; empty where it was not judged
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Checked:
     """What one guard made of a wish."""
 
@@ -109,7 +113,7 @@ class Checked:
     after: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decision:
     """What was decided for one rule and one target, and why."""
 
@@ -130,7 +134,7 @@ class Decision:
     read_back: float | None = None  # what the knob said after the write
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Held:
     """What is remembered of one rule at one target."""
 
@@ -173,7 +177,7 @@ class Trial:
 UNTRIED = Trial()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Watch:
     """What is remembered of a group's guards at one target."""
 
@@ -193,7 +197,7 @@ class Watch:
         return self.burning or self.hot
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scene:
     """All that a guard may look at: one rule at one target at one tick."""
 
@@ -212,7 +216,7 @@ class Scene:
     woken: float | None = None  # steady seconds of the last order to wake the target
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wish:
     """What a rule asks for, on its way through the guards."""
 

@@ -11,13 +11,13 @@ from typing import NoReturn
 
 import click
 
-from wattgov_actuator.journal import JournalError
+from wattgov_actuator.acting.journal import JournalError
+from wattgov_actuator.acting.lock import Busy
+from wattgov_actuator.document.strict import Invalid
 from wattgov_actuator.knobs import KNOBS
+from wattgov_actuator.language.rulefile import load
 from wattgov_actuator.laws import LAWS
-from wattgov_actuator.lock import Busy
-from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import RuleSet
-from wattgov_actuator.strict import Invalid
 
 BAD_INPUT, FAILED = 2, 1
 CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

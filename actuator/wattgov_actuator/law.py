@@ -1,11 +1,12 @@
 """What a control law is asked, and what it answers; `laws` has each of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from wattgov_actuator.reading import Moment, Reading
+from wattgov_actuator.record import record
 
 
 class Rank(IntEnum):
@@ -37,7 +38,7 @@ class Peer(NamedTuple):
     need: float | None  # the value of the expression; None: not known
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Look:
     """What a law may look at: one target at one tick."""
 
@@ -65,6 +66,7 @@ class Want(NamedTuple):
     memory: object = None  # comes back in the next look
     detail: str = ""  # a sentence, where the law has more to say than the condition
     saved_watts: float | None = None  # now, where the law knows; below 0: used in vain
+    wake_joules: float = 0.0  # that a waking took since the last look, beyond being idle
     method: str = "measured"  # or estimated
 
 
@@ -109,6 +111,14 @@ class Ranked(Protocol):
     @property
     def priority(self) -> float:
         """How much they are needed; the lowest is the first to be tightened."""
+
+
+@runtime_checkable
+class Metering(Protocol):
+    """A law that measures by itself, also while its target is busy with an order."""
+
+    def meter(self, look: Look) -> Want:
+        """Return what to remember, and what is saved or spent; it asks for no change."""
 
 
 class Alone:

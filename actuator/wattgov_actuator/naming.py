@@ -38,6 +38,8 @@ class Named:
         """Return how many of *targets* the series name."""
         if not self.by_uuid and not self.by_labels:
             return 0
+        if not self.by_labels:
+            return sum(each.labels.get("uuid") in self.by_uuid for each in targets)
         return sum(bool(self.of(each)) for each in targets)
 
 

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wattgov_actuator.document import line_of
+from wattgov_actuator.document.tree import line_of
 from wattgov_actuator.reading import Labels
 
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from wattgov_actuator.acting.hands import Hands
+from wattgov_actuator.acting.journal import Journal, Limits
+from wattgov_actuator.acting.restoring import put_back
+from wattgov_actuator.acting.writer import Writer
+from wattgov_actuator.cycle.loop import Loop
 from wattgov_actuator.decision import Decision
-from wattgov_actuator.hands import Hands
-from wattgov_actuator.journal import Journal, Limits
-from wattgov_actuator.loop import Loop
 from wattgov_actuator.reading import (
     Answer,
     Fault,
@@ -21,9 +23,7 @@ from wattgov_actuator.reading import (
     Probe,
     Target,
 )
-from wattgov_actuator.restoring import put_back
 from wattgov_actuator.rules import RuleSet
-from wattgov_actuator.writer import Writer
 
 Place = tuple[str, str]  # knob, target
 MEMORY = Path("/dev/shm")  # noqa: S108 (a fresh folder in it, of our own)

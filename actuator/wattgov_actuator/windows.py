@@ -11,7 +11,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo, available_timezones
 
-from wattgov_actuator.document import line_of
+from wattgov_actuator.document.tree import line_of
 
 WINDOW = re.compile(r"([0-9]{2}):([0-9]{2})\s*-\s*([0-9]{2}):([0-9]{2})")
 DAY = 24 * 60  # minutes

@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from actuator.fakes import Clock
+from wattgov_actuator.acting.hands import Hands
+from wattgov_actuator.acting.journal import Journal
+from wattgov_actuator.acting.writer import Writer
 from wattgov_actuator.decision import Decision, Reason
-from wattgov_actuator.hands import Hands
-from wattgov_actuator.journal import Journal
 from wattgov_actuator.reading import Knob, Reading
-from wattgov_actuator.writer import Writer
 
 
 class Bench:

@@ -7,13 +7,13 @@ from pathlib import Path
 from actuator.fakes import DEFAULT, FRESH, target
 from wattgov_actuator.condition import Judged, State
 from wattgov_actuator.decision import Held, Reason, Scene, Watch, Wish
+from wattgov_actuator.document.strict import Quantity
 from wattgov_actuator.knobs import KNOBS
+from wattgov_actuator.language.rulefile import load
 from wattgov_actuator.laws import LAWS
 from wattgov_actuator.laws.threshold import Step
 from wattgov_actuator.reading import Answer, Moment, QueryFailure, Reading, Sample
-from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import Bounds, Group, Law, Look, Protect, Rule, RuleSet
-from wattgov_actuator.strict import Quantity
 
 NOW = Moment(unix=1_000_000.0, steady=500.0)
 SILENT = Answer(failure=QueryFailure.DOWN, detail="Prometheus is down")

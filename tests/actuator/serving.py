@@ -11,10 +11,10 @@ from typing import Any, Self
 
 from actuator.builders import NOW
 from actuator.stage import Stage
+from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.orders import Heed
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.serving.service import Control, listening, web_of
-from wattgov_actuator.snapshot import Snapshot
 
 DEADLINE_SECONDS = 30
 

@@ -7,14 +7,14 @@ from queue import SimpleQueue
 
 from actuator.builders import answer, on
 from actuator.fakes import FRESH, Clock, FileKnob
+from wattgov_actuator.acting.hands import Hands
+from wattgov_actuator.acting.journal import Journal
+from wattgov_actuator.acting.writer import Writer
+from wattgov_actuator.cycle.loop import Loop
 from wattgov_actuator.decision import Decision, Reason
-from wattgov_actuator.hands import Hands
-from wattgov_actuator.journal import Journal
-from wattgov_actuator.loop import Loop
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.reading import Answer, QueryFailure
 from wattgov_actuator.rules import RuleSet
-from wattgov_actuator.writer import Writer
 
 DOWN = Answer(failure=QueryFailure.DOWN, detail="Prometheus is down")
 

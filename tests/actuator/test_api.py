@@ -10,7 +10,7 @@ import pytest
 from actuator.builders import PROTECT, group, loaded, rule, watts
 from actuator.serving import Client, serving
 from actuator.stage import Make, Stage
-from wattgov_actuator.latency import Latency
+from wattgov_actuator.cycle.latency import Latency
 from wattgov_actuator.laws.threshold import Set
 from wattgov_actuator.reading import Fault
 from wattgov_actuator.rules import Rate, RuleSet, Thermal
@@ -178,6 +178,7 @@ def test_decisions_can_be_narrowed(client: Client) -> None:
         ("?limit=-1", "limit is"),
         ("?limit=1e3", "limit is"),
         ("?limit=" + "9" * 5000, "limit is"),
+        ("?limit=00000001" + "0" * 5000, "limit is"),
         ("?" + "a=b&" * 30, "more than 20 parameters"),
     ],
 )

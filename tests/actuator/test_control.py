@@ -10,13 +10,13 @@ from actuator.fakes import FileKnob
 from actuator.stage import Stage
 from testbed.curves import V100
 from wattgov_actuator.decision import Reason
+from wattgov_actuator.document.strict import Quantity
 from wattgov_actuator.laws.budget import Budget
 from wattgov_actuator.laws.minimise import Minimise
 from wattgov_actuator.laws.pid import Pid
 from wattgov_actuator.laws.threshold import Scale, Set, Step
 from wattgov_actuator.reading import Probe
 from wattgov_actuator.rules import Rank, Rate, Rule
-from wattgov_actuator.strict import Quantity
 from wattgov_actuator.windows import Windows, spans, zone
 
 

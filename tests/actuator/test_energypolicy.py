@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 from actuator.builders import loaded
 from conftest import find
 from wattgov_actuator.cli import main
+from wattgov_actuator.document.strict import Invalid
 from wattgov_actuator.laws.threshold import Set, Step
 from wattgov_actuator.rules import STRATEGIES, Rank, Rule, RuleSet
-from wattgov_actuator.strict import Invalid
 
 ROOT = Path(__file__).parents[2]
 POLICY = """\

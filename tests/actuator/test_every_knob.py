@@ -10,7 +10,7 @@ from actuator.bench import Bench
 from actuator.stands import STANDS, Stand
 from testbed.nvml import VirtualGpus
 from wattgov_actuator.decision import Reason
-from wattgov_actuator.quantity import SYMBOLS
+from wattgov_actuator.document.quantity import SYMBOLS
 
 pytest_plugins = ["testbed.fixtures"]
 

@@ -6,8 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from actuator.builders import loaded
-from wattgov_actuator import cli, expressions
-from wattgov_actuator.expressions import MOST_TOKENS, names_nothing, syntax
+from wattgov_actuator import cli
+from wattgov_actuator.document import expressions
+from wattgov_actuator.document.expressions import MOST_TOKENS, names_nothing, syntax
 
 RULE = """
 version: 1

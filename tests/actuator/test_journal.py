@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from wattgov_actuator.acting.journal import Journal, JournalError, Limits, State
 from wattgov_actuator.decision import Decision, Input, Reason
-from wattgov_actuator.journal import Journal, JournalError, Limits, State
 from wattgov_actuator.reading import InForce
 
 DECISION = Decision(

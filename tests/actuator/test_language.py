@@ -7,12 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actuator.builders import loaded, watts
+from wattgov_actuator.document.strict import Invalid, Mistake, Quantity
 from wattgov_actuator.laws.budget import Budget
 from wattgov_actuator.laws.minimise import Minimise
 from wattgov_actuator.laws.pid import Pid
 from wattgov_actuator.laws.threshold import Scale
 from wattgov_actuator.rules import Group, Rank, Rate, Rule
-from wattgov_actuator.strict import Invalid, Mistake, Quantity
 from wattgov_actuator.windows import Windows, zone
 
 HEAD = """

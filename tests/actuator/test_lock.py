@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from wattgov_actuator.acting.lock import Busy, MachineLock
 from wattgov_actuator.flags import run_dir
-from wattgov_actuator.lock import Busy, MachineLock
 
 TAKE = """
 import sys
 from pathlib import Path
-from wattgov_actuator.lock import MachineLock
+from wattgov_actuator.acting.lock import MachineLock
 lock = MachineLock(Path(sys.argv[1]), Path(sys.argv[2]))
 lock.take()
 print("taken", flush=True)

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from wattgov_actuator.document.strict import Quantity
 from wattgov_actuator.laws.threshold import Step
 from wattgov_actuator.reading import Answer, QueryFailure
 from wattgov_actuator.rules import Bounds, Group, Protect, Rule, RuleSet
 from wattgov_actuator.scenarios.notation import Gap, slots
 from wattgov_actuator.scenarios.scenario import Line, Scenario, answers
 from wattgov_actuator.scenarios.selector import labels_of, selector
-from wattgov_actuator.strict import Quantity
 
 INTERVAL_SECONDS = 60
 # At the samples and between them; not just 5 minutes after one, where 2.x and 3.x disagree.

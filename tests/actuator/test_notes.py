@@ -13,12 +13,12 @@ import pytest
 from actuator.builders import rule, ruleset
 from actuator.serving import serving
 from actuator.stage import Make
+from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.notes.choice import sinks
 from wattgov_actuator.notes.note import Note, note_of
 from wattgov_actuator.notes.sending import WAITING, Notes
 from wattgov_actuator.notes.sinks import Unsent
-from wattgov_actuator.snapshot import Snapshot
 
 APPLIED = Decision(
     group="gpus",

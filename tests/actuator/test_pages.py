@@ -10,11 +10,11 @@ import pytest
 from actuator.builders import PROTECT, on, rule, ruleset
 from actuator.serving import Client, serving
 from actuator.stage import Make, Stage
+from wattgov_actuator.cycle.snapshot import Reloads, Snapshot
 from wattgov_actuator.decision import MEANING, Reason
 from wattgov_actuator.pause import Pause
 from wattgov_actuator.rules import Sla
 from wattgov_actuator.serving.html import PAGES, TONES
-from wattgov_actuator.snapshot import Reloads, Snapshot
 
 EVIL = '"><script>alert(1)</script>&{{ 7*7 }}'
 

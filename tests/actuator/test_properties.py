@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from actuator.builders import NOW, PROTECT, answer, fresh, rule, ruleset, watts
 from actuator.fakes import FRESH, FileKnob, target
 from actuator.stage import Stage
-from wattgov_actuator.facts import Facts, Memory
+from wattgov_actuator.deciding.facts import Facts, Memory
+from wattgov_actuator.deciding.tick import tick
+from wattgov_actuator.document.strict import Quantity
 from wattgov_actuator.laws.budget import Budget
 from wattgov_actuator.laws.minimise import Minimise
 from wattgov_actuator.laws.pid import Pid
 from wattgov_actuator.laws.threshold import Scale, Set, Step
 from wattgov_actuator.reading import Answer, Moment, Probe, Reading
 from wattgov_actuator.rules import Rank, Rate, Rule, RuleSet, Sla, Thermal
-from wattgov_actuator.strict import Quantity
-from wattgov_actuator.tick import tick
 from wattgov_actuator.windows import Windows, spans, zone
 
 CARDS = ("GPU-a", "GPU-b", "GPU-c")

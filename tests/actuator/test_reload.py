@@ -8,10 +8,10 @@ import pytest
 from actuator.builders import PROTECT, group, rule, ruleset, watts
 from actuator.stage import DOWN, Make, Stage
 from wattgov_actuator.decision import Reason
+from wattgov_actuator.document.strict import Invalid, Mistake
 from wattgov_actuator.laws.threshold import Set, Step
 from wattgov_actuator.orders import RELOAD_ON, Asking, Reload
 from wattgov_actuator.rules import Bounds, Rule, RuleSet, Sla, Thermal
-from wattgov_actuator.strict import Invalid, Mistake
 
 TRIM = rule("trim", "quiet", cooldown_seconds=30)
 NIGHT = rule("night", "dark", Set(watts(200)), cooldown_seconds=0)

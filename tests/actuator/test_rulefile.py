@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actuator.builders import loaded
+from wattgov_actuator.document.strict import Invalid, Mistake, Quantity
 from wattgov_actuator.knobs import KNOBS
+from wattgov_actuator.language.rulefile import load
 from wattgov_actuator.laws import LAWS
 from wattgov_actuator.laws.pid import Pid
 from wattgov_actuator.laws.threshold import Set, Step
-from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import Bounds, Group, Protect, Rule, Sla, Thermal
-from wattgov_actuator.strict import Invalid, Mistake, Quantity
 
 STARTERS = Path(__file__).parents[2] / "rules" / "actuator"
 SMALL = """

@@ -11,12 +11,12 @@ from jsonschema import Draft202012Validator
 
 from actuator.mutations import mutated, right
 from wattgov_actuator.cli import main
-from wattgov_actuator.descriptions import DESCRIPTIONS
+from wattgov_actuator.document.strict import Invalid
 from wattgov_actuator.knobs import KNOBS
+from wattgov_actuator.language.descriptions import DESCRIPTIONS
+from wattgov_actuator.language.rulefile import load
+from wattgov_actuator.language.schema import Part, parts, schema
 from wattgov_actuator.laws import LAWS
-from wattgov_actuator.rulefile import load
-from wattgov_actuator.schema import Part, parts, schema
-from wattgov_actuator.strict import Invalid
 
 BAD = Path(__file__).parents[1] / "bad"
 STARTERS = Path(__file__).parents[2] / "rules" / "actuator"

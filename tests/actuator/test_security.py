@@ -15,9 +15,9 @@ from actuator.builders import NOW, ruleset
 from actuator.serving import Client, serving
 from conftest import find
 from exporter.certificates import certificate, trusting
+from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.serving.service import LIMITS, web_of
-from wattgov_actuator.snapshot import Snapshot
 from wattgov_web.client import Client as Who
 from wattgov_web.request import Request, Response
 from wattgov_web.server import Server

@@ -12,12 +12,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from actuator.builders import NOW, reading
 from actuator.serving import Client, serving
+from wattgov_actuator.cycle.latency import Latency
+from wattgov_actuator.cycle.snapshot import Reloads, Snapshot
 from wattgov_actuator.decision import Decision, Input, Reason
-from wattgov_actuator.latency import Latency
 from wattgov_actuator.pause import Pause, PauseFile
 from wattgov_actuator.reading import QueryFailure
 from wattgov_actuator.serving.service import Control, listening, web_of
-from wattgov_actuator.snapshot import Reloads, Snapshot
 
 DECISION = Decision(
     group="gpus",

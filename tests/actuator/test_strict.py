@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wattgov_actuator.strict import Fields, Invalid, Mistake, Quantity, compose
+from wattgov_actuator.document.strict import Fields, Invalid, Mistake, Quantity, compose
 
 NOT_CLOSED = (
     "the bracket that line 1 opens is not closed before this; close it, or put quotes around a "

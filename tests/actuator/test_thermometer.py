@@ -12,12 +12,12 @@ from actuator.fakes import FileKnob
 from actuator.stage import Stage
 from actuator.stands import STANDS
 from plant import plant
+from wattgov_actuator.deciding.watching import warmed
 from wattgov_actuator.decision import Reason, Watch
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Answer, Fault, KnobError, Warm
 from wattgov_actuator.rules import Sensor
-from wattgov_actuator.watching import warmed
 
 RULES = """
 version: 1

@@ -1,5 +1,6 @@
 """What a tick leaves out to be quick changes nothing: idle rules, shared ages, late timers."""
 
+import gc
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -9,13 +10,13 @@ from hypothesis import strategies as st
 
 from actuator.builders import NOW, PROTECT, answer, fresh, look, on, reading, rule, ruleset, watts
 from actuator.fakes import FRESH, target
+from wattgov_actuator.deciding.facts import Facts, Memory
+from wattgov_actuator.deciding.tick import due, tick
 from wattgov_actuator.decision import Reason
-from wattgov_actuator.facts import Facts, Memory
+from wattgov_actuator.document.strict import Quantity
 from wattgov_actuator.laws.threshold import Scale, Set, Step
 from wattgov_actuator.reading import Answer, Moment, Reading
 from wattgov_actuator.rules import Alone, Law, Look, Peer, RuleSet, Sla, Traits, Want
-from wattgov_actuator.strict import Quantity
-from wattgov_actuator.tick import due, tick
 
 QUICK: tuple[Law, ...] = (
     Step(watts(-20)),
@@ -157,3 +158,21 @@ def test_a_row_of_an_idle_rule_shows_what_the_target_gets() -> None:
     trim, night = tick(both, Memory(), here, NOW).decisions
 
     assert (280.0, 280.0, Reason.UNCHANGED) == (trim.wanted, night.wanted, night.reason)
+
+
+def test_a_tick_leaves_no_cycles_and_the_collector_as_it_was() -> None:
+    """Without cycles nothing is lost while the collector is out; it comes back after a failure."""
+    the_rules = ruleset(*(rule(f"r{at}", f"e{at}", law) for at, law in enumerate(QUICK)))
+    said = {f"e{at}": on() for at in range(len(QUICK))} | {FRESH: fresh()}
+    gc.collect()
+    gc.disable()
+    try:
+        outcome = tick(the_rules, Memory(), facts(said, NOW), NOW)
+        tick(the_rules, outcome.memory, facts(said, NOW), NOW)
+        assert not gc.isenabled()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+    with pytest.raises(KeyError):
+        tick(the_rules, Memory(), facts({}, NOW), NOW)
+    assert gc.isenabled()

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from wattgov_actuator.document.strict import Invalid, Quantity
 from wattgov_actuator.knobs import KNOBS
+from wattgov_actuator.language.rulefile import load
 from wattgov_actuator.laws import LAWS
-from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import Rule, RuleSet
-from wattgov_actuator.strict import Invalid, Quantity
 
 HELD = "s3cr3t-t0k3n"  # no number
 RULES = """

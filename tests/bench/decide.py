@@ -20,12 +20,12 @@ from rich.table import Table
 from actuator.builders import answer, group, rule, watts
 from actuator.fakes import FRESH, target
 from testbed import nvml
-from wattgov_actuator.facts import Facts, Memory
+from wattgov_actuator.deciding.facts import Facts, Memory
+from wattgov_actuator.deciding.tick import tick
+from wattgov_actuator.document.strict import Quantity
 from wattgov_actuator.laws.threshold import Scale, Set, Step
 from wattgov_actuator.reading import Answer, Moment, Reading
 from wattgov_actuator.rules import Protect, Rule, RuleSet, Sla, Thermal
-from wattgov_actuator.strict import Quantity
-from wattgov_actuator.tick import tick
 from wattgov_stack.layout import Layout, free_ports
 from wattgov_stack.stack import Stack
 from wattgov_stack.trouble import Trouble

@@ -18,7 +18,7 @@ from fault_table import Case
 from testbed.nvml import VirtualGpus
 from testbed.web import METRICS_TYPE, Answer
 from waiting import until
-from wattgov_actuator.past import EVERYTHING, Past, Wanted
+from wattgov_actuator.commands.past import EVERYTHING, Past, Wanted
 from wattgov_stack.ask import direct, query
 from wattgov_stack.layout import LOOPBACK, free_ports
 from wattgov_stack.processes import Command, Process

@@ -18,6 +18,8 @@ from wattgov_exporter.cli import main
 from wattgov_exporter.config import Budgets, Site
 from wattgov_web.mistakes import Invalid
 
+pytestmark = pytest.mark.xdist_group("assets")
+
 ROOT = Path(__file__).parents[2]
 
 SITE = """\

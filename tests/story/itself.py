@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from story.cards import LIMITS_WATTS, Card
 from story.tape import Tape
+from wattgov_actuator.cycle.snapshot import Reloads, Snapshot
 from wattgov_actuator.exposition import Exposition
 from wattgov_actuator.rules import RuleSet
-from wattgov_actuator.snapshot import Reloads, Snapshot
 
 Labels = Mapping[str, str]
 RULE, KNOB = "trim-while-fast", "gpu_power_limit"

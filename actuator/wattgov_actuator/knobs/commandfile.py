@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wattgov_actuator.document.strict import Fields, Invalid, Mistake, compose
 from wattgov_actuator.reading import Fault, KnobError
-from wattgov_actuator.strict import Fields, Invalid, Mistake, compose
 
 PLACEHOLDERS: Mapping[str, tuple[str, ...]] = {
     "probe": (),

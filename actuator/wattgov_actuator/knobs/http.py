@@ -7,10 +7,10 @@ connection, and when putting back `prior`, the JSON that was read before us.
 import json
 
 from wattgov_actuator.connection import Connection
+from wattgov_actuator.document.template import rendered
 from wattgov_actuator.knobs.web import Web, bearer
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, InForce, KnobError, Probe, Target
-from wattgov_actuator.template import rendered
 
 
 class Http:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from wattgov_actuator.document.strict import Fields, Quantity
 from wattgov_actuator.rules import (
     Alone,
     Bounds,
@@ -25,7 +26,6 @@ from wattgov_actuator.rules import (
     Traits,
     Want,
 )
-from wattgov_actuator.strict import Fields, Quantity
 
 STARVED = 0.95  # of what is allowed: a board under its cap draws a little less than the cap
 ROOM = 1.1  # above what is drawn, so that a device can show that it wants more

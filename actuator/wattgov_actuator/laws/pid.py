@@ -15,8 +15,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from wattgov_actuator.document.strict import Fields
 from wattgov_actuator.rules import Alone, Bounds, Kind, Law, LawForm, Look, Strategy, Traits, Want
-from wattgov_actuator.strict import Fields
 
 GAINS = {"kp": 2.0, "ki": 0.2, "kd": 0.1}  # for a batch in doublings on a latency in seconds
 SCALES = ("linear", "log")

@@ -8,8 +8,8 @@ to be false, or `keep` later.
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from wattgov_actuator.document.strict import Fields, Quantity
 from wattgov_actuator.rules import Alone, Bounds, Kind, Law, LawForm, Look, Strategy, Traits, Want
-from wattgov_actuator.strict import Fields, Quantity
 
 DIRECTIONS = {"down": -1.0, "up": 1.0}
 
@@ -27,7 +27,7 @@ class Step(Alone):
         if not look.true or current is None:
             return Want(claim)
         value = current + self.amount.of(look.reading.target.high)
-        return Want(claim=value) if self.amount.value < 0 else Want(claim, lift=value)
+        return Want(value) if self.amount.value < 0 else Want(claim, value)
 
 
 @dataclass(frozen=True, slots=True)

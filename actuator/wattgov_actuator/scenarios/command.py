@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from wattgov_actuator.document.strict import Invalid
 from wattgov_actuator.exits import BAD_INPUT, FAILED, told
 from wattgov_actuator.flags import PATH
 from wattgov_actuator.knobs import KNOBS
@@ -11,7 +12,6 @@ from wattgov_actuator.laws import LAWS
 from wattgov_actuator.scenarios.file import read
 from wattgov_actuator.scenarios.run import report, trial
 from wattgov_actuator.simulation import scratch
-from wattgov_actuator.strict import Invalid
 
 
 @click.command()

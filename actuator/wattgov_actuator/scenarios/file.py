@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wattgov_actuator.decision import Reason
+from wattgov_actuator.document.strict import Fields, Invalid, Mistake, compose
+from wattgov_actuator.language.rulefile import load
 from wattgov_actuator.places import places
 from wattgov_actuator.reading import Fault, QueryFailure, Target
-from wattgov_actuator.rulefile import load
 from wattgov_actuator.rules import Kind, LawForm, RuleSet
 from wattgov_actuator.scenarios.notation import Slot, slots
 from wattgov_actuator.scenarios.scenario import (
@@ -22,7 +23,6 @@ from wattgov_actuator.scenarios.scenario import (
 )
 from wattgov_actuator.scenarios.selector import labels_of, selector
 from wattgov_actuator.simulation import Place, Planted
-from wattgov_actuator.strict import Fields, Invalid, Mistake, compose
 from wattgov_actuator.when import moment_of
 
 RESOLUTIONS = {"watts": 1.0, "hertz": 10e6}  # as the knobs of this version have

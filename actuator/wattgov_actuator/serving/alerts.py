@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 
+from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.orders import Asking, Look
 from wattgov_actuator.serving.changes import LATER
 from wattgov_actuator.serving.questions import body
 from wattgov_actuator.serving.replies import Refusal, data
-from wattgov_actuator.snapshot import Snapshot
 from wattgov_web.client import Client
 from wattgov_web.request import Request, Response
 

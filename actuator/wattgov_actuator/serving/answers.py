@@ -7,13 +7,13 @@ from http import HTTPStatus
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.serving import facts
 from wattgov_actuator.serving.alerts import Alerts
 from wattgov_actuator.serving.changes import WAKE, Changes
 from wattgov_actuator.serving.html import PAGES, page
 from wattgov_actuator.serving.questions import chosen, parameters
 from wattgov_actuator.serving.replies import Refusal, data, refused, text
-from wattgov_actuator.snapshot import Snapshot
 from wattgov_web.client import Client
 from wattgov_web.request import Request, Response
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
+from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.decision import MEANING, Decision, Held
 from wattgov_actuator.reading import Reading
 from wattgov_actuator.rules import Group, Law, Rule
 from wattgov_actuator.selection import Selection
 from wattgov_actuator.serving.replies import plain
-from wattgov_actuator.snapshot import Snapshot
 
 Fact = Mapping[str, object]
 NOTHING = Held()  # what a rule remembers that neither was true nor claims
@@ -20,6 +20,7 @@ def status(now: Snapshot) -> Fact:
         "enforcing": now.enforcing,
         "paused": now.pause,
         "rules": now.reloads,
+        "energy_policies": None if now.rules is None else now.rules.policies,
         "ticks": now.ticks,
         "tick_failures": now.tick_failures,
         "last_tick": None if now.at is None else now.at.unix,

@@ -13,11 +13,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wattgov_actuator.columns import value_text
+from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.decision import MEANING, Decision, Reason
 from wattgov_actuator.serving import facts
 from wattgov_actuator.serving.questions import chosen, separated
 from wattgov_actuator.serving.replies import GUARDED, plain
-from wattgov_actuator.snapshot import Snapshot
 from wattgov_actuator.when import clock_text, span_text
 from wattgov_web.request import Request, Response
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from wattgov_actuator import exposition
+from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.logfmt import line
 from wattgov_actuator.orders import PATIENCE_SECONDS, Asking
 from wattgov_actuator.pause import PauseFile
@@ -17,7 +18,6 @@ from wattgov_actuator.reading import Moment
 from wattgov_actuator.serving.alerts import Alerts
 from wattgov_actuator.serving.answers import Answers
 from wattgov_actuator.serving.changes import Changes
-from wattgov_actuator.snapshot import Snapshot
 from wattgov_web.mistakes import Invalid, mistakes_of
 from wattgov_web.server import Answer, Server
 from wattgov_web.web import WatchedWeb
@@ -70,6 +70,7 @@ class Control:
     brake: PauseFile
     now: Callable[[], Moment]
     notes: Callable[[], Iterable[tuple[str, str, int]]] = tuple  # how many, by sink and result
+    watched: Callable[[], bool] | None = None  # whether policies of a cluster are; None: no
     patience_seconds: float = PATIENCE_SECONDS
 
 
@@ -88,7 +89,9 @@ def listening(
     now, ask = control.now, Asking(control.orders, control.patience_seconds)
     exposed = exposition.Exposition(snapshot, lambda: now().unix)
     registry = exposed.registry(
-        lambda: exposition.web(web.failures), lambda: exposition.notes(control.notes())
+        lambda: exposition.web(web.failures),
+        lambda: exposition.notes(control.notes()),
+        lambda: exposition.watched(control.watched() if control.watched else None),
     )
     changes = Changes(ask, control.brake, lambda: now().unix)
     answers = Answers(snapshot, registry, changes, Alerts(ask, snapshot))

@@ -9,13 +9,13 @@ import pytest
 from actuator.bench import Bench
 from fakes.api import serving
 from fakes.triton import CHAT, Triton, config
+from wattgov_actuator.acting.hands import Hands
+from wattgov_actuator.acting.writer import Writer
 from wattgov_actuator.connection import Connection, Setting
 from wattgov_actuator.decision import Reason
-from wattgov_actuator.hands import Hands
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.knobs.triton_model import TritonModel
 from wattgov_actuator.reading import Fault, InForce, Knob, KnobError
-from wattgov_actuator.writer import Writer
 
 LARGE = {**CHAT, "max_batch_size": 64}
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from actuator.builders import reading, rule, scene, wish
 from actuator.fakes import target
 from wattgov_actuator.decision import Held, Reason
+from wattgov_actuator.document.strict import Quantity
 from wattgov_actuator.guards.bounds import floor, guard, reach
 from wattgov_actuator.rules import Bounds
-from wattgov_actuator.strict import Quantity
 
 
 def test_a_claim_below_the_floor_is_limited_to_it() -> None:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from actuator.builders import reading, rule, scene, watts, wish
 from wattgov_actuator.decision import Held, Reason
+from wattgov_actuator.document.strict import Quantity
 from wattgov_actuator.guards.deadband import guard
-from wattgov_actuator.strict import Quantity
 
 BANDED = replace(rule(), deadband=watts(10))
 AT, HELD = reading(280, prior=300), Held(claim=280)

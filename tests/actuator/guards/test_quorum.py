@@ -10,11 +10,11 @@ from actuator.builders import PROTECT, SILENT, answer, rule, ruleset, scene, wis
 from actuator.fakes import FileKnob
 from actuator.stage import Stage
 from wattgov_actuator.decision import Reason, Watch
+from wattgov_actuator.document.strict import Quantity
 from wattgov_actuator.guards.quorum import guard
 from wattgov_actuator.laws.threshold import Set
 from wattgov_actuator.reading import Answer
 from wattgov_actuator.rules import Quorum
-from wattgov_actuator.strict import Quantity
 
 SICK = scene(watch=Watch(unhealthy="1 of 4 are healthy"))
 

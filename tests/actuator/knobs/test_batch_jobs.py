@@ -9,10 +9,10 @@ from actuator.bench import Bench
 from actuator.builders import answer, loaded
 from actuator.stands import STANDS, Stand
 from wattgov_actuator.decision import Reason
+from wattgov_actuator.document.strict import Invalid
 from wattgov_actuator.laws.threshold import Set
 from wattgov_actuator.naming import named
 from wattgov_actuator.reading import Target
-from wattgov_actuator.strict import Invalid
 
 RULES = """
 version: 1

@@ -8,7 +8,7 @@ import pytest
 from actuator.bench import Bench
 from actuator.builders import loaded
 from actuator.stands import STANDS, Stand
-from wattgov_actuator.strict import Invalid
+from wattgov_actuator.document.strict import Invalid
 
 RULES = """
 version: 1

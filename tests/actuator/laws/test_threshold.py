@@ -1,9 +1,9 @@
 """The threshold law."""
 
 from actuator.builders import look, reading, watts
+from wattgov_actuator.document.strict import Quantity
 from wattgov_actuator.laws.threshold import Set, Step
 from wattgov_actuator.rules import Want
-from wattgov_actuator.strict import Quantity
 
 
 def test_a_step_down_claims_below_what_is_in_force() -> None:

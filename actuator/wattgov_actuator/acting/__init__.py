@@ -1,0 +1,1 @@
+"""How a decision becomes a write that can be undone: journal, lease, lock, hands on the knobs."""

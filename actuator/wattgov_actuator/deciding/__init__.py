@@ -1,0 +1,1 @@
+"""How a tick decides: pure functions from rules, memory, samples and now to decisions."""

@@ -1,0 +1,312 @@
+"""One target at one tick: every rule that is about it, its guards, and what it gets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from wattgov_actuator.condition import Judged, Known, View, learned, measure, viewed
+from wattgov_actuator.deciding import ruling
+from wattgov_actuator.deciding.arbitration import Heat, Idle, Settled, Verdict, seen_by, settle
+from wattgov_actuator.deciding.facts import NOTHING, QUIET, Facts, Memory
+from wattgov_actuator.deciding.trying import Saving, saving, tried
+from wattgov_actuator.deciding.watching import lost_sight, warmed, watch
+from wattgov_actuator.decision import UNTRIED, Held, Reason, Scene, Trial, Watch
+from wattgov_actuator.guards.bounds import reach
+from wattgov_actuator.reading import Moment, Reading, Target
+from wattgov_actuator.record import record
+from wattgov_actuator.rules import Group, Peer, Rank, Rule, RuleSet, Sharing, Want
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """All that one tick knows."""
+
+    rules: RuleSet
+    asked: tuple[Group, ...]
+    memory: Memory
+    facts: Facts
+    now: Moment
+    known: dict[tuple[str, ...], Known] = field(default_factory=dict)  # by labels of targets
+
+    def elapsed(self, group: Group) -> float:
+        """Return the seconds since the group was asked last; what was longer is not known."""
+        last, longest = self.memory.asked.get(group.name), 2 * group.interval_seconds
+        return 0.0 if last is None else min(self.facts.asked_at - last, longest)
+
+    def view(self, group: Group, target: Target, seen: str | None) -> View:
+        """Return what the conditions of *group* at *target* are judged on."""
+        protect, answers = group.protect, self.facts.answers
+        age, labels = protect.max_age_seconds, tuple(target.labels)
+        known = self.known.get(labels)
+        if known is None:
+            known = self.known[labels] = Known()
+        heard = known.by(protect.freshness, age)
+        return viewed(View(target, seen, answers, protect.freshness, age, self.now, known, heard))
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One rule on one knob, with what is the same for all targets."""
+
+    group: Group
+    rule: Rule
+    asked: bool
+    rests: bool  # where it is false and claims nothing, law and guards need not be asked
+    idle: dict[str | None, Idle] = field(default_factory=dict)  # by instance
+    shared: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The rules of one knob, in their order."""
+
+    posts: tuple[Post, ...]
+    groups: Mapping[str, Post]  # one post of each
+    ranks: Mapping[str, Rank]
+    choosy: bool  # some rule is not about every target
+
+
+@record
+class Place:
+    """One target after the tick."""
+
+    key: tuple[str, str]
+    seen: str | None
+    settled: Settled
+    held: Mapping[tuple[str, str], Held]
+    watches: Mapping[tuple[str, str, str], Watch]
+    trials: Mapping[tuple[str, str], Trial]
+    savings: tuple[Saving, ...]
+
+
+def roster_of(turn: Turn, knob: str, readings: list[Reading]) -> Roster:
+    """Return the rules of one knob."""
+    asked = {group.name for group in turn.asked}
+    posts = tuple(
+        _post(turn, group, rule, readings)
+        if group.name in asked
+        else Post(group, rule, asked=False, rests=False)
+        for group in turn.rules.groups
+        for rule in group.rules
+        if rule.knob == knob
+    )
+    return _rostered(posts)
+
+
+def _rostered(posts: tuple[Post, ...]) -> Roster:
+    groups = {post.group.name: post for post in posts}
+    ranks = {post.rule.action: post.rule.rank for post in posts}
+    return Roster(posts, groups, ranks, any(post.rule.targets for post in posts))
+
+
+def meant(roster: Roster, target: Target) -> Roster:
+    """Return the rules that are about *target*."""
+    if not roster.choosy:
+        return roster
+    return _rostered(tuple(post for post in roster.posts if post.rule.takes(target.labels)))
+
+
+def about(rule: Rule, readings: list[Reading]) -> list[Reading]:
+    """Return the targets that *rule* is about."""
+    return (
+        [each for each in readings if rule.takes(each.target.labels)] if rule.targets else readings
+    )
+
+
+def _post(turn: Turn, group: Group, rule: Rule, readings: list[Reading]) -> Post:
+    law, active = rule.law, rule.active
+    rests = law.traits.rests and (active is None or active.holds(turn.now.unix))
+    rests = rests and rule.expect is None  # it is measured before the first step, too
+    if not isinstance(law, Sharing):
+        return Post(group, rule, asked=True, rests=rests)
+    shared = law.share(tuple(_peer(rule, group, each, turn) for each in about(rule, readings)))
+    return Post(group, rule, asked=True, rests=rests, shared=shared)
+
+
+def place(turn: Turn, roster: Roster, reading: Reading) -> Place:
+    """Judge, wish, guard and settle at one target."""
+    visit = _Visit(turn, roster, reading)
+    for post in roster.posts:
+        visit.ask(post)
+    return visit.settled()
+
+
+class _Visit:
+    """One target on its way through the rules."""
+
+    def __init__(self, turn: Turn, roster: Roster, reading: Reading) -> None:
+        target, memory, groups = reading.target, turn.memory, roster.groups
+        self._turn, self._roster, self._reading = turn, roster, reading
+        self._key = key = (target.knob, target.name)
+        self._seen = seen = memory.seen.get(key)
+        self._views = self._viewed(seen)
+        self._before = {group: memory.watches.get((group, *key), QUIET) for group in groups}
+        self._after = {group: self._watched(post) for group, post in groups.items()}
+        self._hot = next((each.heat for each in self._after.values() if each.heat), "")
+        self._held, self._changes = memory.held, memory.turns.get(key, ())
+        self._woken = memory.woken.get(key)
+        self._turnable = reading.current is not None and not reading.conflict
+        self._judgements: list[Verdict | Idle] = []
+        self._resting: dict[str, float | None] = {}
+        self._kept: dict[tuple[str, str], Held] = {}
+        self._trials: dict[tuple[str, str], Trial] = {}
+        self._savings: list[Saving] = []
+
+    def ask(self, post: Post) -> None:
+        """Let one rule say what it wishes, and keep what it remembers."""
+        rule, reading, now = post.rule, self._reading, self._turn.now
+        own = (rule.action, reading.target.name)
+        held = self._held.get(own, NOTHING)
+        if held.claim is not None:
+            held = ruling.grounded(held, reading)
+        if not post.asked:
+            self._rest(own, held)
+            return
+        view = self._views[post.group.name]
+        judged = ruling.judged(rule, view, held, now)
+        if judged.instance != self._seen:
+            self._learn(learned(judged, view))
+        if post.rests and self._turnable and held.claim is None and judged.false:
+            self._judgements.append(_idle(post, judged, self._seen))
+            return
+        self._weigh(post, view, judged, ruling.remembered(held, judged, now))
+
+    def _rest(self, own: tuple[str, str], held: Held) -> None:
+        """Keep what a rule holds that is not asked this time."""
+        trials = self._turn.memory.trials
+        self._kept[own], self._resting[own[0]] = held, held.claim
+        if own in trials:
+            self._trials[own] = trials[own]
+
+    def _weigh(self, post: Post, view: View, judged: Judged, held: Held) -> None:
+        """Let a rule's law wish, and the guards check."""
+        group, rule, reading = post.group, post.rule, self._reading
+        own = (rule.action, reading.target.name)
+        scene = Scene(
+            self._turn.now,
+            group,
+            rule,
+            reading,
+            judged,
+            held,
+            self._after[group.name],
+            self._hot,
+            self._changes,
+            self._turn.facts.pause,
+            self._tried(post, view, held),
+            self._needless(rule),
+            self._woken,
+        )
+        wish, want = ruling.wished(scene, view, post.shared)
+        self._kept[own] = ruling.keeping(held, want.memory)
+        if want.saved_watts is not None or want.wake_joules:
+            self._savings.append(self._saving(post, want))
+        self._judgements.append(Verdict(scene, wish))
+
+    def settled(self) -> Place:
+        """Return what the target gets, and what is to be remembered."""
+        before, after, groups = self._before, self._after, self._roster.groups
+        heats = [
+            Heat(
+                *(groups[each].group, after[each].heat, before[each].heat),
+                unknown=lost_sight(before[each], after[each]),
+            )
+            for each in groups
+            if after[each].heat or before[each].heat
+        ]
+        outcome = settle(
+            self._reading,
+            self._judgements,
+            heats,
+            resting=self._resting,
+            ranks=self._roster.ranks,
+            now=self._turn.now,
+        )
+        claims = outcome.claims
+        held = {own: ruling.claiming(each, claims.get(own[0])) for own, each in self._kept.items()}
+        return Place(
+            self._key,
+            self._seen,
+            outcome,
+            {own: each for own, each in held.items() if each != NOTHING},
+            {(group, *self._key): each for group, each in after.items() if each is not QUIET},
+            self._trials,
+            tuple(self._savings),
+        )
+
+    def _learn(self, seen: str | None) -> None:
+        """Judge the rules that follow by whose series name the target, if that is new."""
+        if seen != self._seen:
+            self._seen, self._views = seen, self._viewed(seen)
+
+    def _viewed(self, seen: str | None) -> dict[str, View]:
+        """Return what the rules of each group are judged on."""
+        target, turn, groups = self._reading.target, self._turn, self._roster.groups
+        return {
+            name: turn.view(post.group, target, seen) for name, post in groups.items() if post.asked
+        }
+
+    def _watched(self, post: Post) -> Watch:
+        """Return what a group's guards see, by Prometheus and by the device itself."""
+        name, protect = post.group.name, post.group.protect
+        seen = self._before[name]
+        if post.asked:
+            seen = watch(post.group, seen, self._views[name])
+        if protect.thermal is None or protect.thermal.device is None:
+            return seen
+        celsius = self._turn.facts.celsius.get(self._key)
+        steady = self._turn.now.steady
+        return warmed(protect.thermal.device, protect.hold_seconds, seen, celsius, steady)
+
+    def _tried(self, post: Post, view: View, held: Held) -> Trial:
+        """Return what is known of the rule's last step, and note what it saves."""
+        rule, turn = post.rule, self._turn
+        if rule.expect is None:
+            return UNTRIED
+        own = (rule.action, self._reading.target.name)
+        elapsed = turn.elapsed(post.group)
+        spot = ruling.placed(rule, self._reading, held, turn.now, elapsed)
+        before = turn.memory.trials.get(own, UNTRIED)
+        trial = tried(rule.expect, before, spot, partial(ruling.measured, view=view))
+        self._trials[own] = trial
+        self._savings += filter(None, [saving(rule.action, trial, spot)])
+        return trial
+
+    def _saving(self, post: Post, want: Want) -> Saving:
+        target, elapsed, wake = self._reading.target, self._turn.elapsed(post.group), 0.0
+        watts = want.saved_watts or 0.0
+        if want.wake_joules and elapsed:
+            wake = want.wake_joules
+            watts -= wake / elapsed
+        where = (post.rule.action, target.knob, target.name)
+        return Saving(*where, watts, None, None, None, elapsed, want.method, wake)
+
+    def _needless(self, rule: Rule) -> str:
+        """Say why nobody needs to stand in for another rule; empty if *rule* must."""
+        other = rule.instead_of
+        if not other:
+            return ""
+        trial = self._turn.memory.trials.get((other, self._reading.target.name), UNTRIED)
+        idle = trial.last is Reason.INEFFECTIVE and self._turn.now.steady < trial.until
+        return "" if idle else f"it stands in for {other}, which was not found to do nothing"
+
+
+def _idle(post: Post, judged: Judged, seen: str | None) -> Idle:
+    """Return the row of a rule that asks for nothing; one for all targets that are alike."""
+    idle = post.idle.get(seen)
+    if idle is None or idle.judged is not judged:
+        inputs = (seen_by(post.rule, judged),)
+        idle = post.idle[seen] = Idle(post.group, post.rule, judged, inputs)
+    return idle
+
+
+def _peer(rule: Rule, group: Group, reading: Reading, turn: Turn) -> Peer:
+    """Return one device; what cannot be turned, or is not measured, has no need that is known."""
+    target = reading.target
+    seen = turn.memory.seen.get((target.knob, target.name))
+    judged = measure(rule.expr, turn.view(group, target, seen))
+    low, high = reach(reading, rule.bounds)
+    current = reading.base if reading.current is None else reading.current
+    fixed = reading.current is None or reading.conflict or judged.unknown
+    need = None if fixed else judged.value
+    return Peer(target.name, target.high if current is None else current, low, high, need)

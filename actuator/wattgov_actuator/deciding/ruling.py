@@ -1,0 +1,127 @@
+"""One rule at one target: is its condition true, since when, and what does its law wish for."""
+
+from dataclasses import replace
+
+from wattgov_actuator.condition import Judged, State, View, judge, measure
+from wattgov_actuator.deciding.trying import Place
+from wattgov_actuator.decision import UNCHANGED, Held, Reason, Scene, Wish
+from wattgov_actuator.guards import guarded
+from wattgov_actuator.guards.bounds import reach
+from wattgov_actuator.reading import Moment, Reading
+from wattgov_actuator.rules import Look, Measure, Metering, Rule, Want
+
+
+def claiming(held: Held, claim: float | None) -> Held:
+    """Return *held* with a claim."""
+    if held.claim == claim:
+        return held
+    return Held(claim, held.true_since, held.unknown_since, held.true_at, held.law)
+
+
+def keeping(held: Held, law: object) -> Held:
+    """Return *held* with what its law wants to remember."""
+    if held.law is law:
+        return held
+    return Held(held.claim, held.true_since, held.unknown_since, held.true_at, law)
+
+
+def grounded(held: Held, reading: Reading) -> Held:
+    """Return what is left of a claim: it lives as long as the undo it rests on.
+
+    A claim below the value in force never took hold, since the write failed.
+    """
+    if held.claim is None or reading.current is None:
+        return held
+    if reading.prior is None:
+        return replace(held, claim=None)
+    return claiming(held, max(held.claim, reading.current))
+
+
+def judged(rule: Rule, view: View, held: Held, now: Moment) -> Judged:
+    """Judge a rule's condition; a law that needs the value does not know without one."""
+    if rule.law.traits.measures:
+        judged = measure(rule.expr, view)
+        return replace(judged, state=State.NO_DATA) if judged.false else judged
+    judged = judge(rule.expr, view)
+    if held.claim is None or held.true_at is None or not judged.false:
+        return judged
+    ago = now.steady - held.true_at
+    if ago >= rule.keep_seconds:
+        return judged
+    why = f"false for {ago:.0f} s; kept for {rule.keep_seconds:g} s"
+    return replace(judged, state=State.TRUE, why=why)
+
+
+def remembered(held: Held, judged: Judged, now: Moment) -> Held:
+    """Note since when a condition is true, or unknown."""
+    true = held.true_since if held.true_since is not None else now.steady
+    unknown = held.unknown_since if held.unknown_since is not None else now.steady
+    truly = judged.true and judged.value is not None
+    return Held(
+        held.claim,
+        true if judged.true else None,
+        unknown if judged.unknown else None,
+        now.steady if truly else held.true_at,
+        held.law,
+    )
+
+
+def wished(scene: Scene, view: View, shared: object) -> tuple[Wish, Want]:
+    """Return what the rule's law asks for, after the guards, and what it said besides."""
+    reading, judged, held = scene.reading, scene.judged, scene.held
+    if reading.current is None:
+        trouble = reading.trouble
+        fault = Reason.LOST if trouble is None else Reason(trouble.fault)
+        detail = "it cannot be read" if trouble is None else trouble.detail
+        want = Want(held.claim, memory=held.law)
+        if isinstance(scene.rule.law, Metering):
+            want = scene.rule.law.meter(_look(scene, view, shared))
+        return Wish(held.claim, None, None, fault, detail), want
+    rule, active = scene.rule, scene.rule.active
+    inactive = active is not None and not active.holds(scene.now.unix)
+    if inactive or (judged.unknown and not rule.law.traits.blind):
+        wish = Wish(held.claim, None, reading.current, UNCHANGED, judged.why)
+        return guarded(scene, wish), Want(None, memory=None if inactive else held.law)
+    want = rule.law.wish(_look(scene, view, shared))
+    wanted = want.claim if want.lift is None else want.lift
+    detail = f"{want.detail}; {judged.why}" if want.detail else judged.why
+    return guarded(scene, Wish(want.claim, want.lift, wanted, UNCHANGED, detail)), want
+
+
+def _look(scene: Scene, view: View, shared: object) -> Look:
+    """Return what the law may look at; by position, since keywords take three times as long."""
+    rule, reading, judged = scene.rule, scene.reading, scene.judged
+    held, group = scene.held, scene.group
+    low, high = reach(reading, rule.bounds)
+    slack = 0.0 if rule.deadband is None else rule.deadband.of(reading.target.high)
+    asked = {expr: measured(expr, view) for expr in rule.law.asks}
+    return Look(
+        reading,
+        scene.now,
+        held.claim,
+        judged.true,
+        judged.value,
+        low,
+        high,
+        slack,
+        group.interval_seconds,
+        asked,
+        group.protect.hold_seconds,
+        scene.woken,
+        shared,
+        held.law,
+    )
+
+
+def measured(expr: str, view: View) -> Measure:
+    """Return what an expression gives at one target."""
+    judged = measure(expr, view)
+    return Measure(not judged.unknown, judged.value, judged.why)
+
+
+def placed(rule: Rule, reading: Reading, held: Held, now: Moment, seconds: float) -> Place:
+    """Return where a rule acts, for its trial; it was looked at *seconds* ago."""
+    low, _ = reach(reading, rule.bounds)
+    current = reading.current
+    end = current is not None and reading.target.same(current, low)
+    return Place(reading, held.claim, end or rule.law.traits.fixed, now, seconds)

@@ -1,0 +1,1 @@
+"""How any YAML document is read: a tree of nodes, strict keys, the exact place of each mistake."""

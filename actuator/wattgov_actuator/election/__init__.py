@@ -1,0 +1,1 @@
+"""Which of several actuators turns what all of them reach."""

@@ -1,0 +1,1 @@
+"""How a rule file is read: YAML in, rules or every mistake out."""
