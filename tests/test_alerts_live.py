@@ -39,6 +39,8 @@ EMPTY = {
         "no driver refuses anything"
     ),
     'wattgov_actuator_decisions_total{reason=~"rolled_back|ineffective"}': ("every step helps"),
+    'wattgov_actuator_energy_policies{state="refused"}': "no cluster has an EnergyPolicy",
+    "wattgov_actuator_energy_policies_watched": "no cluster has an EnergyPolicy",
     "wattgov_actuator_pause_end_timestamp_seconds": "nobody pauses anything",
 }
 """Selectors that find nothing, and why that is right."""

@@ -10,6 +10,7 @@ from wattgov_actuator.rules import RuleSet
 
 Labels = Mapping[str, str]
 RULE, KNOB = "trim-while-fast", "gpu_power_limit"
+WAKING_SECONDS = 5.7
 SURE_PART, SURE_WATTS = 0.18, 5.0
 """How wide the interval of a saving is: a part of it, and some watts."""
 
@@ -57,8 +58,13 @@ def sleeper(tape: Tape, who: Labels, app: str, *, asleep: bool, slept: bool) -> 
         tape.gauge("wattgov_actuator_knob_wanted", 0.0, **place)
         tape.gauge("wattgov_actuator_knob_prior", 1.0, **place)
     one = {"knob": "hibernate", "target": app, **who}
-    for direction, took in (("tighten", 1.4), ("loosen", 5.7)):
+    for direction, took in (("tighten", 1.4), ("loosen", WAKING_SECONDS)):
         tape.gauge("wattgov_actuator_write_seconds", took, direction=direction, **one)
+    woken = float(slept and not asleep)
+    for result, more in (("woken", woken), ("failed", 0.0)):
+        tape.count("wattgov_actuator_wakes_total", more, result=result, **one)
+    tape.count("wattgov_actuator_wake_seconds_count", woken, **one)
+    tape.count("wattgov_actuator_wake_seconds_sum", woken * WAKING_SECONDS, **one)
     decision = {"rule": "sleep-while-unused", "knob": "hibernate", **who}
     became = {asleep: "unchanged", not asleep: "applied" if asleep else "restored"}[slept]
     for reason in ("unchanged", "applied", "restored"):

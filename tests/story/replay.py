@@ -70,6 +70,7 @@ def replay(
 def _series(
     rule: Mapping[str, Any], result: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[Key, list[tuple[float, float]]]]:
+    seen: set[Key] = set()
     for one in result:
         samples = [(float(at), float(value)) for at, value in one["values"]]
         labels = dict(one["metric"]) | rule.get("labels", {})
@@ -80,7 +81,11 @@ def _series(
             samples = _firing(samples, _seconds(str(rule.get("for", "0s"))))
         if samples:
             labels = {name: value for name, value in labels.items() if "{{" not in value}
-            yield tuple(sorted(labels.items())), samples
+            key = tuple(sorted(labels.items()))
+            if "record" in rule and key in seen:
+                raise ValueError(f"{key}: recorded twice, which Prometheus and vmalert refuse")
+            seen.add(key)
+            yield key, samples
 
 
 def _firing(samples: Sequence[tuple[float, float]], wait: float) -> list[tuple[float, float]]:
