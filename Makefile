@@ -7,7 +7,7 @@ DEMO   ?=
 PYTEST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo triton vllm test check lint wheel bench docs pictures dashboards-check fmt clean
+.PHONY: help up demo newer triton vllm test check lint wheel bench docs pictures dashboards-check fmt clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -18,6 +18,8 @@ up: $(VENV)/.local  ## watch this machine: exporter, Prometheus, Alertmanager an
 demo: $(VENV)/.local  ## the same stack on four virtual GPUs, enforcing: about three minutes, before and after
 	@$(BIN)/python -m testbed demo $(DEMO)
 
+newer: .state/newer/.made  ## Prometheus 3.5 and Alertmanager 0.33 beside Debian 12's own, for the same tests, which skip without
+
 triton: .state/triton/.made  ## a real Triton on the CPU (55 MB) for its tests, which skip without
 
 vllm: .state/vllm/.made  ## a real vLLM on the CPU (3.4 GB) for its tests, which skip without
@@ -25,7 +27,7 @@ vllm: .state/vllm/.made  ## a real vLLM on the CPU (3.4 GB) for its tests, which
 test: check  ## everything that CI runs
 
 check: lint wheel  ## lint, types, contracts, generated files, the wheel, promtool, amtool, tests
-	$(BIN)/pytest $(PYTEST)
+	$(BIN)/pytest -n auto --dist loadgroup $(PYTEST)
 
 lint: $(VENV)/.dev  ## the checks that need no program to run
 	$(BIN)/ruff check .
@@ -73,6 +75,11 @@ $(VENV)/.local: pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local]'
 	@printf '%s\n' "$(CURDIR)/deploy/local" "$(CURDIR)/tests" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/wattgov-checkout.pth"
+	@touch $@
+
+.state/newer/.made: tests/newer.sh
+	@rm -rf .state/newer
+	@tests/newer.sh .state/newer
 	@touch $@
 
 # Without what it requires: the server and the models need numpy alone.

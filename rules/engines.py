@@ -15,6 +15,7 @@ import yaml
 HERE = Path(__file__).parent
 NOTE = "# Made from rules/engines.yml by `make docs`; do not edit.\n"
 TARGET = "job, instance, node, app, model"
+JOB = "job, app"
 LARGEST_GROUP = 20  # Mimir's default limit
 
 # A bound of a bucket is text, which PromQL cannot divide: the point moves three places instead.
@@ -25,12 +26,7 @@ MILLISECONDS = (
     (r"([0-9])(?:[.]([0-9]+))?", "0.00$1$2"),
     (r"([+]Inf)", "$1"),
 )
-SAID_MILLISECONDS = "# Its bounds are milliseconds, and text: the point moves three places left.\n"
-SAID_P95 = """\
-# `>= 0` drops the NaN of an idle histogram. Two engines of one app have different buckets:
-# the slower one speaks.
-"""
-SAID_MEAN = """\
+MEAN = """\
 # Seconds of latency per second are the requests in the house (Little's law); over the requests
 # per second they are the mean latency. It needs no buckets: Triton and TorchServe have it too.
 """
@@ -90,15 +86,22 @@ class Engine:
         """Return *text* with the model, and a gateway's app, under their common names."""
         if self.model != "model":
             text = f'label_replace({text}, "model", "$1", "{self.model}", "(.+)")'
+        return self.owned(text)
+
+    def owned(self, text: str) -> str:
+        """Return *text* with a gateway's app under the common name."""
         for label, pattern in self.app.items():
             text = f'label_replace({text}, "app", "$1", "{label}", "{pattern}")'
         return text
 
-    def each(self, metric: Metric, window: str, count: Callable[[str], str]) -> str:
-        """Return *count* of the first of the names that a target has."""
+    def each(
+        self, metric: Metric, window: str, count: Callable[[str], str], suffix: str = ""
+    ) -> str:
+        """Return *count* of the first of the names that a target has, as seen by its *suffix*."""
         text = count(metric.names[0])
         for earlier, name in pairwise(metric.names):
-            had = f"last_over_time({earlier}[{window}])" if window else earlier
+            seen = earlier + suffix
+            had = f"last_over_time({seen}[{window}])" if window else seen
             text += f"\nor\n{count(name)}\nunless on (job, instance)\n{had}"
         return text
 
@@ -109,12 +112,11 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One recording rule; *said* is the comment above it."""
+    """One recording rule."""
 
     record: str
     expr: str
     labels: Mapping[str, str] = field(default_factory=dict)
-    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Table:
     engines: Sequence[Engine]
     ranks: Sequence[Sequence[str]]
     fronts: Mapping[str, str]
+    doors: Sequence[str]
     heads: Mapping[str, str]
 
     def having(self, key: str) -> list[Engine]:
@@ -150,8 +153,8 @@ def requests(table: Table) -> Iterator[str]:
     for group, window in (("wattgov-requests-live", "1m"), ("wattgov-requests", "5m")):
         name = f"serving_requests:rate{window}"
         count = counted(table, name, "requests", partial(rate, window))
-        choose = chosen(table.having("requests"), table.ranks, name, "sum", "")
-        yield written(group, [*count, named(name, table.fronts), choose])
+        choose = chosen(table.having("requests"), table.ranks, name)
+        yield from apart(table, group, count, [named(name, table.fronts), choose])
 
 
 def tokens(table: Table) -> Iterator[str]:
@@ -164,7 +167,7 @@ def tokens(table: Table) -> Iterator[str]:
         ]
         for kind in kinds
     )
-    choose = chosen(table.having("tokens.generation"), table.ranks, name, "sum", ", kind")
+    choose = chosen(table.having("tokens.generation"), table.ranks, name, also=", kind")
     yield written("wattgov-tokens-cached", cached)
     yield written("wattgov-tokens", [*prompt, *generation, named(name), choose])
 
@@ -172,14 +175,14 @@ def tokens(table: Table) -> Iterator[str]:
 def latency(table: Table) -> Iterator[str]:
     """Yield the groups of serving-latency.yml."""
     yield quantile(table, "latency", "1m", "energy:app_p95_latency_seconds")
-    yield quantile(table, "ttft", "5m", "app:serving_ttft_seconds:p95")
-    yield quantile(table, "intertoken", "5m", "app:serving_intertoken_seconds:p95")
+    yield quantile(table, "ttft", "5m", "app:serving_ttft_seconds:p95", interval="30s")
+    yield quantile(table, "intertoken", "5m", "app:serving_intertoken_seconds:p95", interval="30s")
     name = "serving_latency_seconds:rate5m"
     count = counted(table, name, "latency", seconds)
-    choose = chosen(table.having("latency"), table.ranks, name, "sum", "")
-    yield written("wattgov-latency-sum", [*count, named(name, table.fronts), choose])
-    mean = Rule("app:serving_latency_seconds:mean5m", MEAN, said=SAID_MEAN)
-    yield written("wattgov-latency-mean", [mean])
+    choose = chosen(table.having("latency"), table.ranks, name)
+    after = [named(name, table.fronts), choose]
+    yield from apart(table, "wattgov-latency-sum", count, after, "30s")
+    yield written("wattgov-latency-mean", [Rule("app:serving_latency_seconds:mean5m", MEAN)], "30s")
 
 
 def load(table: Table) -> Iterator[str]:
@@ -191,7 +194,8 @@ def load(table: Table) -> Iterator[str]:
         ("batch", "serving_batch_requests:mean5m", "avg"),
     ):
         count = counted(table, name, key, batch if key == "batch" else partial(gauge, over))
-        choose = chosen(table.having(key), table.ranks, name, over, "")
+        beside = table.doors if key == "queue" else ()
+        choose = chosen(table.having(key), table.ranks, name, over=over, beside=beside)
         yield written(f"wattgov-{key}", [*count, named(name), choose])
 
 
@@ -203,22 +207,28 @@ PAGES: Mapping[str, Callable[[Table], Iterator[str]]] = {
 }
 
 
-def quantile(table: Table, key: str, window: str, record: str) -> str:
-    """Return the group from the engines' buckets to the 95th percentile."""
+def quantile(table: Table, key: str, window: str, record: str, interval: str = "") -> str:
+    """Return the group from the buckets of a job's targets to the 95th percentile."""
     name = f"serving_{key}_seconds_bucket:rate{window}"
     engines = [one for one in table.having(key) if one.metrics[key].unit != "us"]
     count = [
-        Rule(
-            f"instance:{name}",
-            buckets(window, engine, engine.metrics[key]),
-            {"serving": engine.name},
-            SAID_MILLISECONDS if engine.metrics[key].unit == "ms" else "",
-        )
-        for engine in engines
+        Rule(f"job:{name}", buckets(window, one, one.metrics[key]), {"serving": one.name})
+        for one in engines
     ]
-    choose = chosen(engines, table.ranks, name, "sum", ", le")
+    choose = chosen(engines, table.ranks, name, also=", le", level="job", beside=table.doors)
     p95 = f"max by (app) (histogram_quantile(0.95, app:{name}) >= 0)"
-    return written(f"wattgov-{key}", [*count, named(name), choose, Rule(record, p95, {}, SAID_P95)])
+    rules = [*count, named(name, level="job"), choose, Rule(record, p95)]
+    return written(f"wattgov-{key}", rules, interval)
+
+
+def apart(
+    table: Table, group: str, count: Sequence[Rule], after: Sequence[Rule], interval: str = ""
+) -> Iterator[str]:
+    """Yield a group for the gateways and one for the others: together they are too many."""
+    gateways = {engine.name for engine in table.engines if engine.app}
+    far = [rule for rule in count if rule.labels["serving"] in gateways]
+    yield written(f"{group}-gateways", far, interval)
+    yield written(group, [*(rule for rule in count if rule not in far), *after], interval)
 
 
 def counted(
@@ -231,9 +241,9 @@ def counted(
     ]
 
 
-def named(name: str, fronts: Mapping[str, str] | None = None) -> Rule:
+def named(name: str, fronts: Mapping[str, str] | None = None, level: str = "instance") -> Rule:
     """Return the rule that gives every series its app, and drops those that only pass on."""
-    source = f"instance:{name}"
+    source = f"{level}:{name}"
     label = f'label_replace({source}{{app=""}}, "app", "$1", "job", "(.+)")'
     expr = f'{source}{{app!=""}}\nor\n{label}'
     for front, behind in (fronts or {}).items():
@@ -241,21 +251,28 @@ def named(name: str, fronts: Mapping[str, str] | None = None) -> Rule:
         both += f'{source}{{serving=~"{behind}"}}'
         expr = f"(\n{indent(expr, '  ')}\n)\nunless on (job, instance, serving)\n"
         expr += f"(\n{indent(both, '  ')}\n)"
-    return Rule(f"instance_app:{name}", expr)
+    return Rule(f"{level}_app:{name}", expr)
 
 
 def chosen(
-    engines: Sequence[Engine], ranks: Sequence[Sequence[str]], name: str, over: str, also: str
+    engines: Sequence[Engine],
+    ranks: Sequence[Sequence[str]],
+    name: str,
+    *,
+    over: str = "sum",
+    also: str = "",
+    level: str = "instance",
+    beside: Sequence[str] = (),
 ) -> Rule:
-    """Return the rule that takes, for each app, the count of the best rank that has one."""
-    have = {engine.name for engine in engines}
+    """Return the rule that takes each app's count by its best rank, and that of who is *beside*."""
+    have, source = {engine.name for engine in engines}, f"{level}_app:{name}"
     parts: list[str] = []
     better: list[str] = []
     for rank in ranks:
         if present := [one for one in rank if one in have]:
-            part = f"{over} by (app, serving{also}) (instance_app:{name}{of(present)})"
-            if better:
-                part += f"\nunless on (app)\ninstance_app:{name}{of(better)}"
+            part = f"{over} by (app, serving{also}) ({source}{of(present)})"
+            if better and not set(present) & set(beside):
+                part += f"\nunless on (app)\n{source}{of(better)}"
             parts.append(part)
             better += present
     return Rule(f"app:{name}", "\nor\n".join(parts))
@@ -273,7 +290,7 @@ def rate(window: str, engine: Engine, metric: Metric, suffix: str = "") -> str:
         series = engine.labelled(f"rate({engine.selector(name, suffix)}[{window}])")
         return f"sum by ({TARGET}) ({series})"
 
-    return engine.each(metric, window, one)
+    return engine.each(metric, window, one, suffix)
 
 
 def seconds(engine: Engine, metric: Metric) -> str:
@@ -283,20 +300,18 @@ def seconds(engine: Engine, metric: Metric) -> str:
 
 
 def buckets(window: str, engine: Engine, metric: Metric) -> str:
-    """Return a histogram's buckets, their bounds in seconds."""
+    """Return a histogram's buckets, summed over a job's targets, their bounds in seconds."""
 
     def one(name: str) -> str:
-        series = engine.labelled(f"rate({engine.selector(name, '_bucket')}[{window}])")
-        text = f"sum by ({TARGET}, le) ({series})"
-        if metric.unit != "ms":
-            return text
-        for pattern, bound in MILLISECONDS:
-            text = f'label_replace({text},\n  "seconds", "{bound}", "le", "{pattern}")'
-        text = f'label_replace({text},\n  "le", "$1", "seconds", "(.+)")'
-        return f"sum by ({TARGET}, le) ({text})"
+        return engine.owned(f"rate({engine.selector(name, '_bucket')}[{window}])")
 
-    bucket = replace(metric, names=[f"{name}_bucket" for name in metric.names])
-    return engine.each(bucket, window, lambda name: one(name.removesuffix("_bucket")))
+    text = f"sum by ({JOB}, le) ({engine.each(metric, window, one, '_count')})"
+    if metric.unit != "ms":
+        return text
+    for pattern, bound in MILLISECONDS:
+        text = f'label_replace({text},\n  "seconds", "{bound}", "le", "{pattern}")'
+    text = f'label_replace({text},\n  "le", "$1", "seconds", "(.+)")'
+    return f"sum by ({JOB}, le) ({text})"
 
 
 def gauge(over: str, engine: Engine, metric: Metric) -> str:
@@ -317,13 +332,14 @@ def batch(engine: Engine, metric: Metric) -> str:
     return f"sum by ({TARGET}) ({engine.replicas(series)}) > 0"
 
 
-def written(group: str, rules: Sequence[Rule]) -> str:
+def written(group: str, rules: Sequence[Rule], interval: str = "") -> str:
     """Return a group as YAML; ValueError if a backend would refuse it."""
     if len(rules) > LARGEST_GROUP:
         raise ValueError(f"{group} has {len(rules)} rules, more than {LARGEST_GROUP}: split it")
-    text = f"\n  - name: {group}\n    rules:\n"
+    every = f"    interval: {interval}\n" if interval else ""
+    text = f"\n  - name: {group}\n{every}    rules:\n"
     for rule in rules:
-        text += indent(rule.said, " " * 6) + f"      - record: {rule.record}\n"
+        text += f"      - record: {rule.record}\n"
         if rule.labels:
             inside = ", ".join(f"{key}: {value}" for key, value in rule.labels.items())
             text += f"        labels: {{{inside}}}\n"

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -26,16 +27,36 @@ def find(package: str, *names: str) -> str:
     pytest.skip(f"{names[0]} is not installed (Debian: apt-get install {package})")
 
 
+NEWER = Path(__file__).parents[1] / ".state" / "newer" / "usr" / "bin"
+GENERATIONS = ("own", "newer")  # Debian 12's own (2.42, 0.25), and those of `make newer`
+
+
+def of(generation: str, package: str, *names: str) -> str:
+    """Return a program of one generation; skip, in words, where it is not here."""
+    if generation == "own":
+        return find(package, *names)
+    path = NEWER / names[-1]
+    if not path.exists():
+        pytest.skip(f"no newer {names[0]} is here (make newer)")
+    return str(path)
+
+
 @pytest.fixture(scope="session")
-def promtool() -> str:
-    """Path of promtool."""
+def own_promtool() -> str:
+    """Path of the promtool that came with `prometheus`."""
     return find("prometheus", "promtool")
 
 
-@pytest.fixture(scope="session")
-def amtool() -> str:
-    """Path of amtool."""
-    return find("prometheus-alertmanager", "amtool")
+@pytest.fixture(scope="session", params=GENERATIONS)
+def promtool(request: pytest.FixtureRequest) -> str:
+    """Path of promtool, one after the other."""
+    return of(request.param, "prometheus", "promtool")
+
+
+@pytest.fixture(scope="session", params=GENERATIONS)
+def amtool(request: pytest.FixtureRequest) -> str:
+    """Path of amtool, one after the other."""
+    return of(request.param, "prometheus-alertmanager", "amtool")
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +65,22 @@ def prometheus() -> str:
     return find("prometheus", "prometheus")
 
 
+@pytest.fixture(scope="session", params=GENERATIONS)
+def each_prometheus(request: pytest.FixtureRequest) -> str:
+    """Path of Prometheus, one after the other."""
+    return of(request.param, "prometheus", "prometheus")
+
+
 @pytest.fixture(scope="session")
 def alertmanager() -> str:
     """Path of Alertmanager, which Debian names prometheus-alertmanager."""
     return find("prometheus-alertmanager", "alertmanager", "prometheus-alertmanager")
+
+
+@pytest.fixture(scope="session", params=GENERATIONS)
+def each_alertmanager(request: pytest.FixtureRequest) -> str:
+    """Path of Alertmanager, one after the other."""
+    return of(request.param, "prometheus-alertmanager", "alertmanager", "prometheus-alertmanager")
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from wattgov_actuator.cycle.snapshot import Snapshot
-from wattgov_actuator.exposition import Exposition
+from story import door, itself
+from wattgov_actuator.decision import Reason
 from wattgov_exporter.exposition import SERIES
 from wattgov_grafana import pages, theme
 from wattgov_grafana.kinds import KINDS
@@ -27,6 +27,7 @@ DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 UNITS = {
     *("celsius", "joule", "massg", "none", "percentunit", "reqps", "s", "short", "watt", "watth"),
 }
+DOOR = door.published()
 OF_NO_NODE = ("ALERTS", "cluster:", "energy:cluster_", "energy_optimization_")
 """Series that no node's labels choose."""
 
@@ -159,7 +160,7 @@ def test_every_query_asks_for_what_was_chosen(dashboard: dict[str, Any]) -> None
         for name, match in selectors(expr):
             if name.startswith("wattgov_actuator_"):
                 assert 'instance=~"$actuator"' in match, expr
-            elif name.startswith(("app:", "app_model:", "energy:app_")):
+            elif name.startswith(("app:", "app_model:", "energy:app_")) or name in DOOR:
                 assert 'app=~"$app"' in match, expr
             elif not name.startswith(OF_NO_NODE):
                 assert 'job=~"$job",instance=~"$instance"' in match, expr
@@ -170,6 +171,16 @@ def test_rates_follow_the_resolution(dashboard: dict[str, Any]) -> None:
     ranges = {found for expr in expressions(dashboard) for found in re.findall(r"\[(.*?)\]", expr)}
 
     assert {"$__rate_interval", "$__range", "$__range:5m", "$__range:1h"} >= ranges
+
+
+def test_no_reason_is_missing_from_the_governors_states() -> None:
+    """Every word for what became of a rule is one of the outcomes that the panel tells apart."""
+    page = json.loads((ROOT / "grafana/dashboards/governor.json").read_text())
+    (panel,) = (one for one in panels(page) if one["title"] == "What each rule did")
+    told = re.findall(r'reason=~?"([a-z_|.+]+)"', panel["targets"][0]["expr"])
+    found = [name for one in told for name in Reason if re.fullmatch(one, name)]
+
+    assert sorted(Reason) == sorted(found)
 
 
 def test_counters_are_never_shown_as_they_are(dashboard: dict[str, Any]) -> None:
@@ -224,8 +235,7 @@ def test_every_series_exists(dashboard: dict[str, Any]) -> None:
     """A query names only what the exporter or the actuator exports or a rule records."""
     files = (ROOT / "rules/recording").glob("*.yml")
     groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
-    own = Exposition(lambda: Snapshot(enforcing=False, last_success=0.0), lambda: 0.0).collect()
-    known = {f"{one.name}_total" if one.type == "counter" else one.name for one in own}
+    known = itself.published() | door.published()
     known |= {series.name for series in SERIES}
     known |= {rule["record"] for group in groups for rule in group["rules"]}
 

@@ -4,20 +4,30 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 import pytest
 import yaml
 from click.testing import CliRunner
 
+from actuator.test_run import until
 from conftest import find
 from fakes.api import serving
-from fakes.kubernetes import Cluster, autoscaler, cron_job, deployment, job, scaled_object
+from fakes.evictions import node, pod
+from fakes.kubernetes import (
+    Cluster,
+    autoscaler,
+    cron_job,
+    deployment,
+    job,
+    scaled_object,
+)
+from fakes.objects import parted
 from wattgov_actuator.cli import main as actuator
 from wattgov_actuator.connection import Connection, Setting
 from wattgov_actuator.election.campaign import Elector
-from wattgov_actuator.knobs import open_knob
+from wattgov_actuator.energypolicies.reflector import Reflector
+from wattgov_actuator.knobs import KNOBS, open_knob
 from wattgov_actuator.reading import InForce, Moment
 from wattgov_exporter.cli import main as exporter
 from wattgov_exporter.configfile import load
@@ -101,8 +111,10 @@ def asked(cluster: Cluster) -> set[tuple[str, str, str]]:
     """Return what a cluster was asked for."""
     found = set()
     for verb, path, _ in cluster.asked:
-        _, _, group, _, _, _, resource, *rest = urlsplit(path).path.split("/")
-        found.add((group, "/".join([resource, *rest[1:]]), verb))
+        parts = parted(path)
+        assert parts is not None
+        group, _, resource, rest = parts
+        found.add((group.rpartition("/")[0], "/".join([resource, *rest[1:]]), verb))
     return found
 
 
@@ -148,11 +160,44 @@ def test_the_roles_are_what_is_needed_and_no_more(cluster: Cluster) -> None:
         elector.turn()
         elector.turn()
         elector.give_back()
+        elected = asked(cluster)
+
+        cluster.asked.clear()
+        with Reflector(way, "shop", lambda: 0.0, lambda: None) as reflector:
+            until("it watches", reflector.watched)
+            cluster.changes.hang_up()
+        watched = asked(cluster)
 
     after_a_conflict = {("batch", each, "get") for each in ("cronjobs", "jobs")}
     assert granted("wattgov-fleet") == turned | after_a_conflict
-    assert granted("wattgov-elect") == asked(cluster)
+    assert granted("wattgov-elect") == elected
+    assert granted("wattgov-policies") == watched
     assert granted("wattgov-node") == {("", "pods", "list")}
+
+
+def test_the_rights_to_empty_a_node_are_what_is_needed_and_no_more() -> None:
+    """It is cordoned, emptied and uncordoned; which nodes that may be is said by name."""
+    cluster = Cluster()
+    cluster.add("v1", "nodes", "gpu-7", node(), "")
+    cluster.add("v1", "pods", "chat", pod("gpu-7"))
+    keys = KNOBS["hibernate"].backends["kubernetes_node"].keys
+    with serving(cluster) as url:
+        usual = {key: each.default for key, each in keys.items() if each.default is not None}
+        way = Connection(
+            "hibernate", "kubernetes_node", "it", {}, {**usual, "url": url, "node": "gpu-7"}
+        )
+        knob = open_knob("hibernate", [way])
+        knob.probe()
+        knob.write("it", 0.0)
+        until("it is empty", lambda: "/api/v1/namespaces/shop/pods/chat" not in cluster.things)
+        knob.restore("it", 1.0, "")
+        knob.close()
+
+    assert granted("wattgov-drain") == asked(cluster)
+    (role,) = (
+        each for each in things("ClusterRole") if each["metadata"]["name"] == "wattgov-drain"
+    )
+    assert all("nodes" not in each["resources"] or each["resourceNames"] for each in role["rules"])
 
 
 def scaled_objects() -> list[Thing]:
@@ -199,5 +244,6 @@ def test_a_scaled_object_asks_what_is_recorded_and_knows_no_data_from_nothing(
 
     assert 0 == found.returncode, found.stdout + found.stderr
     assert "false" == trigger["metadata"]["ignoreNullValues"]
+    assert "AverageValue" == trigger["metricType"]  # else there is no fallback
     assert "currentReplicasIfHigher" == spec["fallback"]["behavior"]
     assert spec["minReplicaCount"] <= spec["fallback"]["replicas"] <= spec["maxReplicaCount"]

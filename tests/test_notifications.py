@@ -22,7 +22,7 @@ import yaml
 
 from channels import with_channels
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("notifications")]
 ALERTING = Path(__file__).parents[1] / "alerting"
 RUNBOOK = "https://github.com/wattgov/wattgov/blob/main/alerting/runbook.md#energyexporterdown"
 SUMMARY = "No energy readings from 127.0.0.1:1"
@@ -174,7 +174,7 @@ def rules(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def told(
-    prometheus: str, alertmanager: str, tmp_path_factory: pytest.TempPathFactory
+    each_prometheus: str, each_alertmanager: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Told]:
     """Let an exporter be down and an actuator be blind; return what the channels were told."""
     folder = tmp_path_factory.mktemp("notifications")
@@ -198,7 +198,7 @@ def told(
         serving(mails),
         running(
             folder / "alertmanager.log",
-            alertmanager,
+            each_alertmanager,
             f"--config.file={hasty(folder, posts.server_port, mails.server_address[1])}",
             f"--storage.path={folder / 'am'}",
             f"--web.listen-address=127.0.0.1:{ports[1]}",
@@ -208,7 +208,7 @@ def told(
         ),
         running(
             folder / "prometheus.log",
-            prometheus,
+            each_prometheus,
             f"--config.file={folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={folder / 'data'}",
             "--rules.alert.resend-delay=1s",  # what fires before Alertmanager is known is lost

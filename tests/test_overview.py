@@ -9,7 +9,7 @@ from story.server import Told
 from wattgov_grafana.ask import Asker, Span
 
 pytest_plugins = ["story.fixtures"]
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("story")]
 OVERVIEW = Path(__file__).parents[1] / "grafana/dashboards/overview.json"
 
 

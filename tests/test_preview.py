@@ -167,6 +167,7 @@ def test_moments_in_a_row_are_one_mark() -> None:
     assert [Mark("#F2495C", 15.0, 45.0), Mark("#F2495C", 90.0, 90.0)] == marks
 
 
+@pytest.mark.xdist_group("story")
 @pytest.mark.e2e
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_dashboard_becomes_a_picture(told: Told, file: Path, tmp_path: Path) -> None:
@@ -180,6 +181,7 @@ def test_a_dashboard_becomes_a_picture(told: Told, file: Path, tmp_path: Path) -
     assert 20_000 < path.stat().st_size < 200_000
 
 
+@pytest.mark.xdist_group("story")
 @pytest.mark.e2e
 def test_a_picture_is_the_same_every_time(told: Told, tmp_path: Path) -> None:
     """The same data give the same bytes: a picture changes in git when its dashboard does."""

@@ -106,7 +106,7 @@ def test_groups_fit_everywhere() -> None:
 def test_names_tell_level_metric_and_operations() -> None:
     """A recorded name is level:metric:operations; the kept names alone are older than the rule."""
     names = {rule["record"] for rule in recorded()}
-    level = r"(cluster|node|instance|app|model|rule)(_[a-z]+)*"
+    level = r"(cluster|node|instance|job|app|model|rule)(_[a-z]+)*"
     operations = (
         r"rate(1m|5m|1h)?|(avg|mean|stddev|increase)[1-9]\d*[mhdw]|p95"
         r"|ratio|sum|min|max|count|group|constant"

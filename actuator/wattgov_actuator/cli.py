@@ -5,12 +5,12 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
 
@@ -30,6 +30,7 @@ from wattgov_actuator.flags import (
     Address,
     elect_option,
     machine_options,
+    policies_option,
     prometheus_option,
     rule_options,
     run_option,
@@ -51,6 +52,10 @@ from wattgov_actuator.reading import Moment
 from wattgov_actuator.replay.command import backtest
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.scenarios.command import test
+
+if TYPE_CHECKING:
+    from wattgov_actuator.election.leading import Turned
+    from wattgov_actuator.energypolicies.reflector import Reflector
 
 LOG = logging.getLogger(__name__)
 EVICT_SECONDS = 10.0
@@ -85,6 +90,7 @@ for command in (check, plan, test, backtest, journal, explain, pause, resume, re
 @service_options
 @note_options
 @elect_option
+@policies_option
 @run_option
 @click.option("--enforce", is_flag=True, help="Write knobs. Without it this is a dry run.")
 @click.option(
@@ -109,6 +115,7 @@ def run(
     grafana_token_file: Path | None,
     webhook_url_file: Path | None,
     elect: str | None,
+    energy_policies: str | None,
     enforce: bool,
     lease_seconds: float,
     sysfs: Path,
@@ -125,8 +132,6 @@ def run(
     Exit status: 0 when everything is put back, 1 when something is not or it could not start, 2 for
     a mistake in the rules or in the file of --web.config.file.
     """
-    from wattgov_actuator.election.campaign import standing  # noqa: PLC0415 (--help stays light)
-    from wattgov_actuator.election.leading import Turned  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.notes.choice import sinks  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.notes.sending import Notes  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
@@ -134,7 +139,8 @@ def run(
 
     _log_to_stderr()
     machine, notify = Machine(sysfs, procfs), Notify(os.environ)
-    mistakes, ruleset = _loaded((*rules, *more))
+    read = partial(load, (*rules, *more), LAWS, KNOBS, os.environ)
+    mistakes, ruleset = _loaded(read if energy_policies is None else partial(read, ()))
     bad, web = web_of(web_file, lambda: now().steady)
     unsent, told_to = sinks(grafana_url, grafana_token_file, webhook_url_file, os.environ)
     if ruleset is None or web is None or told_to is None:
@@ -146,32 +152,30 @@ def run(
         notes(decision)
 
     alone, orders = MachineLock(run_dir, state_dir), SimpleQueue[object]()
-    turned = Turned(
-        ruleset,
-        partial(_reloaded, (*rules, *more), alone, enforce=enforce),
-        KNOBS,
-        standing(elect, ruleset, KNOBS, now, lambda: orders.put(Reload())),
+    shared = _Shared(energy_policies, elect, lambda: orders.put(Reload()))
+    turned, policies = _turned(
+        read, ruleset, partial(_allowed, alone, first=rules[0], enforce=enforce), shared
     )
     with (
         told(),
         notes,
         closing(alone),
-        holding(state_dir, machine, now, turned.here.connections, turned.opening) as (book, writer),
+        holding(state_dir, machine, now, turned.opening) as (book, writer),
     ):
         lease = LeaseFile(state_dir, procfs)
-
-        def alive() -> None:
-            lease.renew(now().steady + lease_seconds)
-            notify(ALIVE)
-
+        alive = partial(_alive, lease, lease_seconds, notify)
         alive()
         put_back(writer, tell, alive)
-        writer.connect(turned.here.connections)  # and no longer those of an earlier run
+        writer.connect(turned.here.connections)  # until here those of an earlier run
         if enforce or ruleset.enforce:
             alone.take()
         if (row := book.broken()) is not None:
             LOG.warning(line("journal_changed_by_others", file=book.path, first_row=row))
-        with closing(Prometheus(prometheus, _steady)) as source, turned.elector or nullcontext():
+        with (
+            closing(Prometheus(prometheus, _steady)) as source,
+            turned.elector or nullcontext(),
+            policies or nullcontext(),
+        ):
             loop = Loop(
                 turned.here,
                 ask=partial(source.ask, alive=alive),
@@ -186,7 +190,13 @@ def run(
                 armed=enforce,
                 tell=tell,
             )
-            control = Control(orders, PauseFile(state_dir), now, notes.counts)
+            control = Control(
+                orders,
+                PauseFile(state_dir),
+                now,
+                notes.counts,
+                None if policies is None else policies.watched,
+            )
             try:
                 service = listening(listen, web, lambda: loop.snapshot, control)
             except OSError as error:
@@ -244,6 +254,15 @@ def guardian(*, state_dir: Path, sysfs: Path, procfs: Path) -> None:
             watch.run(stop)
 
 
+def _alive(lease: LeaseFile, seconds: float, notify: Notify) -> None:
+    """Tell guardian and systemd that we are."""
+    try:
+        lease.renew(now().steady + seconds)
+    except OSError as error:  # a guardian will end us; until then, what is to do is done
+        LOG.error(line("lease_not_renewed", detail=error))  # noqa: TRY400 (one line per event)
+    notify(ALIVE)
+
+
 def _refused(mistakes: str, state_dir: Path, machine: Machine) -> NoReturn:
     """Say why it does not start, and end; a crash need not wait for good rules to be undone."""
     click.echo(mistakes, err=True)
@@ -253,22 +272,47 @@ def _refused(mistakes: str, state_dir: Path, machine: Machine) -> NoReturn:
     sys.exit(BAD_INPUT)
 
 
-def _loaded(paths: Sequence[Path]) -> tuple[str, RuleSet | None]:
+def _loaded(read: Callable[[], RuleSet]) -> tuple[str, RuleSet | None]:
     """Return the mistakes as text, or the rules."""
     try:
-        return "", load(paths, LAWS, KNOBS, os.environ)
+        return "", read()
     except Invalid as error:
         return str(error), None
 
 
-def _reloaded(paths: Sequence[Path], alone: MachineLock, *, enforce: bool) -> RuleSet:
-    """Return the rules; raises Invalid, also when they enforce where somebody else does."""
-    ruleset = load(paths, LAWS, KNOBS, os.environ)
+class _Shared(NamedTuple):
+    """What goes on in a cluster, and who is told of a change."""
+
+    policies: str | None  # a namespace
+    elect: str | None  # a lease
+    changed: Callable[[], None]
+
+
+def _turned(
+    read: Callable[..., RuleSet],
+    ruleset: RuleSet,
+    allowed: Callable[[RuleSet], RuleSet],
+    shared: _Shared,
+) -> "tuple[Turned, Reflector | None]":
+    """Return the rules of this actuator, and who follows the policies of a cluster."""
+    from wattgov_actuator.election.campaign import standing  # noqa: PLC0415 (--help stays light)
+    from wattgov_actuator.election.leading import Turned  # noqa: PLC0415 (--help stays light)
+    from wattgov_actuator.energypolicies.loading import Loading  # noqa: PLC0415 (--help stays light)
+    from wattgov_actuator.energypolicies.reflector import following  # noqa: PLC0415 (the same)
+
+    policies = following(shared.policies, ruleset, KNOBS, _steady, shared.changed)
+    elector = standing(shared.elect, ruleset, KNOBS, now, shared.changed)
+    reading = read if policies is None else Loading(read, lambda: policies.documents)
+    return Turned(ruleset, lambda: allowed(reading()), KNOBS, elector), policies
+
+
+def _allowed(alone: MachineLock, ruleset: RuleSet, *, first: Path, enforce: bool) -> RuleSet:
+    """Return rules that were read again; raises Invalid where somebody else enforces already."""
     if enforce or ruleset.enforce:
         try:
             alone.take()
         except Busy as error:
-            raise Invalid([Mistake(str(paths[0]), 1, 1, f"'enforce': {error}")]) from None
+            raise Invalid([Mistake(str(first), 1, 1, f"'enforce': {error}")]) from None
     return ruleset
 
 

@@ -12,11 +12,14 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from wattgov_actuator.acting.durations import LOOSEN
 from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.reading import QueryFailure, Reading
+from wattgov_actuator.rules import Policies
 
 PREFIX = "wattgov_actuator_"
 PLACE = ("knob", "target", "unit")
+SLEEPER = "hibernate"
 
 
 class Exposition(Collector):
@@ -60,6 +63,7 @@ class Exposition(Collector):
         failures = {(each,): now.query_failures.get(each, 0) for each in QueryFailure}
         yield _counter("query_failures", "Queries that gave nothing.", ("reason",), failures)
         yield from _savings(now)
+        yield from _wakes(now)
         targets = GaugeMetricFamily(
             f"{PREFIX}rule_targets", "Targets here that the rule's series name.", labels=("rule",)
         )
@@ -93,6 +97,23 @@ def web(failures: int | None) -> Iterator[Metric]:
         yield _counter("web_config_failures", text, (), {(): failures})
 
 
+def watched(policies: bool | None) -> Iterator[Metric]:
+    """Return whether the policies of a cluster are seen; nothing where nobody looks."""
+    if policies is not None:
+        text = "1 while changes of EnergyPolicy objects are seen; else those seen last are used."
+        yield _gauge("energy_policies_watched", text, policies)
+
+
+def _policies(policies: Policies) -> Iterator[Metric]:
+    """Return how many policies of a cluster are in which state."""
+    text = "EnergyPolicy objects: in force, not enabled, or with a mistake in their last version."
+    counts = GaugeMetricFamily(f"{PREFIX}energy_policies", text, labels=("state",))
+    counts.add_metric(("in_force",), len(policies.in_force))
+    counts.add_metric(("resting",), len(policies.resting))
+    counts.add_metric(("refused",), len({each.file for each in policies.refused}))
+    yield counts
+
+
 def _orders(now: Snapshot) -> Iterator[Metric]:
     """Return what people asked for: a pause, and rules that were read again."""
     paused = GaugeMetricFamily(
@@ -107,6 +128,8 @@ def _orders(now: Snapshot) -> Iterator[Metric]:
     if now.rules is not None and now.rules.leads is not None:
         text = "1 while this actuator turns what all machines share; absent without --elect."
         yield _gauge("leader", text, now.rules.leads)
+    if now.rules is not None and now.rules.policies is not None:
+        yield from _policies(now.rules.policies)
     if now.pause is not None and now.pause.until is not None:
         end = "When the pause ends by itself; absent when somebody has to resume."
         yield _gauge("pause_end_timestamp_seconds", end, now.pause.until)
@@ -163,6 +186,24 @@ def _savings(now: Snapshot) -> Iterator[Metric]:
         if each.slower is not None:
             slower.add_metric(where, each.slower)
     yield from (watts, slower)
+
+
+def _wakes(now: Snapshot) -> Iterator[Metric]:
+    """Return what became of waking what we had put to sleep, and what that took."""
+    text = "Orders to wake by what became of them; a failed one is given again at each tick."
+    wakes = CounterMetricFamily(f"{PREFIX}wakes", text, labels=("knob", "target", "result"))
+    text = "Time from the order to wake until it read back as awake."
+    took = SummaryMetricFamily(f"{PREFIX}wake_seconds", text, labels=("knob", "target"))
+    for (knob, target, direction), writes in now.writes.items():
+        if (knob, direction) == (SLEEPER, LOOSEN):
+            wakes.add_metric((knob, target, "woken"), writes.done)
+            wakes.add_metric((knob, target, "failed"), writes.failed)
+            took.add_metric((knob, target), writes.done, writes.seconds)
+    text = "Energy that waking took beyond being idle; a part of what was lost."
+    joules = CounterMetricFamily(f"{PREFIX}wake_joules", text, labels=("rule", "method"))
+    for page, sum_joules in now.wake_joules.items():
+        joules.add_metric(page, sum_joules)
+    yield from (wakes, took, joules)
 
 
 def _knobs(now: Snapshot) -> Iterator[Metric]:

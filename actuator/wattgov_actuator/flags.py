@@ -11,10 +11,11 @@ import click
 
 from wattgov_actuator.document.quantity import seconds_of
 from wattgov_actuator.reading import Moment
-from wattgov_actuator.when import moment_of
+from wattgov_actuator.when import LONGEST_SECONDS, in_calendar, moment_of
 
 LAST_PORT = 65535
 PATH = click.Path(path_type=Path)
+NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 LEASE = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
@@ -35,10 +36,19 @@ def address(_: click.Context, __: click.Parameter, value: str) -> Address:
 
 def url(_: click.Context, __: click.Parameter, value: str) -> str:
     """Return an http or https URL."""
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise click.BadParameter(f"'{value}' is not a URL, such as http://127.0.0.1:9090")
+    try:
+        parts = urlsplit(value)
+        known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a bracket or a port that is none
+        known = False
+    if not known:
+        raise click.BadParameter(f"'{hidden(value)}' is not a URL, such as http://127.0.0.1:9090")
     return value
+
+
+def hidden(text: str) -> str:
+    """Return what may be a URL without what may be a password in it, however it is spelt."""
+    return text.rpartition("@")[2]
 
 
 def state_dir() -> Path:
@@ -115,7 +125,23 @@ elect_option = click.option(
     metavar="NAMESPACE/NAME",
     callback=_lease,
     help="A Lease of Kubernetes. Of all actuators with the same one, one turns what they share: "
-    "the knobs with an entry of the backend kubernetes. Without it this one does.",
+    "the knobs with an entry of the backends kubernetes and kubernetes_node. Without it this one "
+    "does.",
+)
+
+
+def _namespace(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not NAMESPACE.fullmatch(value):
+        raise click.BadParameter(f"'{value}' is no namespace of Kubernetes, such as inference")
+    return value
+
+
+policies_option = click.option(
+    "--energy-policies",
+    metavar="NAMESPACE",
+    callback=_namespace,
+    help="Watch the EnergyPolicy objects of a namespace, and have those in force, too, that say "
+    "that they are enabled. Whether this enforces is for the rule files to say, or --enforce.",
 )
 
 
@@ -155,6 +181,8 @@ def span(_: click.Context, __: click.Parameter, value: str | None) -> float | No
     seconds = None if value is None else seconds_of(value)
     if value is not None and not seconds:
         raise click.BadParameter(f"'{value}' is no length of time, such as 30m, 2h or 1d")
+    if seconds is not None and seconds > LONGEST_SECONDS:
+        raise click.BadParameter(f"'{value}' is more than {LONGEST_SECONDS / 86_400:g}d")
     return seconds
 
 
@@ -164,7 +192,7 @@ def moment(context: click.Context, __: click.Parameter, value: str | None) -> fl
         return None
     ago, clock = seconds_of(value), context.find_root().obj
     found = moment_of(value) if ago is None else _unix(clock) - ago
-    if found is None:
+    if found is None or not in_calendar(found):
         raise click.BadParameter(
             f"'{value}' is no moment, such as 2026-01-31T06:30, and no length of time, such as 2h"
         )

@@ -66,6 +66,7 @@ class Want(NamedTuple):
     memory: object = None  # comes back in the next look
     detail: str = ""  # a sentence, where the law has more to say than the condition
     saved_watts: float | None = None  # now, where the law knows; below 0: used in vain
+    wake_joules: float = 0.0  # that a waking took since the last look, beyond being idle
     method: str = "measured"  # or estimated
 
 
@@ -110,6 +111,14 @@ class Ranked(Protocol):
     @property
     def priority(self) -> float:
         """How much they are needed; the lowest is the first to be tightened."""
+
+
+@runtime_checkable
+class Metering(Protocol):
+    """A law that measures by itself, also while its target is busy with an order."""
+
+    def meter(self, look: Look) -> Want:
+        """Return what to remember, and what is saved or spent; it asks for no change."""
 
 
 class Alone:

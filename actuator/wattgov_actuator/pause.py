@@ -63,10 +63,20 @@ class PauseFile:
             out.flush()
             os.fsync(out.fileno())
         new.replace(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)  # a kill switch has to outlive a power cut, too
+        finally:
+            os.close(folder)
 
     def end(self) -> None:
         """Resume; raises OSError."""
         self.path.unlink(missing_ok=True)
+
+
+def whole(text: str) -> str:
+    """Return a text that can be shown anywhere; what is no character in it is a question mark."""
+    return text.encode(errors="replace").decode()
 
 
 def _parsed(text: str) -> Pause:
@@ -74,7 +84,10 @@ def _parsed(text: str) -> Pause:
     said = json.loads(text)
     since, until = float(said["since"]), said.get("until")
     until = None if until is None else float(until)
+    if until is not None and until <= since:
+        raise ValueError(until)  # such as `false`, by which somebody means no end
     restore = said.get("restore") is True
-    pause = Pause(since, until, str(said.get("by", "")), str(said.get("why", "")), restore)
+    by, why = (whole(str(said.get(key, ""))) for key in ("by", "why"))
+    pause = Pause(since, until, by, why, restore)
     str(pause)  # its moments are in the calendar
     return pause

@@ -8,9 +8,7 @@ from wattgov_actuator.rules import Policy
 
 def policy(fields: Fields, default: Policy) -> Policy:
     """Read a policy; what it leaves out is as in *default*."""
-    draw = fields.quantity("idle_draw", ("watts",), "idle_draw")
-    if draw is not None and draw.value < 0:
-        fields.say("idle_draw", f"idle_draw must not be negative, found {draw}")
+    draw, waking = _draw(fields, "idle_draw"), _draw(fields, "waking_draw")
     cpu_below = fields.number("cpu_below", default.cpu_below)
     return Policy(
         idle_seconds=fields.seconds("idle", default.idle_seconds, at_least=1.0),
@@ -19,8 +17,20 @@ def policy(fields: Fields, default: Policy) -> Policy:
         cpu_below=cpu_below,
         keep_warm=fields.count("keep_warm", default.keep_warm),
         priority=fields.number("priority", default.priority),
-        idle_watts=default.idle_watts if draw is None else draw.value,
+        idle_watts=default.idle_watts if draw is None else draw,
+        waking_seconds=fields.seconds("waking", default.waking_seconds),
+        waking_watts=default.waking_watts if waking is None else waking,
     )
+
+
+def _draw(fields: Fields, key: str) -> float | None:
+    """Read watts, of which there may be none or more."""
+    found = fields.quantity(key, ("watts",), key)
+    if found is None:
+        return None
+    if found.value < 0:
+        fields.say(key, f"{key} must not be negative, found {found}")
+    return found.value
 
 
 def named_policies(fields: Fields) -> Mapping[str, Policy]:

@@ -11,6 +11,7 @@ import urllib3
 from prometheus_api_client import PrometheusConnect
 from urllib3.util.retry import Retry
 
+from wattgov_actuator.punctual import Punctual
 from wattgov_actuator.reading import Answer, QueryFailure, Sample
 
 UNREACHABLE = {QueryFailure.DOWN, QueryFailure.TIMEOUT}
@@ -63,6 +64,7 @@ class Prometheus:
         self._api = PrometheusConnect(
             url=url.rstrip("/"), session=self._session, retry=Retry(total=0, read=False)
         )
+        self._session.mount(self._api.url, Punctual(steady, max_retries=Retry(0, read=False)))
         self.url = shown(url)
 
     def ask(

@@ -1,6 +1,6 @@
 """What the actuator sees: samples from Prometheus, readings of knobs, and the moment."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -125,6 +125,10 @@ class Probe:
     targets: tuple[Target, ...]
     note: str = ""
 
+    def target(self, name: str) -> Target | None:
+        """Return one of them, None when it is not there."""
+        return next((each for each in self.targets if each.name == name), None)
+
 
 @dataclass(frozen=True, slots=True)
 class InForce:
@@ -173,8 +177,18 @@ class Warm(Protocol):
 class Slow(Protocol):
     """A knob whose devices may take longer than a tick waits."""
 
+    @property
+    def at_work(self) -> bool:
+        """Whether an order is under way."""
+
+    def prepare(self, targets: Iterable[str]) -> None:
+        """Begin to read these, so that they are waited for together."""
+
     def settle(self, seconds: float) -> None:
         """Wait for the orders under way, so long at most."""
+
+    def failure(self, target: str) -> str:
+        """Return why the last order that took longer has failed; empty where it has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +210,7 @@ class Reading:
     changed: float | None = None  # steady seconds of our last change
     conflict: str = ""  # a sentence, when somebody else has changed the value since
     trouble: Trouble | None = None
+    loosened_seconds: float | None = None  # that the last loosening took until it read back
 
     @property
     def base(self) -> float | None:

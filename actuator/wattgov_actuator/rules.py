@@ -12,6 +12,7 @@ from wattgov_actuator.law import (
     Law,
     Look,
     Measure,
+    Metering,
     Peer,
     Rank,
     Ranked,
@@ -39,6 +40,7 @@ __all__ = [  # with what laws and guards need of `law`, too
     "LawForm",
     "Look",
     "Measure",
+    "Metering",
     "Peer",
     "Policy",
     "Protect",
@@ -71,6 +73,13 @@ class Policy:
     keep_warm: int = 0  # of the rule's targets, so many stay awake
     priority: float = 0.0  # of several that may sleep, the one with the lowest goes first
     idle_watts: float | None = None  # what sleeping saves, where it is not measured: an estimate
+    waking_seconds: float = 0.0  # likewise: from the order until it is awake; 0: nobody says
+    waking_watts: float = 0.0  # likewise: what it draws meanwhile beyond being idle
+
+    @property
+    def waking_joules(self) -> float:
+        """What waking takes, where it is not measured: an estimate."""
+        return self.waking_seconds * self.waking_watts
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,9 @@ class Bounds:
 
     low: Quantity
     high: Quantity | None = None
+
+
+USUAL_SECONDS = 15.0  # between two ticks
 
 
 class Key(NamedTuple):
@@ -277,6 +289,23 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """A rule document that lies in no file."""
+
+    name: str  # where mistakes are reported
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What became of the EnergyPolicy objects of a cluster."""
+
+    in_force: tuple[str, ...] = ()
+    resting: tuple[str, ...] = ()  # they say that they are not enabled
+    refused: tuple[Mistake, ...] = ()  # why an older version of one is in force, or none of it
+
+
+@dataclass(frozen=True, slots=True)
 class RuleSet:
     """All rule files of one actuator."""
 
@@ -286,11 +315,12 @@ class RuleSet:
     connections: tuple[Connection, ...] = ()
     leads: bool | None = None  # turns what all machines share; None: there is no election
     notes: tuple[Mistake, ...] = ()  # of what is allowed, and probably not meant
+    policies: Policies | None = None  # of the cluster; None: none is watched
 
     @property
     def interval_seconds(self) -> float:
         """The shortest interval of any group."""
-        return min(group.interval_seconds for group in self.groups)
+        return min((group.interval_seconds for group in self.groups), default=USUAL_SECONDS)
 
     @property
     def warm_knobs(self) -> tuple[str, ...]:

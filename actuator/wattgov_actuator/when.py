@@ -7,6 +7,7 @@ from math import floor
 
 POINTS = 10_000  # of a query; Prometheus refuses more than 11,000 a series
 SLACK = 1e-6  # of a step
+LONGEST_SECONDS = 366 * 86_400.0  # that anybody may ask us to wait
 SPANS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
 
@@ -40,6 +41,15 @@ def clock_text(unix: float) -> str:
     return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def in_calendar(unix: float) -> bool:
+    """Tell whether there is a date for a moment."""
+    try:
+        clock_text(unix)
+    except (ValueError, OverflowError, OSError):
+        return False
+    return True
+
+
 def span_text(seconds: float) -> str:
     """Return a length of time in its largest unit, rounded."""
     for size, name in SPANS:
@@ -52,6 +62,6 @@ def moment_of(text: str) -> float | None:
     """Return the unix seconds of an ISO 8601 moment, UTC where it names no zone; else None."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

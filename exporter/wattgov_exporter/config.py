@@ -42,6 +42,7 @@ class Site:
     pue_ratio: float | None = None
     price_per_kilowatthour: float | None = None
     currency: str = "USD"
+    contract_power_watts: float | None = None
     budgets: Budgets = field(default_factory=Budgets)
 
 

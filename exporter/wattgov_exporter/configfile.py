@@ -150,6 +150,9 @@ CARBON = fields.quantity(
 LIFETIME = fields.quantity(
     "a time such as 4y or 1500d", {"d": 86400.0, "y": 365.25 * 86400}, (0.01, 100), "y"
 )
+_POWER = fields.quantity(
+    "power such as 40kW or 1.2MW", {"W": 1.0, "kW": 1e3, "MW": 1e6}, (0.001, 1e6), "kW"
+)
 _ENERGY = fields.quantity(
     "energy such as 500kWh or 2MWh", {"kWh": 3.6e6, "MWh": 3.6e9, "GWh": 3.6e12}, (0, 1e9), "kWh"
 )
@@ -174,6 +177,7 @@ SITE: Mapping[str, Field] = {
     "pue": ("pue_ratio", fields.number(1, 10, "(a ratio)")),
     "price": ("price_per_kilowatthour", fields.number(-1000, 1000, "per kilowatt-hour")),
     "currency": ("currency", fields.text),
+    "contract_power": ("contract_power_watts", _POWER),
     "budgets": ("budgets", fields.block(Budgets, _BUDGETS)),
 }
 _EMBODIED: Mapping[str, Field] = {

@@ -1,9 +1,7 @@
 """Snapshot to metrics; the only file that spells metric names."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from wattgov_exporter import rows
 from wattgov_exporter.reading import Reason
@@ -12,29 +10,12 @@ from wattgov_exporter.rows import Row, View
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One metric: its name, what it means, and where its values come from."""
+    """One metric: its name (a counter's ends in `_total`), what it means, where its values are."""
 
     name: str
     meaning: str
     labels: tuple[str, ...]
     read: Callable[[View], Iterable[Row]]
-
-    def family(self, view: View) -> Metric:
-        """Return the metric with its values now."""
-        counter = self.name.endswith("_total")
-        make = CounterMetricFamily if counter else GaugeMetricFamily
-        family = make(self.name.removesuffix("_total"), self.meaning, labels=self.labels)
-        for labels, value in self.read(view):
-            family.add_metric(labels, value)
-        return family
-
-
-def families(view: View) -> Iterator[Metric]:
-    """Yield every metric that has a value; an absent fact is an absent series, never a zero."""
-    for series in SERIES:
-        family = series.family(view)
-        if family.samples:
-            yield family
 
 
 SERIES: tuple[Series, ...] = (
@@ -266,6 +247,12 @@ SERIES: tuple[Series, ...] = (
         "Power usage effectiveness of the site, from the configuration.",
         (),
         rows.site("pue_ratio"),
+    ),
+    Series(
+        "site_contract_power_watts",
+        "Power that the whole site may draw, from the configuration.",
+        (),
+        rows.site("contract_power_watts"),
     ),
     Series(
         "site_budget_energy_joules",

@@ -1,6 +1,5 @@
 """The loop: sample, publish, and between two ticks stop or reload when told to."""
 
-import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,6 +122,8 @@ class Loop:
 
 def read(path: Path, sources: Collection[str]) -> Loaded:
     """Load a configuration; raises as `config.load` does."""
+    import hashlib  # noqa: PLC0415  4 MiB of OpenSSL
+
     from wattgov_exporter.configfile import load  # noqa: PLC0415  1 MiB of YAML; no file, no YAML
 
     digest = hashlib.sha256(path.read_bytes()).hexdigest()

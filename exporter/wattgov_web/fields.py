@@ -88,6 +88,8 @@ def compose(path: Path, begins: str = "it begins with `version: 1`") -> yaml.Nod
         raise Invalid([f"{place}: not YAML: {error.problem}"]) from error
     except yaml.YAMLError as error:
         raise Invalid([f"{path}:1:1: not YAML: {error}"]) from error
+    except RecursionError:
+        raise Invalid([f"{path}:1:1: lists or mappings are nested too deeply"]) from None
     if node is None:
         raise Invalid([f"{path}:1:1: the file is empty; {begins}"])
     return node

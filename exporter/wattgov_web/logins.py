@@ -2,8 +2,7 @@
 
 import base64
 import binascii
-import hashlib
-import secrets
+import os
 import threading
 from collections.abc import Callable, Mapping
 
@@ -34,7 +33,7 @@ class Logins:
 
     def __init__(self, check: Check = bcrypt_check) -> None:
         self._check = check
-        self._key = secrets.token_bytes(32)
+        self._key = os.urandom(32)
         self._verified: dict[bytes, None] = {}
         # One at a time: guessing keeps one CPU busy, not all.
         self._one = threading.Lock()
@@ -64,6 +63,8 @@ class Logins:
             return True
 
     def _mark(self, *parts: bytes) -> bytes:
+        import hashlib  # noqa: PLC0415  OpenSSL takes 4 MiB: no users, no OpenSSL
+
         digest = hashlib.blake2b(key=self._key, digest_size=32)
         for part in parts:
             digest.update(len(part).to_bytes(8, "big") + part)

@@ -8,9 +8,12 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wattgov_web.mistakes import Invalid, mistakes_of
-from wattgov_web.tls import Tls
+
+if TYPE_CHECKING:  # OpenSSL takes 4 MiB: no TLS, no OpenSSL
+    from wattgov_web.tls import Tls
 
 CHECK_SECONDS = 1.0
 """How often, at most, the files are looked at; they are looked at only when somebody asks."""
@@ -20,7 +23,7 @@ CHECK_SECONDS = 1.0
 class Web:
     """The whole file; nothing in it, as without a file, is plain HTTP for all."""
 
-    tls: Tls | None = None
+    tls: "Tls | None" = None
     users: Mapping[str, bytes] = field(default_factory=dict)
     headers: tuple[tuple[str, str], ...] = ()
 

@@ -1,10 +1,13 @@
 """One connection: its place among the others, and how long its client may take."""
 
 import socket
-import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # OpenSSL takes 4 MiB: no TLS, no OpenSSL
+    import ssl
 
 RECEIVE_BYTES = 8192
 _END = b"\r\n\r\n"
@@ -91,7 +94,7 @@ class Wire:
         self._deadline = seats.clock() + seats.limits.header_seconds
         self._begun = True
 
-    def secure(self, context: ssl.SSLContext) -> ssl.SSLSocket:
+    def secure(self, context: "ssl.SSLContext") -> "ssl.SSLSocket":
         """Shake hands; the time counts as the first request's."""
         # In two steps, so that `cut` can end a handshake that does not come.
         secured = context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby, pairwise
 
 from actuator.fakes import target
 from testbed.curves import CapCurve
@@ -24,6 +25,7 @@ class Found:
     least_work: float  # at the worst place it went to
     rest_seconds: float | None  # when it moved last; None: it never did
     path: tuple[float, ...]  # the caps in the order of going there
+    visits: tuple[tuple[float, int], ...]  # each of them, and for how many ticks
 
 
 @dataclass
@@ -105,15 +107,18 @@ def outcome(law: Minimise, card: Card, ticks: int = 400) -> Found:
         least_work=min(card.curve.at(cap)[0] for cap in caps),
         rest_seconds=moves[-1] * TICK_SECONDS if moves else None,
         path=tuple(caps[i] for i in moves),
+        visits=tuple((cap, len(list(ticks))) for cap, ticks in groupby(caps)),
     )
 
 
 def best_within(curve: CapCurve, slowdown: float, low: float) -> float:
     """Return the least energy on the way down from no cap to where the throughput breaks."""
     first, least = curve.at(1.0)
-    for part in range(1001):
-        work, energy = curve.at(1 - (1 - low) * part / 1000)
-        if work < first * (1 - slowdown):
-            break
-        least = min(least, energy)
+    allowed = first * (1 - slowdown)
+    corners = {low, 1.0, *(cap for cap, _, _ in curve.points if low < cap < 1)}
+    for high, under in pairwise(sorted(corners, reverse=True)):
+        (work, energy), (less, there) = curve.at(high), curve.at(under)
+        if less < allowed:
+            return min(least, energy + (there - energy) * (work - allowed) / (work - less))
+        least = min(least, there)
     return least

@@ -8,6 +8,7 @@ from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 from actuator.groups import own_group
@@ -15,12 +16,14 @@ from actuator.processes import Family, own_family
 from fakes import redfish, systemd, zeusd
 from fakes.api import Answering, Reply, Request, serving, serving_at
 from fakes.docker import Docker, container
+from fakes.evictions import node, pod
 from fakes.kubernetes import PAUSED, Cluster, cron_job, deployment, job, scaled_object
 from fakes.limiter import Limiter
 from fakes.limits import Limits
 from fakes.llamacpp import LlamaCpp
 from fakes.ollama import Ollama
 from fakes.ray import CONFIGS, Ray
+from fakes.sglang import Sglang
 from fakes.torchserve import TorchServe
 from fakes.triton import CHAT, Triton
 from fakes.vllm import Vllm
@@ -137,11 +140,12 @@ class Stand:
     fake: Callable[[Path], Answering] | None = None  # the server behind it, from the file it is in
     url: str = ""  # where that listens
     serve: Callable[[Path], Served] | None = None  # what answers while the knob is open
+    way: str = ""  # the setting that tells it from another one of its backend
 
     @property
     def key(self) -> str:
         """Return what no two stands share."""
-        return f"{self.name}/{self.backend}" if self.backend else self.name
+        return "/".join(filter(None, (self.name, self.backend, self.way)))
 
     @contextmanager
     def served(self) -> Iterator["Stand"]:
@@ -248,6 +252,16 @@ class Housed(Stand):
         return self.family.stopped()
 
 
+@dataclass(frozen=True, slots=True)
+class Noded(Stand):
+    """A node of a cluster; where its pods are is for the scheduler to say, and not undone."""
+
+    def truth(self, folder: Path, gpus: VirtualGpus) -> object:  # noqa: ARG002 (a Stand)
+        """Return the nodes."""
+        things = json.loads((folder / "sys/server.json").read_text())
+        return {path: each for path, each in things.items() if "/nodes/" in path}
+
+
 def _kept(fake: Callable[[Path], Answering], request: Request) -> Reply:
     """Answer for the server whose state is in the folder that the URL names: it is on disk."""
     folder, _, path = request.path.partition("/-")
@@ -261,18 +275,39 @@ def _on_disk(
     make: Callable[[Any], Answering], state: Callable[[Any], object]
 ) -> Callable[[Path], Answering]:
     """Return a fake that is made of what is in a file, and puts there what became of it."""
+    alone = Lock()  # a knob may ask from two threads
 
     def fake(file: Path) -> Answering:
-        server = make(json.loads(file.read_text()))
-
         def answer(request: Request) -> Reply:
-            reply = server(request)
-            file.write_text(json.dumps(state(server), sort_keys=True))
+            with alone:
+                before = file.read_text()
+                server = make(json.loads(before))
+                reply = server(request)
+                after = json.dumps(state(server), sort_keys=True)
+                if after != before:
+                    # Beside the machine: whoever copies it meanwhile finds the one or the other.
+                    new = file.parents[1].with_suffix(".new")
+                    new.write_text(after)
+                    new.replace(file)
             return reply
 
         return answer
 
     return fake
+
+
+def _counting(file: Path) -> Answering:
+    """Return an SGLang; what it counts goes on, and is no part of what is put back."""
+    counts = file.parent.with_name("counts.json")
+    counted = json.loads(counts.read_text()) if counts.exists() else {}
+    server = _on_disk(lambda state: Sglang(**state, counts=counted), SGLANG)(file)
+
+    def answer(request: Request) -> Reply:
+        reply = server(request)
+        counts.write_text(json.dumps(counted))
+        return reply
+
+    return answer
 
 
 def _parts(*names: str) -> Callable[[Any], object]:
@@ -295,6 +330,17 @@ def _cluster(keda: str | None = "") -> dict[str, Any]:
     if keda is not None:
         owner = scaled_object("chat", {PAUSED: keda} if keda else None, maxReplicaCount=9)
         made.add("keda.sh/v1alpha1", "scaledobjects", "queue", owner)
+    return made.state
+
+
+def _nodes() -> dict[str, Any]:
+    """Return what is in a cluster of two nodes: pods on one, of which one is of a DaemonSet."""
+    made = Cluster()
+    for name in ("gpu-7", "gpu-8"):
+        made.add("v1", "nodes", name, node(), "")
+    for name in ("chat-1", "chat-2"):
+        made.add("v1", "pods", name, pod("gpu-7"))
+    made.add("v1", "pods", "agent", pod("gpu-7", "DaemonSet"))
     return made.state
 
 
@@ -380,6 +426,8 @@ restore: [{program}, write, "{{target}}", free]
 """
 
 
+SGLANG = _parts("gone", "paused", "dead")
+VLLM = _parts("paused", "gone", "state", "weights", "kept", "dead")
 BATCHES = {**CHAT, "max_batch_size": 64}  # not as its file says
 LIMIT = {"SetPoint": 650, "ControlMode": "Disabled", "AllowableMin": 200, "AllowableMax": 800}
 
@@ -475,10 +523,27 @@ STANDS: Mapping[str, Stand] = {
         Stand(
             "hibernate",
             (0, 0),
-            tree=_planted({"sleeping": False}),
+            tree=_planted(VLLM(Vllm())),
             settings={"url": "{url}"},
             backend="vllm",
-            fake=_on_disk(lambda state: Vllm(**state), _parts("sleeping")),
+            fake=_on_disk(lambda state: Vllm(**state), VLLM),
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted(VLLM(Vllm())),
+            settings={"url": "{url}", "level": "2"},
+            backend="vllm",
+            fake=_on_disk(lambda state: Vllm(**state), VLLM),
+            way="2",
+        ),
+        Stand(
+            "hibernate",
+            (0, 0),
+            tree=_planted(SGLANG(Sglang())),
+            settings={"url": "{url}"},
+            backend="sglang",
+            fake=_counting,
         ),
         Stand(
             "hibernate",
@@ -586,6 +651,21 @@ STANDS: Mapping[str, Stand] = {
             tree=_planted(_cluster(keda=None)),
             settings={**IN_CLUSTER, "jobs": True},
             backend="kubernetes",
+            fake=_on_disk(Cluster, attrgetter("state")),
+        ),
+        Noded(
+            "hibernate",
+            (0, 0),
+            tree=_planted(_nodes()),
+            settings={
+                "url": "{url}",
+                "node": "gpu-7",
+                "drain": 600.0,
+                "retry": 3600.0,
+                "delete_emptydir_data": False,
+                "own_node": False,
+            },
+            backend="kubernetes_node",
             fake=_on_disk(Cluster, attrgetter("state")),
         ),
         OnBus(

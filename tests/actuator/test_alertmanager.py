@@ -52,7 +52,7 @@ def call(port: int, path: str, body: object = None) -> int:
 
 @pytest.mark.e2e
 def test_alertmanager_has_the_rule_of_an_alert_looked_at(
-    alertmanager: str, tmp_path: Path, knob: FileKnob
+    each_alertmanager: str, tmp_path: Path, knob: FileKnob
 ) -> None:
     """By the receiver of the documentation: its group is asked long before its interval is over."""
     hashed = bcrypt.hashpw(b"a password", bcrypt.gensalt(4)).decode()
@@ -78,7 +78,7 @@ def test_alertmanager_has_the_rule_of_an_alert_looked_at(
         ]
         with (
             (tmp_path / "log").open("w") as log,
-            subprocess.Popen([alertmanager, *arguments], stdout=log, stderr=log) as process,
+            subprocess.Popen([each_alertmanager, *arguments], stdout=log, stderr=log) as process,
         ):
             try:
                 acting.until(lambda: call(port, "/-/ready") == 200)

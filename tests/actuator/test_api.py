@@ -178,6 +178,7 @@ def test_decisions_can_be_narrowed(client: Client) -> None:
         ("?limit=-1", "limit is"),
         ("?limit=1e3", "limit is"),
         ("?limit=" + "9" * 5000, "limit is"),
+        ("?limit=00000001" + "0" * 5000, "limit is"),
         ("?" + "a=b&" * 30, "more than 20 parameters"),
     ],
 )

@@ -17,6 +17,8 @@ from wattgov_actuator.reading import QueryFailure
 from wattgov_actuator.replay.history import History
 from wattgov_actuator.when import Moments, clock_text, moments_between
 
+pytestmark = pytest.mark.xdist_group("backtest")
+
 pytest_plugins = ["testbed.fixtures"]
 
 HALF = 120  # values in half an hour
@@ -51,9 +53,11 @@ groups:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, prometheus: str, promtool: str) -> Iterator[str]:
+def url(
+    tmp_path_factory: pytest.TempPathFactory, prometheus: str, own_promtool: str
+) -> Iterator[str]:
     """Return where the past is."""
-    with recorded(tmp_path_factory.mktemp("past"), prometheus, promtool, PAST) as where:
+    with recorded(tmp_path_factory.mktemp("past"), prometheus, own_promtool, PAST) as where:
         yield where
 
 

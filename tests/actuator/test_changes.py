@@ -98,7 +98,7 @@ def test_a_restore_puts_back_once(client: Client, acting: Acting) -> None:
         row[key] for key in ("knob", "target", "reason", "current", "prior")
     )
     acting.advance(20)
-    acting.until(lambda: acting.stage.knob.watts() == 280)
+    acting.until(lambda: acting.stage.loop.snapshot.open_undos == 1)  # read back, too
 
     acting.stage.knob.add("GPU-a", 250)
     status, said = client.post("/api/v1/restore")
@@ -199,6 +199,8 @@ BAD = [
     ("pause", b"{", "the body is not JSON"),
     ("pause", b"[" * 100_000, "the body is not JSON"),
     ("pause", b"\xff\xfe", "the body is not JSON"),
+    ("pause", b'{"why": "\\ud800"}', "the body is not JSON that can be shown"),
+    ("pause", b'{"why": "\xed\xa0\x80"}', "the body is not JSON that can be shown"),
     ("pause", b'{"durations": "1h"}', "unknown key 'durations'; did you mean 'duration'?"),
     ("pause", b'{"duration": "soon"}', "'duration' is a length of time such as 30m"),
     ("pause", b'{"duration": "0s"}', "'duration' is a length of time such as 30m"),

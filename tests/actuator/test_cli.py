@@ -92,6 +92,9 @@ def test_bad_rules_start_nothing(command: str, tmp_path: Path, server: FakeProme
         (["--listen", ":9471"], "':9471' is not HOST:PORT"),
         (["--listen", "127.0.0.1:99999"], "is not HOST:PORT"),
         (["--prometheus", "localhost:9090"], "'localhost:9090' is not a URL"),
+        (["--prometheus", "http://[x"], "'http://[x' is not a URL"),
+        (["--prometheus", "http://me:secret@here:99999"], "'here:99999' is not a URL"),
+        (["--prometheus", "http://me:sec/ret@here:9090"], "'here:9090' is not a URL"),
     ],
 )
 def test_a_wrong_option_is_a_sentence(rules: Path, arguments: list[str], words: str) -> None:
@@ -100,6 +103,7 @@ def test_a_wrong_option_is_a_sentence(rules: Path, arguments: list[str], words: 
 
     assert 2 == result.exit_code
     assert words in result.stderr
+    assert "sec" not in result.stderr
 
 
 def test_a_taken_port_is_a_sentence(rules: Path, tmp_path: Path) -> None:
@@ -194,6 +198,20 @@ def test_a_damaged_journal_is_a_sentence(rules: Path, tmp_path: Path) -> None:
         result = invoke(*command, "--state-dir", tmp_path)
         assert 1 == result.exit_code
         assert "journal.sqlite cannot be opened: file is not a database" in result.stderr
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o1777])
+def test_a_state_folder_that_others_can_write_is_refused(tmp_path: Path, mode: int) -> None:
+    """What stands in its journal is written to this machine."""
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "journal.sqlite").touch()
+    state.chmod(mode)
+    result = invoke("restore", "--state-dir", state)
+
+    assert 1 == result.exit_code
+    assert f"others can write in {state}" in result.stderr
+    assert ["journal.sqlite"] == [each.name for each in state.iterdir()]
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(rules: Path) -> None:

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from threading import Event
+from threading import Barrier, Event
 
 import pytest
 from click.testing import CliRunner
@@ -21,7 +22,7 @@ from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.knobs.connected import Connected
 from wattgov_actuator.knobs.patient import Patient
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.reading import Fault, Knob, KnobError
+from wattgov_actuator.reading import Fault, InForce, Knob, KnobError, Probe
 
 WAY = Connection("gpu_power_limit", "wire", "rack", {"app": "rack"}, {}, timeout_seconds=0.05)
 
@@ -82,6 +83,23 @@ def test_a_device_that_hangs_is_busy_and_is_asked_nothing_more(wire: Wire) -> No
     assert wire.knob.watts() == patient.read("GPU-a").value  # type: ignore[union-attr]
 
 
+def test_why_an_order_failed_that_nobody_waited_for_is_kept(wire: Wire) -> None:
+    """Until the next order."""
+    patient = Patient(wire.knob, "rack", 0.05)
+    wire.knob.refuses = Fault.REFUSED
+    wire.free.clear()
+    with pytest.raises(KnobError, match="takes longer"):
+        patient.write("GPU-a", 200.0)
+    wire.free.set()
+    patient.settle(10)
+    patient.read("GPU-a")
+    assert "the card says no" == patient.failure("GPU-a")
+
+    wire.knob.refuses = None
+    patient.write("GPU-a", 200.0)
+    assert "" == patient.failure("GPU-a")
+
+
 def test_what_the_device_says_is_passed_on(wire: Wire) -> None:
     """A refusal stays a refusal."""
     wire.knob.refuses = Fault.REFUSED
@@ -137,6 +155,105 @@ def test_a_device_at_work_is_busy_and_not_gone(wire: Wire, tmp_path: Path) -> No
     assert during.trouble.fault is Fault.BUSY
     wire.free.set()
     writer.settle(10)
+
+
+def test_new_rules_do_not_lose_an_order_that_is_under_way(wire: Wire, tmp_path: Path) -> None:
+    """Read meanwhile, the device has its prior value still; what comes later is ours, too."""
+    journal = Journal(tmp_path)
+    hands = Hands(lambda _, ways: Connected([(way, wire.knob) for way in ways]))
+    writer = Writer(journal, hands, Clock())
+    writer.connect([WAY])
+    writer.observe(["gpu_power_limit"])
+    begun, go_on = Event(), Event()
+
+    def at(step: str) -> None:
+        if step == "write":
+            begun.set()
+            go_on.wait()
+
+    wire.knob.at = at
+    assert Reason.BUSY is writer.act(decided(300.0, 200.0)).reason
+    assert begun.wait(10)
+    writer.connect([replace(WAY, timeout_seconds=5.0)])
+    (during,), _ = writer.observe(["gpu_power_limit"])
+    assert (None, 300.0) == (during.current, during.prior)
+
+    go_on.set()
+    writer.settle(10)
+    (after,), _ = writer.observe(["gpu_power_limit"])
+    assert (200.0, 300.0, "") == (after.current, after.prior, after.conflict)
+    assert after.target.via == str(replace(WAY, timeout_seconds=5.0))
+    assert not put_back(writer)
+    assert (300.0, ()) == (wire.knob.watts(), journal.undos())
+
+
+@pytest.mark.parametrize("step", ["probe", "read"])
+def test_a_rack_that_does_not_answer_is_waited_for_once(step: str, tmp_path: Path) -> None:
+    """Each device goes on only when all of them have been asked: in turn, they never would."""
+    racks = [f"rack-{number}" for number in range(4)]
+    met = Barrier(len(racks))
+    knobs = {name: Rack(tmp_path / name, name, step, met) for name in racks}
+    hands = Hands(lambda _, ways: Connected([(way, knobs[way.name]) for way in ways]))
+    hands.connect([replace(WAY, name=name, timeout_seconds=10.0) for name in racks])
+
+    readings, notes = hands.look(["gpu_power_limit"], 0.0)
+
+    assert [(name, 300.0) for name in racks] == [(e.target.name, e.current) for e in readings]
+    assert {"gpu_power_limit": ""} == notes
+    hands.close()
+
+
+def servers(folder: Path, *names: str) -> tuple[Writer, Journal, list[Connection]]:
+    """Return a writer, and ways by which each of these files is called chat."""
+    ways = []
+    for name in names:
+        plant(f"sys/{name}.conf = max_batch = 32", folder)
+        settings: dict[str, Setting] = {"path": f"{folder}/sys/{name}.conf"}
+        settings |= {"pattern": r"(\d+)", "low": 1, "high": 64}
+        ways.append(Connection("batch_size", "file", "chat", {"app": "chat"}, settings))
+    journal = Journal(folder)
+    hands = Hands(lambda name, ways: open_knob(name, ways, Machine(folder)))
+    return Writer(journal, hands, Clock()), journal, ways
+
+
+def test_a_name_that_leads_elsewhere_from_now_on_is_put_back_before(tmp_path: Path) -> None:
+    """The other one has never been changed: its value says nothing about the one that was."""
+    writer, journal, (old, new) = servers(tmp_path, "old", "new")
+    writer.connect([old])
+    (reading,), _ = writer.observe(["batch_size"])
+    order = replace(decided(32.0, 8.0), knob="batch_size", target="chat", unit="requests")
+    assert Reason.APPLIED is writer.act(order).reason
+
+    writer.connect([new])
+    writer.observe(["batch_size"])
+
+    assert () == journal.undos()
+    assert "max_batch = 32" == (tmp_path / "sys/old.conf").read_text().strip()
+    assert (Reason.RESTORED, reading.current) == (
+        journal.decisions()[-1]["reason"],
+        journal.decisions()[-1]["read_back"],
+    )
+
+
+class Rack(FileKnob):
+    """One device that meets the others at one of its steps."""
+
+    def __init__(self, folder: Path, name: str, step: str, met: Barrier) -> None:
+        super().__init__(folder)
+        self.add(name)
+        self._step, self._met = step, met
+
+    def probe(self) -> Probe:
+        """Return it."""
+        if self._step == "probe":
+            self._met.wait()
+        return super().probe()
+
+    def read(self, target: str) -> InForce:
+        """Return what is set."""
+        if self._step == "read":
+            self._met.wait()
+        return super().read(target)
 
 
 def release_when_asked(wire: Wire, writer: Writer) -> None:

@@ -10,6 +10,8 @@ from threading import Lock
 import pytest
 
 from actuator.bench import Bench
+from conftest import find
+from exporter.certificates import certificate
 from fakes.api import Reply, Request, serving
 from fakes.child import in_a_child
 from fakes.door import Door
@@ -274,3 +276,17 @@ def test_kill_9_at_every_step_leaves_a_server_awake_behind_an_open_door(tmp_path
             assert set() == {each.reason for each in results} - {Reason.RESTORED}
             assert (step, ((), False, None)) == (step, after)
         assert changed > len(whole) // 3
+
+
+def test_who_vouches_for_the_proxy_is_said_of_the_proxy(door: Door, tmp_path: Path) -> None:
+    """The CA of the server is not asked."""
+    made = certificate(find("openssl", "openssl"), tmp_path, "server")
+    trust = str(made.cert)
+    server = Server(tmp_path)
+    with serving(door, certificate=(trust, str(made.key))) as url:
+        for settings in ({}, {"ca_file": trust}):
+            with pytest.raises(KnobError, match="certificate is not trusted"):
+                Drained(server, way(url, **settings)).write("chat", ASLEEP)
+        Drained(server, way(url, proxy_ca_file=trust)).write("chat", ASLEEP)
+
+    assert (["hold"], InForce(ASLEEP)) == (door.orders, server.read("chat"))

@@ -7,6 +7,7 @@ import pytest
 
 from actuator.bench import Bench
 from actuator.fakes import Clock, FileKnob
+from wattgov_actuator.acting.durations import Writes
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.reading import Fault, InForce, KnobError
 
@@ -94,3 +95,52 @@ def test_what_was_not_done_took_no_time(bench: Bench, knob: Slow, fault: Fault |
     bench.observe()
 
     assert {} == seconds(bench)
+
+
+def test_tries_are_counted_by_what_became_of_them(bench: Bench, knob: Slow) -> None:
+    """Refused, done, and done again; the times add up."""
+    knob.refuses = Fault.REFUSED
+    bench.act(200.0)
+    knob.refuses = None
+    bench.act(200.0)
+    bench.act(300.0, Reason.RESTORED)
+    bench.act(200.0)
+    counted = bench.writer.durations.writes
+
+    assert Writes(done=2, seconds=4.0, failed=1) == counted[*CARD, "tighten"]
+    assert Writes(done=1, seconds=2.0) == counted[*CARD, "loosen"]
+
+
+def test_an_order_that_nobody_waited_for_and_that_failed_is_not_silent(
+    bench: Bench, knob: Slow
+) -> None:
+    """It is journalled when it is tried again, once, with what the device had against it."""
+    bench.act(200.0)
+    knob.late = lambda: None
+    assert bench.act(300.0, Reason.RESTORED).reason is Reason.BUSY
+    knob.busy, knob.late = False, None
+    bench.clock.advance(60)
+    assert bench.act(300.0, Reason.RESTORED).reason is Reason.RESTORED
+    told = [(row["reason"], row["detail"]) for row in bench.journal.decisions()]
+
+    assert ("busy", "it is at work") == told[-3]
+    assert (
+        "refused",
+        "the last order for 300 watts came to nothing: it still reads 200 watts",
+    ) == told[-2]
+    assert "restored" == told[-1][0]
+    assert 1 == bench.writer.durations.writes[*CARD, "loosen"].failed
+
+
+def test_a_device_that_has_no_time_has_taken_no_order(bench: Bench, knob: Slow) -> None:
+    """It is asked again and again, and none of that is a failure."""
+    knob.refuses = Fault.BUSY
+    for _ in range(3):
+        assert bench.act(200.0).reason is Reason.BUSY
+    knob.refuses = None
+    bench.act(200.0)
+
+    assert ["busy"] * 3 + ["applied"] == [row["reason"] for row in bench.journal.decisions()]
+    assert {(*CARD, "tighten"): (1, 0)} == {
+        way: (each.done, each.failed) for way, each in bench.writer.durations.writes.items()
+    }

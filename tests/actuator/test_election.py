@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from actuator.builders import loaded
 from actuator.fakes import Clock, FakePrometheus
 from actuator.test_run import Actuator, until
-from fakes.api import serving
+from fakes.api import Reply, Request, serving
 from fakes.kubernetes import Cluster, deployment
 from testbed.nvml import VirtualGpus
 from wattgov_actuator.cli import main
@@ -166,6 +166,37 @@ def test_who_cannot_renew_leads_no_more_before_others_may(cluster: Cluster, url:
 
     assert one.turn()
     assert [True, False, True] == one.told
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"metadata": {}},
+        {"metadata": [], "spec": "none"},
+        {"metadata": {"resourceVersion": "1"}, "spec": {"leaseDurationSeconds": "soon"}},
+        {"metadata": {"resourceVersion": "1"}, "spec": {"leaseTransitions": "many"}},
+    ],
+)
+def test_an_answer_that_is_no_lease_ends_nobody(
+    cluster: Cluster, body: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told once; nobody leads by it, and the next good answer is believed again."""
+    strange: list[bool] = []
+
+    def answer(request: Request) -> Reply:
+        return Reply(200, body) if strange else cluster(request)
+
+    with serving(answer) as url:
+        one = Candidate(url, "one")
+        assert one.turn()
+        strange.append(True)
+        assert (True, False) == (one.turn(2), one.turn(RENEW_SECONDS))
+        strange.clear()
+        assert one.turn(2)
+
+    assert [True, False, True] == one.told
+    assert 1 == caplog.text.count("answered with what is no Lease")
 
 
 def test_two_at_the_same_time_do_not_both_win(cluster: Cluster, url: str) -> None:

@@ -11,8 +11,10 @@ import pytest
 from actuator.fakes import FakePrometheus
 from actuator.test_run import Actuator, until
 from fakes.api import serving
+from fakes.evictions import node, pod
 from fakes.kubernetes import PAUSED, Cluster, cron_job, deployment, scaled_object
 from testbed.nvml import VirtualGpus
+from wattgov_actuator.knobs import open_knob
 
 pytest_plugins = ["testbed.fixtures"]
 CLUSTER = 'backend: kubernetes, url: "{}", namespace: shop'
@@ -21,6 +23,7 @@ version: 1
 enforce: true
 knobs:
   - {{knob: hibernate, name: drafts, object: drafts, {cluster}}}
+  - {{knob: hibernate, backend: kubernetes_node, name: gpu-7, url: "{url}", node: gpu-7}}
   - {{knob: replicas, name: chat, object: chat, high: 9, {cluster}}}
   - {{knob: batch_jobs, name: nightly, {cluster}}}
 """
@@ -43,7 +46,16 @@ spec:
   autoscaling: {targetJoulesPerRequest: 150, minReplicas: 3, maxReplicas: 9}
   optimization: {enabled: true}
 """
-Start = Callable[[str], Actuator]
+NODES = """
+groups:
+  - name: nodes
+    interval: 1s
+    protect: {freshness: fresh, hold: 0s, sla: {expr: slow}}
+    rules:
+      - {action: empty, expr: idle, knob: hibernate, hibernate: {idle: 1s, awake: 1s}}
+"""
+CAP = 'node_gpu_power_limit_watts{limit="current"} > 0'
+Start = Callable[..., Actuator]
 
 
 @pytest.fixture
@@ -54,6 +66,9 @@ def cluster() -> Cluster:
         made.add("apps/v1", "deployments", name, deployment(4))
     made.add("keda.sh/v1alpha1", "scaledobjects", "queue", scaled_object("chat", maxReplicaCount=4))
     made.add("batch/v1", "cronjobs", "nightly", cron_job())
+    made.add("v1", "nodes", "gpu-7", node(), "")
+    for name in ("one", "two"):
+        made.add("v1", "pods", name, pod("gpu-7"))
     return made
 
 
@@ -62,15 +77,17 @@ def start(
     tmp_path: Path, cluster: Cluster, server: FakePrometheus, gpus: VirtualGpus
 ) -> Iterator[Start]:
     """Return what starts an actuator with more rules beside the entries."""
-    for name in ("idle", "dirty", "costly"):
+    for name in ("idle", "dirty", "costly", "slow"):
         server.answers[name] = []
     server.answers["fresh"] = lambda: [({"instance": "here"}, time.time())]
     running = []
     with serving(cluster) as url:
 
-        def started(rules: str) -> Actuator:
-            (tmp_path / "rules.yml").write_text(KNOBS.format(cluster=CLUSTER.format(url)) + rules)
-            running.append(Actuator(tmp_path, server.url, gpus))
+        def started(rules: str, *options: str) -> Actuator:
+            (tmp_path / "rules.yml").write_text(
+                KNOBS.format(cluster=CLUSTER.format(url), url=url) + rules
+            )
+            running.append(Actuator(tmp_path, server.url, gpus, *options))
             return running[-1].ready()
 
         yield started
@@ -92,6 +109,40 @@ def test_what_is_idle_is_scaled_to_zero_and_back_when_somebody_asks(
 
     assert 4 == cluster.replicas("drafts")
     assert 0 == actuator.end(signal.SIGTERM)
+
+
+def test_a_node_is_emptied_until_somebody_suffers_or_the_actuator_dies(
+    start: Start, cluster: Cluster, server: FakePrometheus
+) -> None:
+    """A breach of the SLA ends the drain at once, and a new start uncordons after kill -9."""
+
+    def cordoned() -> bool:
+        return bool(cluster.things["/api/v1/nodes/gpu-7"]["spec"].get("unschedulable"))
+
+    def ending() -> int:
+        pods = (each for path, each in list(cluster.things.items()) if "/pods/" in path)
+        return sum("deletionTimestamp" in each["metadata"] for each in pods)
+
+    cluster.lingering = True
+    server.answers["idle"] = [({"app": "gpu-7", "instance": "here"}, 3600.0)]
+    actuator = start(NODES)
+    until("a pod is told to end", lambda: cordoned() and ending() == 1)
+    server.answers["slow"] = [({"app": "gpu-7", "instance": "here"}, 9.0)]
+    until("it takes pods again", lambda: not cordoned())
+    assert 1 == ending()
+    actuator.process.kill()
+    actuator.process.wait()
+    server.answers["slow"] = []
+    again = start(NODES)
+    until("it is emptied again", cordoned)
+    again.process.kill()
+    again.process.wait()
+    assert cordoned()
+    server.answers["idle"] = []
+    last = start(NODES)
+
+    assert not cordoned()
+    assert 0 == last.end(signal.SIGTERM)
 
 
 def test_batch_work_waits_for_a_green_grid(
@@ -154,3 +205,41 @@ def test_a_policy_is_in_force_beside_the_entries_of_a_rule_file(
     fewer = rows["thrift-fewer"]
     assert ("replicas", "chat", "waiting") == (fewer["knob"], fewer["target"], fewer["reason"])
     assert 4 == cluster.replicas()
+
+
+def test_policies_of_the_cluster_come_and_go_while_it_runs(
+    start: Start, cluster: Cluster, server: FakePrometheus, gpus: VirtualGpus
+) -> None:
+    """A cap is held while its policy is there; a version with a mistake is told only."""
+    first = open_knob("gpu_power_limit").probe().targets[0].name
+    before = gpus.card(0).limit_watts
+    server.answers[CAP] = [({"uuid": first, "instance": "here"}, before)]
+    for name in ("[5m]) < 60", "[1m]) > 85"):
+        server.answers[f"avg_over_time(node_gpu_utilization_percent{name}"] = []
+    freshness = "energy_source_last_sample_timestamp_seconds"
+    server.answers[freshness] = lambda: [({"instance": "here"}, time.time())]
+
+    def policy(watts: float) -> None:
+        spec = {"targetNamespace": "shop", "powerCaps": {"gpu": watts}}
+        thing = {"spec": {**spec, "optimization": {"enabled": True}}}
+        cluster.add("energy.io/v1alpha1", "energypolicies", "thrift", thing)
+
+    actuator = start(RULES, "--energy-policies", "shop")
+    policy(before - 100)
+    until("the cap is held", lambda: gpus.card(0).limit_watts == before - 100)
+    policy(-1)
+    until("it is refused", lambda: "above 0" in str(actuator.status()["energy_policies"]))
+    assert before - 100 == gpus.card(0).limit_watts
+    with urlopen(f"{actuator.url}/metrics", timeout=10) as answer:
+        page = answer.read().decode()
+    for line in ('policies{state="in_force"} 1.0', 'policies{state="refused"} 1.0', "watched 1.0"):
+        assert line in page
+    cluster.away = 10**9
+    cluster.changes.hang_up()
+    until("it is blind", lambda: "policies_not_watched" in actuator.log.read_text())
+    assert before - 100 == gpus.card(0).limit_watts
+    cluster.away = 0
+    cluster.remove("energy.io/v1alpha1", "energypolicies", "thrift")
+    until("the cap is let go", lambda: gpus.card(0).limit_watts == before)
+
+    assert 0 == actuator.end(signal.SIGTERM)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -152,6 +153,36 @@ def test_what_cannot_be_put_back_is_tried_again(tmp_path: Path) -> None:
 
     assert [False, False, True, True] == [guardian.look() for _ in range(4)]
     assert lease.read() is None
+
+
+def test_a_lease_that_it_may_not_read_has_passed(tmp_path: Path) -> None:
+    """Root has left it, or the disk fails: it is no reason to watch no more."""
+    (tmp_path / "lease").mkdir()
+    evicted: list[str] = []
+
+    def evict() -> int | None:
+        evicted.append("somebody")
+        raise Busy("who holds it cannot be seen")
+
+    assert not Guardian(LeaseFile(tmp_path, Path("/proc")), Clock(), evict, lambda: False).look()
+    assert ["somebody"] == evicted
+
+
+def test_told_to_reload_it_watches_on(tmp_path: Path) -> None:
+    """Whoever sends SIGHUP to everything that is called so means the loop."""
+    lease = LeaseFile(tmp_path, Path("/proc"))
+    lease.renew(0.0)
+    stop, done = SimpleQueue[object](), list[str]()
+    stop.put("SIGHUP")
+
+    def put_back() -> bool:
+        done.append("restored")
+        stop.put("SIGTERM")
+        return False
+
+    Guardian(lease, Clock(), lambda: None, put_back).run(stop)
+
+    assert ["restored"] == done
 
 
 def test_who_puts_back_by_hand_is_not_killed_for_it(machine: Machine) -> None:

@@ -108,6 +108,19 @@ def test_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     assert any("unknown key 'stp'" in line for line in lines)
 
 
+def test_where_a_file_was_looked_for_is_told_whole(tmp_path: Path) -> None:
+    """The end of a long path is what tells one from another."""
+    folder = tmp_path / ("deep" * 30)
+    folder.mkdir()
+    main = plant(folder, main=text("a", "version: 1\ninclude: [nowhere.yml, no/*.yml]\n"))
+
+    with pytest.raises(Invalid) as error:
+        read(main)
+
+    assert f"there is no file {folder}/nowhere.yml" in str(error.value)
+    assert f"there is no folder {folder}/no" in str(error.value)
+
+
 def test_a_folder_that_others_can_write_is_refused(tmp_path: Path) -> None:
     """A new file in it would be a new rule."""
     main = plant(tmp_path, main=text("a", "version: 1\ninclude: more/*.yml\n"), more__1=text("b"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.child import in_a_child
 from wattgov_actuator.acting.lease import Lease, LeaseFile
 from wattgov_actuator.acting.lock import Busy, evict, locked
 
@@ -44,6 +45,22 @@ def test_a_lease_is_renewed_in_place(lease: LeaseFile, tmp_path: Path) -> None:
     lease.end()
     lease.end()
     assert lease.read() is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_lease_that_root_has_left_is_ours_again(lease: LeaseFile, tmp_path: Path) -> None:
+    """After `sudo wattgov-actuator restore` in the folder of a service that is not root."""
+    lease.renew(100.0)
+    os.chown(tmp_path, 65534, 65534)
+
+    def work() -> None:
+        os.chdir(tmp_path)  # the folders above are root's
+        os.seteuid(65534)
+        there = LeaseFile(Path(), PROC)
+        there.renew(200.0)
+        assert Lease(200.0, there.boot) == there.read()
+
+    assert 0 == in_a_child(work)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,40 @@ def make(tmp_path: Path, knob: FileKnob) -> Iterator[Make]:
         each.journal.close()
 
 
+def test_a_pause_is_on_disk_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power cut it stands as before: its text first, and then the folder."""
+    folders: list[bool] = []
+    sync = os.fsync
+
+    def synced(file: int) -> None:
+        folders.append(stat.S_ISDIR(os.fstat(file).st_mode))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    PauseFile(tmp_path).write(BRAKE)
+
+    assert [False, True] == folders
+
+
+@pytest.mark.parametrize("until", ["false", "0", "true", "999999", "NaN", '"soon"', "[]"])
+def test_an_end_that_makes_no_sense_is_none(tmp_path: Path, until: str) -> None:
+    """Whoever wrote it by hand wanted a pause."""
+    file = PauseFile(tmp_path)
+    file.path.write_text(f'{{"since": 1000000, "until": {until}}}')
+    found = file.read(2_000_000)
+
+    assert found is not None
+    assert "it does not say what it should" in str(found)
+
+
+def test_what_is_no_character_is_shown_as_a_question_mark(tmp_path: Path) -> None:
+    """A terminal can give such a text, and every page and log line tells of a pause."""
+    file = PauseFile(tmp_path)
+    file.write(replace(BRAKE, by="\udcff", why="\ud800 it burns"))
+
+    assert "by ?, until somebody resumes: ? it burns" in str(file.read(0)).encode().decode()
+
+
 def test_a_pause_lasts_until_its_time(tmp_path: Path) -> None:
     """It is read as it was written, and over in time; without an end it stays."""
     file, brake = PauseFile(tmp_path), replace(BRAKE, until=1_000_600.0)

@@ -17,6 +17,7 @@ GIVES: dict[str, QueryFailure | None] = {
     "hangs": QueryFailure.TIMEOUT,
     "hangs in the body": QueryFailure.TIMEOUT,
     "trickles": QueryFailure.TIMEOUT,
+    "trickles its header": QueryFailure.TIMEOUT,
     "late": None,
     "too late": QueryFailure.TIMEOUT,
     "500": QueryFailure.HTTP_5XX,

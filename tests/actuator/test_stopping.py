@@ -1,5 +1,6 @@
 """`pause`, `resume` and `plan` in a pause: what a person types when it has to stop."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,11 @@ from click.testing import CliRunner, Result
 from actuator.fakes import Clock, FakePrometheus
 from testbed.nvml import VirtualGpus
 from wattgov_actuator import cli
+from wattgov_actuator.acting.hands import Hands
+from wattgov_actuator.acting.journal import Journal
+from wattgov_actuator.acting.writer import Writer
+from wattgov_actuator.connection import Connection, Setting
+from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.pause import Pause, PauseFile
 
@@ -97,12 +103,15 @@ def test_a_folder_where_no_actuator_ever_was_is_refused(tmp_path: Path, command:
     )
 
 
-@pytest.mark.parametrize("text", ["30", "half an hour", "0s", "20W"])
+@pytest.mark.parametrize(
+    "text", ["30", "half an hour", "0s", "20W", "367d", "99999999999d", "9" * 400 + "s"]
+)
 def test_a_duration_has_a_unit(desk: Desk, text: str) -> None:
-    """And is above nothing."""
+    """And is above nothing, and at most a year."""
     result = desk.type("pause", text)
 
     assert 2 == result.exit_code
+    assert f"'{text}' is " in result.stderr
     assert desk.file.read(desk.clock.unix) is None
 
 
@@ -120,3 +129,57 @@ def test_plan_shows_a_pause(desk: Desk, gpus: VirtualGpus, server: FakePrometheu
     assert result.stdout.startswith("Paused since 1970-01-12T13:46:40Z by ann")
     assert "700 W     680 W   paused     paused since" in result.stdout
     assert gpus.count() == len(result.stdout.splitlines()) - 4
+
+
+def held(folder: Path, *names: str) -> Path:
+    """Hold one file of each name down to 8 from 32, as a loop that has died; return the folder."""
+    ways = []
+    for name in names:
+        (folder / name).write_text("32")
+        settings: dict[str, Setting] = {"path": f"{folder}/{name}", "pattern": r"(\d+)"}
+        settings |= {"low": 1, "high": 64}
+        ways.append(Connection("batch_size", "file", name, {"app": name}, settings))
+    state = folder / "state"
+    state.mkdir()
+    with closing(Journal(state)) as journal:
+        writer = Writer(journal, Hands(open_knob), Clock())
+        writer.connect(ways)
+        for each in writer.observe(["batch_size"])[0]:
+            order = Decision(
+                *("batches", "less", "batch_size", each.target.name, "requests"),
+                *(Reason.APPLIED, "because", 1.0),
+                current=each.current,
+                wanted=8.0,
+                acts=True,
+            )
+            assert writer.act(order).reason is Reason.APPLIED
+    return state
+
+
+def test_what_is_gone_for_good_is_given_up_and_the_rest_is_put_back(tmp_path: Path) -> None:
+    """It is asked for by name, tried once more, and kept in the journal with who said so."""
+    desk = Desk(held(tmp_path, "chat", "gone", "near"))
+    (tmp_path / "gone").unlink()
+
+    first = desk.type("restore")
+    assert (1, "32") == (first.exit_code, (tmp_path / "chat").read_text())
+    assert "batch_size gone: lost: the device is gone; its undo stays open." in first.stdout
+
+    slip = desk.type("restore", "--give-up", "gome")
+    assert (2, "nothing of ours holds 'gome'; we hold gone\n") == (slip.exit_code, slip.stderr)
+
+    last = desk.type("restore", "--give-up", "gone")
+    assert 0 == last.exit_code
+    assert "given up by ann: it stays as it is" in last.stdout
+    with closing(Journal(desk.folder)) as journal:
+        assert () == journal.undos()
+        assert "given up by ann" in str(journal.decisions()[-1]["detail"])
+
+
+def test_what_can_be_put_back_is_not_given_up(tmp_path: Path) -> None:
+    """Who gives it up has been mistaken, and nothing stays changed."""
+    desk = Desk(held(tmp_path, "chat"))
+    result = desk.type("restore", "--give-up", "chat")
+
+    assert (0, "32") == (result.exit_code, (tmp_path / "chat").read_text())
+    assert "put back" in result.stdout

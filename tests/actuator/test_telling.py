@@ -71,6 +71,14 @@ def test_the_journal_can_be_narrowed(stage: Stage) -> None:
     assert "No decision is like that\n" == ask(stage, "journal", "--rule", "nothing").stdout
 
 
+@pytest.mark.parametrize("when", ["99999999999d", "0001-01-01T00:00:00+14:00"])
+def test_a_moment_is_in_the_calendar(stage: Stage, when: str) -> None:
+    """One before all dates is a wrong option."""
+    result = ask(stage, "explain", "--last", "--at", when)
+
+    assert (2, True) == (result.exit_code, f"'{when}' is no moment" in result.stderr)
+
+
 def test_the_journal_in_json_is_what_was_written(stage: Stage) -> None:
     """One object a line, with inputs, guards and what was read back."""
     lines = ask(stage, "journal", "--json").stdout.splitlines()
@@ -222,6 +230,7 @@ def test_without_a_journal_it_is_a_sentence(
         (["explain", "GPU-a", "--last"], "give a TARGET or a RULE, or --last"),
         (["journal", "--since", "soon"], "'soon' is no moment, such as 2026-01-31T06:30"),
         (["journal", "--since", "5W"], "'5W' is no moment"),
+        (["journal", "--since", "99999999999d"], "'99999999999d' is no moment"),
     ],
 )
 def test_a_wrong_word_is_a_sentence(stage: Stage, words: list[str], message: str) -> None:
@@ -241,6 +250,20 @@ def test_a_decision_of_a_later_version_is_a_sentence(stage: Stage) -> None:
 
     assert 1 == result.exit_code
     assert "cannot be understood ('dreamt' is not a valid Reason)" in result.stderr
+
+
+def test_a_journal_that_no_newer_actuator_has_opened_yet_is_understood(stage: Stage) -> None:
+    """After an update one asks first, and starts then; what is held is told, too."""
+    stage.journal.close()
+    with sqlite3.connect(stage.journal.path) as db:
+        for column in ("text", "via"):
+            db.execute(f"ALTER TABLE undo DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    told = ask(stage, "explain", "GPU-a")
+
+    assert (0, True) == (told.exit_code, "300 W" in told.stdout)
+    assert 0 == ask(stage, "journal").exit_code
 
 
 def test_a_journal_of_before_is_understood(stage: Stage) -> None:

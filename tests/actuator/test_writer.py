@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from actuator.fakes import Clock, FileKnob
 from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.acting.journal import Journal, State
-from wattgov_actuator.acting.writer import Writer
+from wattgov_actuator.acting.writer import LATE_SECONDS, Writer
 from wattgov_actuator.decision import Decision, Reason
-from wattgov_actuator.reading import Fault, InForce
+from wattgov_actuator.reading import Fault, InForce, KnobError
 
 KNOB = "gpu_power_limit"
 
@@ -123,7 +123,33 @@ def test_a_setter_that_lies_is_found_out(bench: Bench) -> None:
     assert () == bench.journal.undos()
 
 
-@pytest.mark.parametrize("fault", list(Fault))
+def test_an_order_that_got_no_answer_and_comes_late_is_undone(bench: Bench) -> None:
+    """The connection broke, and the server went on: what it does then is ours."""
+    bench.knob.refuses = Fault.LOST
+    assert Reason.LOST == bench.act(280).reason
+    ((reading,), _) = bench.writer.observe([KNOB])
+    assert (300, None, State.OPEN) == (reading.current, reading.prior, bench.state())
+
+    bench.knob.add(watts=280)
+    ((reading,), _) = bench.writer.observe([KNOB])
+    assert (280, 300, "") == (reading.current, reading.prior, reading.conflict)
+
+    bench.knob.refuses = None
+    bench.writer.restore()
+    assert (300, None) == (bench.knob.watts(), bench.state())
+
+
+def test_an_order_that_got_no_answer_is_waited_for_in_bounds(bench: Bench) -> None:
+    """Then the value from before us is taken for what it came to."""
+    bench.knob.refuses = Fault.LOST
+    bench.act(280)
+    bench.clock.advance(LATE_SECONDS)
+    bench.writer.observe([KNOB])
+
+    assert bench.state() is None
+
+
+@pytest.mark.parametrize("fault", sorted(set(Fault) - {Fault.LOST}))
 def test_a_refused_write_leaves_no_undo(bench: Bench, fault: Fault) -> None:
     """What was not changed needs no putting back; the reason is the driver's."""
     bench.knob.refuses = fault
@@ -201,6 +227,21 @@ def test_a_change_between_deciding_and_writing_stops_the_write(bench: Bench) -> 
     assert [] == bench.knob.writes
 
 
+def test_what_fails_again_and_again_is_journalled_once(bench: Bench) -> None:
+    """A card that refuses its prior value at each tick pushes nobody's past out of the journal."""
+    bench.act(280)
+    bench.knob.refuses = Fault.REFUSED
+    before = len(bench.journal.decisions())
+    tries = [bench.writer.restore()[0].reason for _ in range(5)]
+
+    assert [Reason.REFUSED] * 5 == tries
+    assert before + 1 == len(bench.journal.decisions())
+
+    bench.knob.refuses = Fault.BUSY
+    bench.writer.restore()
+    assert before + 2 == len(bench.journal.decisions())
+
+
 def test_a_card_that_is_gone_keeps_its_undo(bench: Bench) -> None:
     """It is put back when it comes back, also by a later process."""
     bench.act(280)
@@ -235,6 +276,36 @@ def test_a_journal_that_cannot_be_written_stops_every_write_but_the_last(bench: 
 
     assert Reason.RESTORED == back.reason
     assert 300 == bench.knob.watts()
+
+
+class _Killed(BaseException):
+    """The end of a process, wherever it was."""
+
+
+def test_a_value_that_came_into_force_late_is_ours_when_the_next_write_is_cut_short(
+    bench: Bench,
+) -> None:
+    """Busy after the first order, which is carried out; killed before the second one is."""
+    steps: list[str] = []
+
+    def at(step: str) -> None:
+        steps.append(step)
+        if steps[-2:] == ["wrote", "read"]:
+            raise KnobError(Fault.BUSY, "it is still at work")
+        if steps.count("write") > 1:
+            raise _Killed
+
+    bench.knob.at = at
+    assert Reason.BUSY == bench.act(280).reason
+    assert 280 == bench.knob.watts()
+    with pytest.raises(_Killed):
+        bench.act(260)
+    bench.knob.at = lambda _: None
+    bench.restart()
+
+    (back,) = bench.writer.restore()
+
+    assert (Reason.RESTORED, 300) == (back.reason, bench.knob.watts())
 
 
 def full(path: Path) -> None:

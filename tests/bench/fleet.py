@@ -1,6 +1,7 @@
 """What a hundred nodes would export: names and labels of the exporter, the actuator and vLLM.
 
-Every value is made up; only how many series there are, and of which kind, is meant to be true.
+Every value is made up; only how many series there are, and of which kind, is meant to be true, and
+that all is well: an alert that is raised also asks for the numbers in its message.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from testbed.exposition import (
 COMPONENT_WATTS = {"cpu": 250.0, "dram": 40.0, "gpu": 3200.0}
 LIMITS = ("current", "enforced", "default", "min", "max")
 THROTTLES = ("power_cap", "thermal", "power_brake", "sync")
-IDLE_PART = 0.2
+IDLE_PART, UNATTRIBUTED_PART = 0.2, 0.05
 REQUESTS_PER_SECOND, PROMPT_TOKENS, GENERATED_TOKENS = 4.0, 600.0, 200.0
 
 
@@ -69,17 +70,18 @@ def _exporter(instance: str, gpus: int, apps: Sequence[str]) -> Iterator[Line]:
         idle = key("node_idle_power_watts", component=component, basis="observed", **who)
         yield Line(idle, watts * IDLE_PART)
         for app in everyone:
+            named = (1 - UNATTRIBUTED_PART) / (len(everyone) - 1)
+            used = UNATTRIBUTED_PART if app == "_unattributed" else named
             for share, part in (("active", 1 - IDLE_PART), ("idle", IDLE_PART)):
                 labels = {"app": app, "component": component, "share": share, **who}
-                rate = watts * part / len(everyone)
-                yield Line(key("app_energy_joules_total", **labels), 0.0, rate)
+                yield Line(key("app_energy_joules_total", **labels), 0.0, watts * used * part)
     for app in everyone:
         for name in ("app_cpu_seconds_total", "app_processes", "app_gpu_memory_used_bytes"):
             yield Line(key(name, app=app, **who), 1.0, 1.0 if name.endswith("_total") else 0.0)
         yield Line(key("app_last_active_timestamp_seconds", app=app, **who), 1.7e9)
     for app in apps:
         yield Line(key("app_target_joules_per_request", app=app, **who), 300.0)
-        yield Line(key("app_target_p95_latency_seconds", app=app, **who), 30.0)
+        yield Line(key("app_target_p95_latency_seconds", app=app, **who), 90.0)
     for gpu in range(gpus):
         yield from _card({"gpu": str(gpu), "uuid": f"GPU-{instance}-{gpu}", **who})
     yield from _site(who)
@@ -128,6 +130,7 @@ def _actuator(instance: str, gpus: int) -> Iterator[Line]:
     yield Line(key("up", **who), 1.0)
     yield Line(key("wattgov_actuator_enforcing", **who), 1.0)
     yield Line(key("wattgov_actuator_open_undos", **who), float(gpus))
+    yield Line(key("wattgov_actuator_query_age_seconds", **who), 0.4)
     name = "wattgov_actuator_last_query_success_timestamp_seconds"
     yield Line(key(name, **who), 1.7e9)
     for state in ("wanted", "in_force", "prior"):

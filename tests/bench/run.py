@@ -4,6 +4,7 @@ from rich.console import Console
 
 import accuracy
 import admission
+import asleep
 import cost
 import decide
 import forecast
@@ -21,3 +22,4 @@ if __name__ == "__main__":
     decide.show(console)
     heat.show(console)
     admission.show(console)
+    asleep.show(console)

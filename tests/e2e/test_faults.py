@@ -33,7 +33,7 @@ from testbed.web import serving
 from wattgov_actuator.knobs import open_knob
 
 pytest_plugins = ["testbed.fixtures"]
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("faults")]
 
 CARDS = {**{f"lane{number}": ALL for number in range(len(START))}, "knobs": 2, "driver": 2}
 ENDS = ("refused", "hangs", "HTML", "flood")

@@ -17,7 +17,7 @@ from wattgov_stack.ask import direct
 from wattgov_stack.layout import LOOPBACK, free_ports
 from wattgov_stack.processes import Command, Process
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("ray")]
 
 APP = """\
 from ray import serve

@@ -99,12 +99,12 @@ def check(url: str) -> None:
     assert {page.stem for page in PAGES} == joules.keys()
 
 
-def test_prometheus(prometheus: str, tmp_path: Path) -> None:
+def test_prometheus(each_prometheus: str, tmp_path: Path) -> None:
     """Every sample is taken, and the books close in PromQL."""
     port = free_ports().prometheus
     with served() as address:
         words = (
-            *(prometheus, f"--config.file={scraping(address, tmp_path)}"),
+            *(each_prometheus, f"--config.file={scraping(address, tmp_path)}"),
             *(
                 f"--storage.tsdb.path={tmp_path / 'data'}",
                 f"--web.listen-address={LOOPBACK}:{port}",

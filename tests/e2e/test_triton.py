@@ -23,7 +23,7 @@ from wattgov_stack.ask import direct
 from wattgov_stack.layout import LOOPBACK, Layout, free_ports
 from wattgov_stack.stack import Stack
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("triton")]
 
 BUCKETS = "rate(chat_request_duration_seconds_bucket[10s])"
 LATENCY = f"histogram_quantile(0.5, sum by (app, le) ({BUCKETS}))"  # a load slows some requests

@@ -17,7 +17,11 @@ from waiting import until
 from wattgov_stack.layout import LOOPBACK, Ports, check_ports, free_ports
 from wattgov_stack.trouble import Trouble
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("prometheus", "alertmanager")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.usefixtures("prometheus", "alertmanager"),
+    pytest.mark.xdist_group("up"),
+]
 
 
 class Up:

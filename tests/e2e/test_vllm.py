@@ -18,16 +18,18 @@ from waiting import until
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.knobs import open_knob
+from wattgov_actuator.knobs.vllm_weights import NOTHING
 from wattgov_actuator.reading import Fault, InForce, Knob, KnobError
 from wattgov_stack.ask import direct
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("vllm")]
 
 LONG, SHORT = 1500, 5  # tokens; the long one takes seconds
 RUNNING, FALLING = (
     f"vllm:{each}"
     for each in ("num_requests_running", 'sleep_mode_operations_in_flight{operation="sleep"')
 )
+DROPPED = 'vllm:engine_sleep_state{engine="0",model_name="chat",sleep_state="discard_all"'
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +39,42 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def knob(url: str) -> Knob:
+@pytest.fixture
+def summed(url: str) -> Iterator[str]:
+    """Return it behind what leaves out the weights that a CPU packs where no sum finds them."""
+
+    def answer(request: api.Request) -> api.Reply:
+        found = direct().request(
+            request.verb,
+            f"{url}{request.path}",
+            data=request.body,
+            headers={"Content-Type": "application/json"},
+            timeout=300,
+        )
+        content: object = found.content
+        if request.path == "/weight_checker" and found.ok:
+            sums = found.json()["checksums"]
+            content = {"checksums": {key: each for key, each in sums.items() if each != NOTHING}}
+        return api.Reply(
+            found.status_code, content, {"Content-Type": found.headers["Content-Type"]}
+        )
+
+    with api.serving(answer) as relay:
+        yield relay
+
+
+def knob(url: str, level: str = "1") -> Knob:
     """Return the knob."""
-    way = Connection("hibernate", "vllm", "chat", {"app": "chat"}, {"url": url}, 60.0)
+    settings = {"url": url, "level": level}
+    way = Connection("hibernate", "vllm", "chat", {"app": "chat"}, settings, 60.0)
     opened = open_knob("hibernate", [way])
     opened.probe()
     return opened
 
 
-def said(url: str, verb: str, path: str) -> tuple[int, object]:
+def said(url: str, verb: str, path: str, body: object = None) -> tuple[int, object]:
     """Return the status of an answer, and what it says where it is a good one."""
-    answer = direct().request(verb, f"{url}{path}", timeout=60)
+    answer = direct().request(verb, f"{url}{path}", json=body, timeout=60)
     return answer.status_code, answer.json() if answer.ok else None
 
 
@@ -141,3 +168,94 @@ def test_an_actuator_that_dies_wakes_it_at_its_next_start(url: str, tmp_path: Pa
     assert ((), InForce(1.0)) == (bench.journal.undos(), knob(url).read("chat"))
     assert Asking(url, SHORT).answered()
     bench.close()
+
+
+def test_the_fake_drops_and_loads_weights_as_vllm_does(url: str) -> None:
+    """Each step, and what may not be asked; a CPU drops none, so they are zeroed by hand."""
+    checker, rpc = ("POST", "/weight_checker"), ("POST", "/collective_rpc")
+    asked: list[tuple[str, str, object]] = [
+        ("POST", "/sleep?level=2&mode=keep", None),
+        ("POST", "/wake_up?tags=weights", None),
+        ("POST", "/wake_up?tags=weights", None),
+        ("GET", "/is_sleeping", None),
+        (*checker, {"action": "reset"}),
+        (*rpc, {"method": "no_such_thing"}),
+        (*rpc, {}),
+        (*rpc, {"method": "reload_weights"}),
+        (*rpc, {"method": "reload_weights"}),
+        ("POST", "/wake_up?tags=kv_cache", None),
+        ("GET", "/is_sleeping", None),
+    ]
+    with api.serving(Vllm()) as fake:
+        assert [said(url, *each) for each in asked] == [said(fake, *each) for each in asked]
+
+
+def test_weights_that_were_dropped_come_back_the_same(
+    url: str, summed: str, tmp_path: Path
+) -> None:
+    """After a crash, with zeros where they were: what is answered is the same to the letter."""
+    before = Asking(url, LONG).answered()
+
+    def work() -> None:
+        bench = Bench(tmp_path, "hibernate", lambda: knob(summed, "2"))
+        assert Reason.APPLIED is bench.act(0.0).reason
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    until(lambda: vllm.metric(url, RUNNING) == 0, "no request")
+    assert -signal.SIGKILL == in_a_child(work)
+    assert 1.0 == vllm.metric(url, DROPPED)
+    assert (200, {"status": "reset"}) == said(url, "POST", "/weight_checker", {"action": "reset"})
+    later = Asking(url, LONG)
+    bench = Bench(tmp_path, "hibernate", lambda: knob(summed, "2"))
+    bench.writer.restore()
+
+    assert () == bench.journal.undos()
+    assert before == later.answered() == Asking(url, LONG).answered() != ""
+    bench.close()
+
+
+def test_weights_that_are_not_the_same_are_not_served(
+    url: str, summed: str, tmp_path: Path
+) -> None:
+    """Their files have changed, or are gone: it stays asleep until they are back."""
+    before = Asking(url, SHORT).answered()
+    files = Path(str(said(url, "GET", "/v1/models")[1]["data"][0]["root"]))  # type: ignore[index]
+    weights = files / "model.safetensors"
+    kept = weights.read_bytes()
+    bench = Bench(tmp_path, "hibernate", lambda: knob(summed, "2"))
+    assert Reason.APPLIED is bench.act(0.0).reason
+    weights.write_bytes(kept[:-64] + bytes(64))
+    (decision,) = bench.writer.restore()
+    assert (Reason.REFUSED, InForce(0.0)) == (decision.reason, knob(summed, "2").read("chat"))
+    assert "other weights than it dropped" in decision.detail
+    weights.unlink()
+    (decision,) = bench.writer.restore()
+    assert (Reason.REFUSED, InForce(0.0)) == (decision.reason, knob(summed, "2").read("chat"))
+    assert "/collective_rpc answered 500" in decision.detail
+    weights.write_bytes(kept)
+    bench.writer.restore()
+
+    assert () == bench.journal.undos()
+    assert before == Asking(url, SHORT).answered() != ""
+    bench.close()
+
+
+def test_weights_that_somebody_dropped_are_not_woken(url: str) -> None:
+    """The real metrics tell; then it is woken as its documentation says."""
+    said(url, "POST", "/sleep?level=2&mode=keep")
+    with pytest.raises(KnobError, match="somebody else had its weights dropped"):
+        knob(url).write("chat", 1.0)
+    said(url, "POST", "/wake_up?tags=weights")
+    said(url, "POST", "/collective_rpc", {"method": "reload_weights"})
+    said(url, "POST", "/wake_up?tags=kv_cache")
+
+    assert Asking(url, SHORT).answered()
+
+
+def test_weights_that_a_cpu_has_packed_are_not_dropped(url: str) -> None:
+    """No sum of the real one finds them."""
+    opened = knob(url, "2")
+    with pytest.raises(KnobError, match="not summed; use level 1"):
+        opened.write("chat", 0.0)
+
+    assert Asking(url, SHORT).answered()

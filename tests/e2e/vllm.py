@@ -23,7 +23,8 @@ MODEL = f"""\
 import sys
 
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, PreTrainedTokenizerFast
+from torch import manual_seed
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 words = ["<unk>", "<s>", "</s>", *map(chr, range(ord("a"), ord("z") + 1))]
 numbers = {{each: at for at, each in enumerate(words)}}
@@ -33,7 +34,7 @@ tokens = PreTrainedTokenizerFast(
     tokenizer_object=letters, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
 )
 tokens.save_pretrained(sys.argv[1])
-LlamaConfig(
+config = LlamaConfig(
     vocab_size=len(words),
     hidden_size=64,
     intermediate_size=64,
@@ -42,7 +43,9 @@ LlamaConfig(
     max_position_embeddings={CONTEXT_TOKENS},
     architectures=["LlamaForCausalLM"],
     torch_dtype="float32",
-).save_pretrained(sys.argv[1])
+)
+manual_seed(1)
+LlamaForCausalLM(config).save_pretrained(sys.argv[1])
 """
 
 
@@ -66,7 +69,7 @@ def serving(folder: Path) -> Iterator[str]:
         "vllm",
         (
             *(str(programs / "vllm"), "serve", str(model), "--served-model-name=chat"),
-            *("--load-format=dummy", "--dtype=float32", "--enforce-eager", "--max-num-seqs=4"),
+            *("--dtype=float32", "--enforce-eager", "--max-num-seqs=4"),
             *(f"--max-model-len={CONTEXT_TOKENS}", f"--host={LOOPBACK}", f"--port={port}"),
         ),
         f"{url}/health",

@@ -18,6 +18,8 @@ from wattgov_exporter.cli import main
 from wattgov_exporter.config import Budgets, Site
 from wattgov_web.mistakes import Invalid
 
+pytestmark = pytest.mark.xdist_group("assets")
+
 ROOT = Path(__file__).parents[2]
 
 SITE = """\
@@ -28,6 +30,7 @@ site:
   pue: 1.25
   price: 0.2
   currency: EUR
+  contract_power: 40kW
   budgets: {energy: {day: 480kWh}, carbon: {month: 0.9t}, cost: {month: 3500}}
 embodied: {server: 1300kg, gpu: 164kg, lifetime: 5y}
 targets:
@@ -106,6 +109,7 @@ def test_the_site_is_in_the_rules(mine: Path) -> None:
     intensity = ("basis", "lifecycle"), ("estimated", "true"), ("signal", "average")
     assert {
         ("site_pue_ratio",): "vector(1.25)",
+        ("site_contract_power_watts",): "vector(40000)",
         (
             "grid_carbon_intensity_grams_per_kilowatthour",
             *intensity,
@@ -244,7 +248,7 @@ def test_mistakes_of_the_site_file(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["assets", str(tmp_path / "new"), "--site", str(file)])
 
     assert (2, False) == (result.exit_code, (tmp_path / "new").exists())
-    known = "zone, carbon_intensity, pue, price, currency, budgets"
+    known = "zone, carbon_intensity, pue, price, currency, contract_power, budgets"
     assert [
         "2:13: pue: 0.9 is outside 1 to 10 (a ratio)",
         f"2:18: unknown key 'colour'; known: {known}",

@@ -18,18 +18,28 @@ from wattgov_exporter.cli import main
 
 
 def test_help_is_light() -> None:
-    """`--help` loads neither the metrics library nor NVML nor YAML."""
-    code = (
-        "import sys\n"
-        "from wattgov_exporter.cli import main\n"
-        "main(['--help'], standalone_mode=False)\n"
-        "heavy = ('prometheus_client', 'pynvml', 'yaml', 'requests')\n"
-        "print([name for name in heavy if name in sys.modules])"
+    """`--help` loads neither NVML nor the web nor YAML."""
+    assert not _loaded(
+        "from wattgov_exporter.cli import main; main(['--help'], standalone_mode=False)",
+        ("pynvml", "socketserver", "yaml", "requests"),
     )
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout.endswith("[]\n")
+def test_who_wants_no_tls_loads_none() -> None:
+    """To run takes neither OpenSSL (4 MiB) nor the metrics library, which brings it (2 MiB more).
+
+    Nor YAML, without a file.
+    """
+    heavy = ("prometheus_client", "ssl", "_hashlib", "http.client", "email.message", "yaml")
+
+    assert not _loaded("from wattgov_exporter import daemon", heavy)
+
+
+def _loaded(code: str, modules: tuple[str, ...]) -> list[str]:
+    """Return which of the modules a new Python has loaded after it ran the code."""
+    asked = f"{code}\nimport sys; print(*(name for name in {modules} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1].split()
 
 
 def test_bad_config_is_exit_2(tmp_path: Path) -> None:
@@ -122,7 +132,7 @@ def test_reload(tmp_path: Path) -> None:
     file.write_text("version: 1\ninterval: 100ms\n")
     with running("--listen", "127.0.0.1:0", "--config", file) as (address, process):
         assert "config_last_reload_successful 1.0" in get(f"{address}/metrics")
-        file.write_text("version: 1\ninterval: 100ms\nsite: {pue: 1.5}\n")
+        file.write_text("version: 1\ninterval: 100ms\nsite: {pue: 1.5, contract_power: 40kW}\n")
         process.send_signal(signal.SIGHUP)
         assert f"{file}: reloaded\n" == told(process)
         file.write_text("version: 1\ninterval: 100ms\nsite: {pue: 0.5}\n")
@@ -137,6 +147,7 @@ def test_reload(tmp_path: Path) -> None:
         while "config_last_reload_successful 0.0" not in (page := get(f"{address}/metrics")):
             pass
         assert "site_pue_ratio 1.5" in page
+        assert "site_contract_power_watts 40000.0" in page
         refused.value.close()
 
 

@@ -8,16 +8,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import Metric
-from prometheus_client.registry import Collector as Registered
 
 from plant import MACHINES, process, recorded
 from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import App, Config, Site
-from wattgov_exporter.exposition import families
 from wattgov_exporter.recording.replay import Replay
 from wattgov_exporter.rows import Own, Reloads, View
+from wattgov_exporter.serving.text import prometheus
 
 NAMES = sorted(path.stem for path in MACHINES.glob("*.txt"))
 STARTED_SECONDS = 1000.0
@@ -28,14 +25,6 @@ CONFIG = Config(
     site=Site("FR", 56.0, 1.2, 0.2, "EUR"),
     apps=(App("chat", process="vllm"),),
 )
-
-
-class _Once(Registered):
-    def __init__(self, view: View) -> None:
-        self._view = view
-
-    def collect(self) -> list[Metric]:
-        return list(families(self._view))
 
 
 def exposition(name: str, root: Path) -> bytes:
@@ -57,9 +46,7 @@ def exposition(name: str, root: Path) -> bytes:
         snapshot = collector.tick()
     collector.close()
     view = View(snapshot, CONFIG, Own("0", 0.0, Reloads(True, UNIX_SECONDS, None)))
-    registry = CollectorRegistry()
-    registry.register(_Once(view))
-    return generate_latest(registry)
+    return prometheus(view)
 
 
 @pytest.mark.parametrize("name", NAMES)

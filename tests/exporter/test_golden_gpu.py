@@ -12,16 +12,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import Metric
-from prometheus_client.registry import Collector as Registered
 
 from plant import MACHINES, plant, process
 from testbed.nvml import Fault, Kind, VirtualGpus
 from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import App, Config, Sources
-from wattgov_exporter.exposition import families
 from wattgov_exporter.rows import Own, View
+from wattgov_exporter.serving.text import prometheus
 from wattgov_exporter.sources import SOURCES, Machine
 
 pytest_plugins = ["testbed.fixtures"]
@@ -37,14 +34,6 @@ WORDS = {one.name: one for kinds in (Fault, Kind) for one in kinds}
 STARTED_NS = 10**12
 THEN, PROCESS = "then ", "process "
 LATER_SECONDS = 10.0
-
-
-class _Once(Registered):
-    def __init__(self, view: View) -> None:
-        self._view = view
-
-    def collect(self) -> list[Metric]:
-        return list(families(self._view))
 
 
 def _word(text: str) -> object:
@@ -86,9 +75,7 @@ def exposition(name: str, root: Path, gpus: VirtualGpus) -> bytes:
     gpus.advance(LATER_SECONDS)
     for call in _calls([line.removeprefix(THEN) for line in made if line.startswith(THEN)], gpus):
         call()
-    registry = CollectorRegistry()
-    registry.register(_Once(View(collector.tick(), CONFIG, Own("0", 0.0))))
-    return generate_latest(registry)
+    return prometheus(View(collector.tick(), CONFIG, Own("0", 0.0)))
 
 
 @pytest.mark.parametrize("name", NAMES)

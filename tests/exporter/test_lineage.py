@@ -1,31 +1,33 @@
 """CPU time of processes that nobody saw end is found again, and no tick of it twice."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wattgov_exporter.apps.lineage import INIT, Lineage, parse
+from wattgov_exporter.apps.lineage import INIT, TURN_LOOKS, Lineage, parse
 
 PIDS = 50
 """So few numbers that they are soon given again."""
 
 Event = tuple[str, int, int]
 
-REST = st.integers(1, 4)
-"""After so many quiet looks a process rests."""
-
 
 @dataclass
 class Task:
-    """One process of the simulated kernel; *deaf* ignores SIGCHLD."""
+    """One process of the simulated kernel; *deaf* ignores SIGCHLD.
+
+    *ran* is how often it ran, *clock* what of that can be seen.
+    """
 
     parent: int
     started: int
     own: int = 0
     kids: int = 0
+    ran: int = 0
+    clock: int = 0
     zombie: bool = False
     deaf: bool = False
 
@@ -39,6 +41,7 @@ class Kernel:
     orphans: int = 0
     _last: int = 2
     _births: int = 0
+    _running: int = INIT
 
     def do(self, event: Event) -> None:
         """Let one thing happen to the process that *which* points at."""
@@ -58,8 +61,21 @@ class Kernel:
 
     def run(self, pid: int, ticks: int) -> None:
         """Use CPU time."""
+        self._runs(pid)
         self.tasks[pid].own += ticks
         self.used += ticks
+
+    def tick(self) -> None:
+        """Bring the clock of the one that runs up to date; the others' are."""
+        task = self.tasks.get(self._running)
+        if task is not None:
+            task.clock = task.ran
+
+    def _runs(self, pid: int) -> None:
+        if pid != self._running:
+            self.tick()
+        self._running = pid
+        self.tasks[pid].ran += 1
 
     def fork(self, pid: int) -> int:
         """Return the child's number, the next that is free."""
@@ -67,6 +83,7 @@ class Kernel:
             self._last = 2 + (self._last - 1) % (PIDS - 2)
         if len(self.tasks) < PIDS // 2:
             self._births += 1
+            self._runs(pid)
             self.tasks[self._last] = Task(pid, self._births)
         return self._last
 
@@ -77,6 +94,7 @@ class Kernel:
                 task.parent = INIT
                 if task.zombie:
                     self._reap(child)
+        self._runs(pid)
         task = self.tasks[pid]
         task.zombie = True
         if task.parent == INIT or self.tasks[task.parent].deaf:
@@ -93,6 +111,7 @@ class Kernel:
         parent = self.tasks[task.parent]
         life = task.own + task.kids
         if not parent.deaf:
+            self._runs(task.parent)
             parent.kids += life
             self.orphans += life if task.parent == INIT else 0
 
@@ -115,18 +134,33 @@ class Watch:
     kernel: Kernel
     lineage: Lineage = field(default_factory=Lineage)
     counted: int = 0
+    clocks: dict[int, tuple[int, int]] = field(default_factory=dict)
 
-    def look(self, events: Iterator[Event], between: int, *, full: bool = True) -> None:
-        """Look once; so many events happen before each process is read."""
+    def look(self, events: Iterator[Event], between: int) -> None:
+        """Look once; so many events happen before each question about a process."""
 
-        def read(pid: int) -> bytes | None:
+        def happen() -> None:
             for _ in range(between):
                 event = next(events, None)
                 if event is not None and event[0] != "look":
                     self.kernel.do(event)
+
+        def has_run(pid: int) -> bool:
+            happen()
+            task = self.kernel.tasks.get(pid)
+            if task is None:
+                return True
+            before, self.clocks[pid] = self.clocks.get(pid), (task.started, task.clock)
+            return before != self.clocks[pid]
+
+        def read(pid: int) -> bytes | None:
+            happen()
             return self.kernel.stat(pid)
 
-        self.lineage.look(lambda: set(self.kernel.tasks), read, full=full)
+        self.kernel.tick()
+        self.lineage.look(lambda: set(self.kernel.tasks), has_run, read)
+        for process in self.lineage.known.values():
+            process.unsettled = 0
         used = [process.used for process in self.lineage.known.values()]
         assert all(one >= 0 for one in used)
         self.counted += sum(used)
@@ -145,21 +179,18 @@ def events(*kinds: str, between: int) -> st.SearchStrategy[list[Event]]:
     )
 
 
-def watched(before: list[Event], history: list[Event], rest_looks: int) -> Watch:
-    """Let a history pass, and check after each look that no more was counted than was used.
-
-    Only the last looks are full: before, a process that used nothing at a few reads rests.
-    """
+def watched(before: list[Event], history: list[Event]) -> Watch:
+    """Let a history pass, and check after each look that no more was counted than was used."""
     kernel = Kernel()
     for event in before:
         kernel.do(event)
-    watch = Watch(kernel, Lineage(rest_looks))
+    watch = Watch(kernel)
     watch.look(iter(()), 0)
     kernel.used = kernel.orphans = 0
     coming = iter(history)
     for event in coming:
         if event[0] == "look":
-            watch.look(coming, event[2], full=False)
+            watch.look(coming, event[2])
             assert watch.counted <= kernel.used
         else:
             kernel.do(event)
@@ -169,28 +200,26 @@ def watched(before: list[Event], history: list[Event], rest_looks: int) -> Watch
     return watch
 
 
-@given(before=events(between=0), history=events(between=0), rest=REST)
-def test_only_orphans_lose_time(before: list[Event], history: list[Event], rest: int) -> None:
+@given(before=events(between=0), history=events(between=0))
+def test_only_orphans_lose_time(before: list[Event], history: list[Event]) -> None:
     """What is not counted is at most the lives that init reaped."""
-    watch = watched(before, history, rest)
+    watch = watched(before, history)
 
     assert 0 <= watch.kernel.used - watch.counted <= watch.kernel.orphans
 
 
-@given(before=events(between=0), history=events(between=3), rest=REST)
-def test_the_world_goes_on_during_a_look(
-    before: list[Event], history: list[Event], rest: int
-) -> None:
+@given(before=events(between=0), history=events(between=3))
+def test_the_world_goes_on_during_a_look(before: list[Event], history: list[Event]) -> None:
     """Processes that end between two reads of one look are counted by the next, and once."""
-    watch = watched(before, history, rest)
+    watch = watched(before, history)
 
     assert 0 <= watch.kernel.used - watch.counted <= watch.kernel.orphans
 
 
-@given(before=events("deafen", between=0), history=events("deafen", between=3), rest=REST)
-def test_never_more_than_was_used(before: list[Event], history: list[Event], rest: int) -> None:
+@given(before=events("deafen", between=0), history=events("deafen", between=3))
+def test_never_more_than_was_used(before: list[Event], history: list[Event]) -> None:
     """Not even when parents ignore how their children end."""
-    watch = watched(before, history, rest)
+    watch = watched(before, history)
 
     assert watch.counted <= watch.kernel.used
 
@@ -199,14 +228,13 @@ def test_never_more_than_was_used(before: list[Event], history: list[Event], res
     before=events(between=0),
     history=events(between=3).map(lambda these: [one for one in these if one[0] != "exit"]),
     lives=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 100)), max_size=20),
-    rest=REST,
 )
-@example(before=[], history=[], lives=[(1, 50)], rest=1)
+@example(before=[], history=[], lives=[(1, 50)])
 def test_a_life_between_two_looks(
-    before: list[Event], history: list[Event], lives: list[tuple[int, int]], rest: int
+    before: list[Event], history: list[Event], lives: list[tuple[int, int]]
 ) -> None:
     """Children that live and end between two looks and are waited for are counted to the tick."""
-    watch = watched(before, history, rest)
+    watch = watched(before, history)
     kernel = watch.kernel
     used, counted = kernel.used, watch.counted
     for which, ticks in lives:
@@ -223,15 +251,22 @@ def test_a_life_between_two_looks(
     assert kernel.used - used == watch.counted - counted
 
 
-def look(lineage: Lineage, *lines: str, full: bool = True) -> dict[int, int]:
+def look(lineage: Lineage, *lines: str, asleep: Collection[int] = ()) -> dict[int, int]:
     """Look at processes given as `pid parent own kids started`; return what is new."""
     rows = [[int(word) for word in line.split()] for line in lines]
     texts = {
         pid: f"{pid} (p) S {parent}{' 0' * 9} {own} 0 {kids} 0 20 0 1 0 {started} 0".encode()
         for pid, parent, own, kids, started in rows
     }
-    lineage.look(lambda: set(texts), texts.get, full=full)
+    lineage.look(lambda: set(texts), lambda pid: pid not in asleep, texts.get)
+    for process in lineage.known.values():
+        process.unsettled = 0
     return {pid: process.used for pid, process in lineage.known.items()}
+
+
+def awake(_: int) -> bool:
+    """Say of each that it may have run."""
+    return True
 
 
 def test_elders_are_read_first() -> None:
@@ -245,7 +280,7 @@ def test_elders_are_read_first() -> None:
         order.append(pid)
         return f"{pid} (p) S 1{' 0' * 13} 20 0 1 0 {started[pid]}".encode()
 
-    lineage.look(lambda: set(started), read, full=True)
+    lineage.look(lambda: set(started), awake, read)
 
     assert list(started) == order
 
@@ -331,29 +366,46 @@ def test_one_that_was_hidden_takes_its_place_by_age() -> None:
     assert {1: 0, 7: 0, 8: 0, 10: 0} == new
 
 
-def resting(*lines: str) -> Lineage:
-    """Look until all rest. Numbers 8, 12, ... have their turn at the next look, then 7, 11, ..."""
-    lineage = Lineage(rest_looks=2)
-    for _ in range(3):
-        look(lineage, *lines)
-    return lineage
+def test_a_child_that_got_another_parent_while_it_slept() -> None:
+    """Who waits for it now is asked at the end of the first parent."""
+    lineage = Lineage()
+    look(lineage, "1 0 0 0 0", "7 1 0 0 1", "9 7 0 0 2", "10 9 700 0 3")
+    look(lineage, "1 0 0 0 0", "7 1 0 0 1", "10 7 700 0 3", asleep=[10])
 
-
-def test_a_child_whose_number_is_given_again_and_whose_parent_is_gone() -> None:
-    """It rested, so only its parent's end tells of its own: both lives stand with the elder."""
-    lineage = resting("1 0 0 0 0", "8 1 0 0 1", "10 8 5 0 2", "11 10 700 0 3")
-
-    new = look(lineage, "1 0 0 0 0", "8 1 0 711 1", "11 1 20 0 8", full=False)
-    assert {1: 0, 8: 6, 11: 20} == new
-
-
-def test_a_child_that_got_another_parent_while_it_rested() -> None:
-    """Who waits for it now is known from the end of the first parent on."""
-    lineage = resting("1 0 0 0 0", "7 1 0 0 1", "9 7 0 0 2", "10 9 700 0 3")
-    look(lineage, "1 0 0 0 0", "7 1 0 0 1", "10 7 700 0 3", full=False)
-
-    new = look(lineage, "1 0 0 0 0", "7 1 0 711 1", "10 1 20 0 8", full=False)
+    new = look(lineage, "1 0 0 0 0", "7 1 0 711 1", "10 1 20 0 8")
     assert {1: 0, 7: 11, 10: 20} == new
+
+
+def test_a_line_that_sleeps_and_is_gone_from_the_top() -> None:
+    """Each one's children are asked, whoever of them sleeps."""
+    lineage = Lineage()
+    look(lineage, "1 0 0 0 0", "7 1 5 0 1", "9 7 6 0 2", "10 9 7 0 3")
+
+    new = look(lineage, "1 0 0 5 0", "10 1 7 0 3", asleep=[9, 10])
+    assert {1: 0, 10: 0} == new
+    assert lineage.known[10].stat.parent == 1
+
+
+def test_a_waiter_whose_clock_is_late() -> None:
+    """It runs at this moment: what it has gained is seen at the next look, and counted once."""
+    lineage = Lineage()
+    look(lineage, "1 0 0 0 0", "7 1 0 0 1", "9 7 700 0 2")
+    assert {1: 0, 7: 0} == look(lineage, "1 0 0 0 0", "7 1 0 711 1", asleep=[1, 7])
+
+    assert {1: 0, 7: 11} == look(lineage, "1 0 0 0 0", "7 1 0 711 1", asleep=[1])
+
+
+def test_one_that_sleeps_is_not_read_but_in_its_turn() -> None:
+    """Its memory may be taken: it is looked at now and then."""
+    lineage = Lineage()
+    look(lineage, "1 0 0 0 0", "10 1 5 0 1")
+    reads = [
+        [one.pid for one in lineage.read]
+        for _ in range(TURN_LOOKS)
+        if look(lineage, "1 0 0 0 0", "10 1 5 0 1", asleep=[1, 10])
+    ]
+
+    assert [[1], [10]] == sorted(filter(None, reads))
 
 
 @pytest.mark.parametrize("text", [b"", b"10 (p) S 1", b"10 (p) S 1 " + b"x " * 20, b"\xff"])
@@ -361,7 +413,7 @@ def test_a_text_that_cannot_be_read_is_no_news(text: bytes) -> None:
     """The process stays as it was, and the next good reading counts from there."""
     lineage = Lineage()
     look(lineage, "10 1 5 0 1")
-    lineage.look(lambda: {10}, lambda _: text, full=True)
+    lineage.look(lambda: {10}, awake, lambda _: text)
 
     assert {10: 0} == {pid: process.used for pid, process in lineage.known.items()}
     assert {10: 2} == look(lineage, "10 1 7 0 1")
@@ -373,7 +425,7 @@ def test_a_process_that_is_being_removed_is_gone() -> None:
     lineage = Lineage()
     look(lineage, "10 1 5 0 1")
 
-    lost = lineage.look(lambda: {10}, lambda _: gone, full=True)
+    lost = lineage.look(lambda: {10}, awake, lambda _: gone)
 
     assert [10] == list(lost)
     assert parse(gone) is None

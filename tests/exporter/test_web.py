@@ -320,6 +320,7 @@ MISTAKES = {
     "basic_auth_users:\n  prometheus: [secret]": f"2:15: {NOT_HASHED}",
     "basic_auth_users: [a]": "1:19: basic_auth_users: expected a mapping of users",
     f"{USERS}  prometheus: {HASHED}\n": "3:3: user 'prometheus' stands twice",
+    "a: " + "[" * 3000: "1:1: lists or mappings are nested too deeply",
     'basic_auth_users: {"a:b": x}': "1:20: a user's name is not empty and has no colon",
 }
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from plant import load, process
-from wattgov_exporter.apps.workloads import OTHER, RECHECK_LOOKS, Workloads
+from wattgov_exporter.apps.lineage import TURN_LOOKS
+from wattgov_exporter.apps.workloads import OTHER, Workloads
 from wattgov_exporter.config import App
 
 
@@ -132,7 +133,7 @@ def test_a_process_that_is_moved(tmp_path: Path) -> None:
     assert {10: "a.service"} == workloads.look().pid_apps
     process(tmp_path, 10, "python3", 0, cgroup="/system.slice/b.service")
 
-    seen = {workloads.look().pid_apps[10] for _ in range(RECHECK_LOOKS)}
+    seen = {workloads.look().pid_apps[10] for _ in range(TURN_LOOKS)}
 
     assert {"a.service", "b.service"} == seen
     assert {10: "b.service"} == workloads.look().pid_apps
@@ -163,6 +164,19 @@ def test_other_apps_from_now_on(tmp_path: Path) -> None:
     workloads.reconfigure([App("chat", process="vllm")])
 
     assert {"chat": 2.0, OTHER: 0.0} == workloads.look().cpu_seconds
+
+
+def test_those_that_rest_are_known_anew_too(tmp_path: Path) -> None:
+    """Another configuration counts at the next look for a process that has slept for long."""
+    load(tmp_path, 0, 0)
+    process(tmp_path, 10, "vllm", 100)
+    workloads = Workloads(tmp_path, [], own_pid=1)
+    for _ in range(TURN_LOOKS):
+        assert {OTHER: 1} == workloads.look().processes
+
+    workloads.reconfigure([App("chat", process="vllm")])
+
+    assert {"chat": 1, OTHER: 0} == workloads.look().processes
 
 
 def test_more_processes_than_open_files(tmp_path: Path) -> None:

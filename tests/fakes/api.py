@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,7 +30,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What it gets; *body* is sent as JSON, bytes as they are."""
+    """What it gets; *body* is sent as JSON, bytes as they are, an iterator piece by piece."""
 
     status: int = 200
     body: object = b""
@@ -92,6 +92,9 @@ class _Handler(BaseHTTPRequestHandler):
         headers = CaseInsensitiveDict(self.headers.items())
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         reply = self.server.answer(Request(self.command, self.path, headers, body))
+        if isinstance(reply.body, Iterator):
+            self._pieces(reply.body)
+            return
         content = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
         self.send_response(reply.status)
         told = {"Content-Type": "application/json", "Content-Length": str(len(content))}
@@ -99,6 +102,19 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
+
+    def _pieces(self, pieces: Iterator[bytes]) -> None:
+        """Send an answer that goes on, until it ends or nobody listens."""
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with suppress(OSError):
+            self.wfile.flush()
+            for each in pieces:
+                self.wfile.write(f"{len(each):x}\r\n".encode() + each + b"\r\n")
+                self.wfile.flush()
+            self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, *_: object) -> None:
         """Say nothing: tests look at what was asked."""

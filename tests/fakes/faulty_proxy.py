@@ -131,6 +131,14 @@ def trickles(exchange: Exchange) -> None:
         exchange.wfile.write(b" ")
 
 
+def trickles_its_header(exchange: Exchange) -> None:
+    """Send a byte of it now and then, and never come to the body."""
+    exchange.wfile.write(b"HTTP/1.1 200 OK\r\nX-Patience: ")
+    while not exchange.ended.wait(0.1):
+        exchange.wfile.write(b"x")
+    exchange.close_connection = True
+
+
 def floods(exchange: Exchange) -> None:
     """Send series without end."""
     exchange.send(b'{"status":"success","data":{"resultType":"vector","result":[', length=1 << 40)
@@ -186,6 +194,7 @@ FAULTS: dict[str, Fault] = {
     "hangs": hangs,
     "hangs in the body": hangs_in_the_body,
     "trickles": trickles,
+    "trickles its header": trickles_its_header,
     "late": partial(late, 0.5),
     "too late": partial(late, 600.0),
     "500": canned(b"oops", 500, "text/plain"),

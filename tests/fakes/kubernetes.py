@@ -1,30 +1,28 @@
 """A strict API server of Kubernetes: versions, content types, rights, dry runs, and who scales.
 
 Its controllers act at once: KEDA obeys its annotation, an HPA sets a number that is not its own
-back, and a Job that is suspended loses its pods.
+back, a Job that is suspended loses its pods, and a pod that was evicted is made again elsewhere.
 """
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from fakes.api import Reply, Request
+from fakes.evictions import evict
+from fakes.objects import Thing, belongs, field_of, merged, parted, place, scale_of
+from fakes.watches import Changes
 
-Thing = dict[str, Any]
 PAUSED = "autoscaling.keda.sh/paused-replicas"
+FROZEN = "autoscaling.keda.sh/paused"  # where it is; a number goes before it
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
-BUILT_IN = ("apps/v1", "batch/v1", "autoscaling/v2", "coordination.k8s.io/v1")
+BUILT_IN = ("apps/v1", "batch/v1", "autoscaling/v2", "coordination.k8s.io/v1", "v1", "policy/v1")
 CUSTOM = ("keda.sh/v1alpha1", "energy.io/v1alpha1")
 SCALED = ("deployments", "statefulsets")
 VERBS = {"GET": "get", "PATCH": "patch", "PUT": "update", "POST": "create"}
-
-
-def place(group: str, resource: str, name: str = "", namespace: str = "shop") -> str:
-    """Return the path of an object."""
-    return f"/apis/{group}/namespaces/{namespace}/{resource}" + (f"/{name}" if name else "")
+UNKNOWN = Reply(404, b"404 page not found", {"Content-Type": "text/plain"})
 
 
 def deployment(replicas: int = 4) -> Thing:
@@ -71,12 +69,17 @@ class Cluster:
     token: str = ""
     denied: set[tuple[str, str]] = field(default_factory=set)  # verb and resource
     keda: bool = True  # its resources are known
+    away: int = 0  # so many requests are answered with 503
     busy: int = 0  # so many requests are answered with 429
     retry_after: str = "0"
     wants: int = 4  # replicas, by KEDA while it is not paused
     at_patch: Callable[["Cluster", str], None] | None = None  # somebody else comes first, once
+    at_eviction: Callable[["Cluster", str], None] | None = None  # the same
+    lingering: bool = False  # a pod that is told to end goes on until `bury`
+    page: int = 0  # objects in one answer to a list; 0: as many as are asked for
     asked: list[tuple[str, str, object]] = field(default_factory=list)  # verb, path, body
     version: int = 100
+    changes: Changes = field(default_factory=Changes)
 
     def __post_init__(self) -> None:
         """Give a version to what has none."""
@@ -100,8 +103,25 @@ class Cluster:
         thing.setdefault("status", {})
         meta = {"name": name, "namespace": namespace, "resourceVersion": str(self.version)}
         thing["metadata"].update(meta)
-        self.things[place(group, resource, name, namespace)] = thing
+        where = place(group, resource, name, namespace)
+        kind = "MODIFIED" if where in self.things else "ADDED"
+        self.things[where] = thing
+        self.changes.tell(self.version, where.rpartition("/")[0], kind, thing)
         return thing
+
+    def remove(self, group: str, resource: str, name: str, namespace: str = "shop") -> None:
+        """Delete an object; what is told of it has the version of its deletion."""
+        self.version += 1
+        where = place(group, resource, name, namespace)
+        thing = self.things.pop(where)
+        thing["metadata"]["resourceVersion"] = str(self.version)
+        self.changes.tell(self.version, where.rpartition("/")[0], "DELETED", thing)
+
+    def bookmark(self) -> None:
+        """Tell every watch how far it is."""
+        self.version += 1
+        meta = {"resourceVersion": str(self.version)}
+        self.changes.tell(self.version, "", "BOOKMARK", {"metadata": meta})
 
     def at(self, group: str, resource: str, name: str) -> Thing:
         """Return an object of the cluster, now."""
@@ -113,58 +133,85 @@ class Cluster:
 
     def __call__(self, request: Request) -> Reply:
         """Answer as the API server does: who, may they, is it there, is it good."""
+        if said := self._unwilling(request):
+            return said
+        parts = parted(request.path)
+        if parts is None:
+            return UNKNOWN
+        group, namespace, resource, rest = parts
+        verb = "list" if request.verb == "GET" and not rest else VERBS[request.verb]
+        verb = "watch" if verb == "list" and "watch=1" in request.path else verb
+        full = "/".join([resource, *rest[1:]])
+        self.asked.append((verb, request.path, request.json() if request.body else None))
+        if (verb, full) in self.denied:
+            words = f'{full}.{group} is forbidden: User "wattgov" cannot {verb} "{full}"'
+            return _status(403, "Forbidden", f'{words} in the namespace "{namespace}"')
+        if group not in BUILT_IN and not (group in CUSTOM and self.keda):
+            return UNKNOWN
+        return self._routed(verb, parts, request)
+
+    def _unwilling(self, request: Request) -> Reply | None:
+        """Return the answer to whoever is not known, or comes at a bad time."""
         if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
             return _status(401, "Unauthorized", "Unauthorized")
+        if self.away:
+            self.away -= 1
+            return Reply(503, b"no healthy upstream", {"Content-Type": "text/plain"})
         if self.busy:
             self.busy -= 1
             said = _status(429, "TooManyRequests", "too many requests, please try again later")
             return Reply(429, said.body, {"Retry-After": self.retry_after})
-        split = urlsplit(request.path).path.split("/")
-        if len(split) < 7 or split[1] != "apis" or split[4] != "namespaces":
-            return Reply(404, b"404 page not found", {"Content-Type": "text/plain"})
-        group, resource, rest = f"{split[2]}/{split[3]}", split[6], split[7:]
-        verb = "list" if request.verb == "GET" and not rest else VERBS[request.verb]
-        full = "/".join([resource, *rest[1:]])
-        self.asked.append((verb, request.path, request.json() if request.body else None))
-        if (verb, full) in self.denied:
-            words = f'{full}.{split[2]} is forbidden: User "wattgov" cannot {verb} "{full}"'
-            return _status(403, "Forbidden", f'{words} in the namespace "{split[5]}"')
-        return self._routed(verb, group, "/".join(split[:7]), rest, request)
+        return None
 
-    def _routed(
-        self, verb: str, group: str, whole: str, rest: list[str], request: Request
-    ) -> Reply:
-        if group not in BUILT_IN and not (group in CUSTOM and self.keda):
-            return Reply(404, b"404 page not found", {"Content-Type": "text/plain"})
+    def _routed(self, verb: str, parts: tuple[str, str, str, list[str]], request: Request) -> Reply:
+        group, namespace, resource, rest = parts
         query = parse_qs(urlsplit(request.path).query)
+        whole = place(group, resource, namespace=namespace)
+        if verb == "watch":
+            return self.changes.watch(whole, query)
         if verb == "list":
-            return self._listed(whole, query)
+            return self._listed(whole, group, resource, query)
+        if verb == "create" and rest[1:] == ["eviction"]:
+            if self.at_eviction is not None:
+                first, self.at_eviction = self.at_eviction, None
+                first(self, f"{whole}/{rest[0]}")
+            reply = evict(self, f"{whole}/{rest[0]}", request, query)
+            return reply if isinstance(reply, Reply) else _status(*reply)
         if verb == "create":
             return self._created(whole, request)
         return self._one(f"{whole}/{rest[0]}", rest[1:], group, request, query)
 
-    def _listed(self, whole: str, query: dict[str, list[str]]) -> Reply:
+    def _listed(self, whole: str, group: str, resource: str, query: dict[str, list[str]]) -> Reply:
         labels = dict(
             each.split("=") for each in query.get("labelSelector", [""])[0].split(",") if each
         )
-        fields = query.get("fieldSelector", [""])[0].removeprefix("metadata.name=")
+        field, _, wanted = query.get("fieldSelector", [""])[0].partition("=")
+        if field not in {"", "metadata.name", "spec.nodeName", "status.phase"}:
+            return _status(400, "BadRequest", f"field label not supported: {field}")
         found = [
             thing
             for path, thing in sorted(self.things.items())
-            if path.rpartition("/")[0] == whole
+            if belongs(path, whole, group, resource)
             and labels.items() <= thing["metadata"].get("labels", {}).items()
-            and fields in {"", thing["metadata"]["name"]}
+            and (not field or wanted == field_of(thing, field))
         ]
-        return Reply(200, {"kind": "List", "metadata": {}, "items": found})
+        first = int(query.get("continue", ["0"])[0])
+        size = min(int(query.get("limit", ["500"])[0]), self.page or 500)
+        meta = {"resourceVersion": str(self.version)}
+        if first + size < len(found):
+            meta["continue"] = str(first + size)
+        return Reply(200, {"kind": "List", "metadata": meta, "items": found[first : first + size]})
 
     def _created(self, whole: str, request: Request) -> Reply:
         body = json.loads(request.body)
         name = body["metadata"]["name"]
         if f"{whole}/{name}" in self.things:
             return _status(409, "AlreadyExists", f'"{name}" already exists')
-        _, _, *group, _, namespace, resource = whole.split("/")
+        parts = parted(whole)
+        assert parts is not None
+        group, namespace, resource, _ = parts
         thing = {**body, "metadata": {"name": name}}
-        return Reply(201, self.add("/".join(group), resource, name, thing, namespace))
+        return Reply(201, self.add(group, resource, name, thing, namespace))
 
     def _one(
         self,
@@ -184,7 +231,7 @@ class Cluster:
             return _status(404, "NotFound", "the server could not find the requested resource")
         old = self.things[path]
         if request.verb == "GET":
-            return Reply(200, _scale(old) if scale else old)
+            return Reply(200, scale_of(old) if scale else old)
         kind = request.headers.get("Content-Type", "")
         if request.verb == "PATCH" and kind not in (
             {MERGE, STRATEGIC} if group in BUILT_IN else {MERGE}
@@ -209,7 +256,7 @@ class Cluster:
         if given not in {None, old["metadata"]["resourceVersion"]} or (verb == "PUT" and not given):
             words = "the object has been modified; please apply your changes to the latest version"
             return _status(409, "Conflict", f"Operation cannot be fulfilled: {words}")
-        new: Thing = change if verb == "PUT" else _merged(old, change)
+        new: Thing = change if verb == "PUT" else merged(old, change)
         new["metadata"] = {**old["metadata"], **new["metadata"]}
         new["metadata"].setdefault("annotations", {})
         new["status"] = old.get("status", {})  # has a subresource of its own
@@ -221,7 +268,13 @@ class Cluster:
             new["metadata"]["resourceVersion"] = str(self.version)
             self.things[path] = new
             self._settle(path)
-        return Reply(200, _scale(new) if scale else new)
+        return Reply(200, scale_of(new) if scale else new)
+
+    def bury(self) -> None:
+        """Let the pods end that were told to."""
+        for path, each in list(self.things.items()):
+            if each["metadata"].get("deletionTimestamp"):
+                del self.things[path]
 
     def _settle(self, path: str) -> None:
         """Let the controllers do their work."""
@@ -236,34 +289,13 @@ class Cluster:
             scaled = self.things[goal]["spec"]
             if "/horizontalpodautoscalers/" in where and scaled["replicas"] > 0:
                 scaled["replicas"] = each["status"]["desiredReplicas"]
-            if "/scaledobjects/" in where:
-                paused = each["metadata"]["annotations"].get(PAUSED)
-                scaled["replicas"] = self.wants if paused is None else int(paused)
+            notes = each["metadata"]["annotations"]
+            if "/scaledobjects/" in where and PAUSED in notes:
+                scaled["replicas"] = int(notes[PAUSED])
+            elif "/scaledobjects/" in where and notes.get(FROZEN) != "true":
+                scaled["replicas"] = self.wants
         if "/deployments/" in path or "/statefulsets/" in path:
             thing["status"] = {"replicas": thing["spec"]["replicas"]}
-
-
-def _scale(thing: Thing) -> Thing:
-    """Return the subresource; as Go writes it, a number that is 0 is left out."""
-    spec, status = ({"replicas": thing[part]["replicas"]} for part in ("spec", "status"))
-    return {
-        "kind": "Scale",
-        "metadata": thing["metadata"],
-        "spec": {key: each for key, each in spec.items() if each},
-        "status": status,
-    }
-
-
-def _merged(old: object, change: object) -> Any:  # noqa: ANN401 (RFC 7396: of any kind)
-    if not isinstance(change, dict):
-        return change
-    into = dict(old) if isinstance(old, dict) else {}
-    for key, value in change.items():
-        if value is None:
-            into.pop(key, None)
-        else:
-            into[key] = _merged(into.get(key), value)
-    return into
 
 
 def _status(code: int, reason: str, message: str) -> Reply:

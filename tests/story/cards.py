@@ -17,6 +17,7 @@ class Card:
     warmer: float = 0.0  # degrees above its neighbours: it sits last in the stream of air
     limit_watts: float = 700.0
     watts: float = IDLE_WATTS
+    demand_watts: float = IDLE_WATTS  # what it would draw without its limit
     celsius: float = 32.0
     batch: float = 0.0
     pace: float = 1.0  # throughput under the limit, as a part of that without one
@@ -32,6 +33,7 @@ class Card:
         demand = IDLE_WATTS
         if batch >= 1.0:
             demand = 480.0 + 215.0 / (1.0 + math.exp(-1.2 * (math.log2(batch) - 5.5)))
+        self.demand_watts = demand
         self.watts = min(demand, self.limit_watts)
         self.pace = (self.watts / demand) ** 0.35
         rest = 27.0 + self.warmer + 0.065 * self.watts

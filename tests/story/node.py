@@ -10,6 +10,10 @@ from story.tape import Tape, key
 Shares = Mapping[str, Mapping[str, float]]
 """By component, the part of its active energy that each app used; the rest is `_other`'s."""
 
+CONTRACT_WATTS = 12e3
+DAY_JOULES, DAY_GRAMS, DAY_MONEY = 200 * 3.6e6, 60e3, 60.0
+"""What the site may draw, and use in a day: about twice what it does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -185,6 +189,12 @@ class Node:
         )
         name = "grid_electricity_price_per_kilowatthour"
         tape.gauge(name, site.price, zone=site.zone, currency=site.currency, **who)
+        tape.gauge("site_contract_power_watts", CONTRACT_WATTS, **who)
+        for period, part in (("day", 1.0), ("month", 30.0)):
+            tape.gauge("site_budget_energy_joules", part * DAY_JOULES, period=period, **who)
+            tape.gauge("site_budget_carbon_grams", part * DAY_GRAMS, period=period, **who)
+            money = {"period": period, "currency": site.currency}
+            tape.gauge("site_budget_electricity_cost", part * DAY_MONEY, **money, **who)
         for app, (joules, p95) in self.objectives.items():
             tape.gauge("app_target_joules_per_request", joules, app=app, **who)
             tape.gauge("app_target_p95_latency_seconds", p95, app=app, **who)

@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping
 from random import Random
 
-from story import load, serving
+from story import itself, load, serving
 from story.cards import Card
+from story.door import Door
 from story.governor import Governor
 from story.node import Node, Site
 from story.tape import Tape
@@ -30,6 +31,7 @@ def play(seconds: float, start: float = START) -> Tape:
     two = [Card(n, "gpu-2", warmer=n * 0.5) for n in range(4)]
     nodes = _nodes(one, two)
     governors = (Governor("gpu-1:9471", one, True), Governor("gpu-2:9471", two, False))
+    door = Door()
     while tape.now < start + seconds:
         at = tape.now - start
         chat, search = load.chat(at, noise), load.search(at, noise)
@@ -39,8 +41,16 @@ def play(seconds: float, start: float = START) -> Tape:
             card.work(search / 7.0, SCRAPE_SECONDS)
         p95 = serving.chat(tape, one, chat, SCRAPE_SECONDS)
         serving.search(tape, search, SCRAPE_SECONDS)
+        slept, asleep = door.idle_seconds > 0.0, search == 0.0
+        door.tick(tape, search, SCRAPE_SECONDS)
         for governor, latency in zip(governors, (p95, 0.0), strict=True):
             governor.tick(tape, latency)
+            who = {"job": "wattgov-actuator", "instance": governor.instance}
+            leads, busy = governor.enforcing, chat / load.BUSY_PER_SECOND
+            itself.health(tape, who, SCRAPE_SECONDS, leads=leads, busy=busy)
+            if governor.enforcing:
+                itself.savings(tape, who, one, SCRAPE_SECONDS)
+                itself.sleeper(tape, who, "search", asleep=asleep, slept=slept)
         ripple = 1.0 + 0.05 * math.sin(at / 170.0)
         working: Mapping[str, tuple[float, Mapping[str, Mapping[str, float]]]] = {
             "gpu-1": (6.0 * chat * ripple, {"cpu": {"chat": 0.7}, "gpu": {"chat": 1.0}}),

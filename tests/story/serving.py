@@ -46,6 +46,9 @@ def chat(tape: Tape, cards: Sequence[Card], per_second: float, seconds: float) -
         tape.gauge("vllm:num_requests_running", round(card.batch), **who)
         tape.gauge("vllm:num_requests_waiting", round(max(0.0, card.batch - 40.0)), **who)
         tape.gauge("vllm:kv_cache_usage_perc", min(1.0, card.batch / 90.0), **who)
+        for state in ("awake", "weights_offloaded", "discard_all"):
+            awake = float(state == "awake")
+            tape.gauge("vllm:engine_sleep_state", awake, sleep_state=state, **who)
         _spread(tape, "vllm:e2e_request_latency_seconds", REQUEST_SECONDS, median, done, who)
         first = 0.025 + 0.004 * card.batch * crowd
         _spread(tape, "vllm:time_to_first_token_seconds", FIRST_TOKEN_SECONDS, first, done, who)

@@ -8,7 +8,7 @@ from wattgov_actuator.acting.journal import JournalError
 from wattgov_actuator.acting.lease import LeaseFile
 from wattgov_actuator.acting.lock import Busy
 from wattgov_actuator.logfmt import line
-from wattgov_actuator.orders import Orders
+from wattgov_actuator.orders import RELOAD_ON, Orders
 from wattgov_actuator.reading import Moment
 
 LOG = logging.getLogger(__name__)
@@ -29,13 +29,15 @@ class Guardian:
         self._lease, self._now, self._evict, self._put_back = lease, now, evict, put_back
 
     def run(self, stop: Orders) -> None:
-        """Look until something is put into *stop*."""
+        """Look until something is put into *stop*; there is nothing that it could read again."""
         wait = 0.0
         while True:
             try:
                 word = stop.get(True, wait)
             except Empty:
                 wait = LOOK_SECONDS if self.look() else RETRY_SECONDS
+                continue
+            if word == RELOAD_ON:
                 continue
             LOG.info(line("stopping", on=word))
             return

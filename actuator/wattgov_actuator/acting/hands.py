@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from threading import Event
+from typing import NamedTuple
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.logfmt import line
@@ -29,26 +31,53 @@ Opener = Callable[[str, Sequence[Connection]], Knob]
 """Opens a knob by its name and all connections; KeyError when there is none of that name."""
 
 
+class Opened(NamedTuple):
+    """A knob, and the connections by which it was opened."""
+
+    knob: Knob
+    ways: tuple[Connection, ...]
+
+    @property
+    def at_work(self) -> bool:
+        """Whether an order of it is under way."""
+        return isinstance(self.knob, Slow) and self.knob.at_work
+
+
 class Hands:
     """Every knob by its name."""
 
     def __init__(self, open_knob: Opener) -> None:
         """Take a function that opens a knob."""
         self._open_knob = open_knob
-        self._knobs: dict[str, Knob] = {}
+        self._knobs: dict[str, Opened] = {}
         self._connections: tuple[Connection, ...] = ()
 
     def connect(self, connections: Sequence[Connection]) -> None:
-        """Reach what these connections lead to, from now on."""
-        if tuple(connections) != self._connections:
-            self.close()
-            self._connections = tuple(connections)
+        """Reach what these connections lead to, from now on.
+
+        A knob that is at work on an order is opened anew when that is through: nobody else knows of
+        the order, and the setting from before it would be taken for what it came to.
+        """
+        self._connections = tuple(connections)
+        for name in tuple(self._knobs):
+            self._renew(name)
 
     def settle(self, seconds: float) -> None:
-        """Wait for orders that devices still work on, so long at most."""
-        for knob in self._knobs.values():
+        """Wait for orders that devices still work on, so long at most.
+
+        Where a device only says that it is at work, nobody tells the end of it: so long, then.
+        """
+        working = [each.knob for each in self._knobs.values() if each.at_work]
+        for knob in working:
             if isinstance(knob, Slow):
                 knob.settle(seconds)
+        if not working:
+            Event().wait(seconds)
+
+    def failure(self, target: Target) -> str:
+        """Return why the last order that nobody waited for has failed; empty where none has."""
+        knob = self._knob(target.knob)
+        return knob.failure(target.name) if isinstance(knob, Slow) else ""
 
     def probe(self, knob: str) -> Probe:
         """Return the targets of one knob."""
@@ -59,7 +88,7 @@ class Hands:
 
     def target(self, knob: str, name: str) -> Target | None:
         """Return one target, None when it is not there."""
-        return next((each for each in self.probe(knob).targets if each.name == name), None)
+        return self.probe(knob).target(name)
 
     def read(self, target: Target, ours: Sequence[float] = ()) -> InForce:
         """Return what is set; raises KnobError.
@@ -101,6 +130,10 @@ class Hands:
         probes = {knob: self.probe(knob) for knob in knobs}
         targets = [target for probe in probes.values() for target in probe.targets]
         notes = {knob: probe.note for knob, probe in probes.items()}
+        for knob, probe in probes.items():
+            opened = self._knobs.get(knob)
+            if opened is not None and isinstance(opened.knob, Slow):
+                opened.knob.prepare(each.name for each in probe.targets)
         readings = (
             self._reading(each, ours.get((each.knob, each.name), ()), steady) for each in targets
         )
@@ -114,22 +147,17 @@ class Hands:
                 knob = self._knob(name)
             except KeyError:
                 continue  # the probe says that there is none
-            targets = knob.probe().targets
             if not isinstance(knob, Warm):
                 continue
-            for target in targets:
+            for target in knob.probe().targets:
                 with suppress(KnobError):  # unknown, and watched as such
                     found[name, target.name] = knob.celsius(target.name)
         return found
 
     def close(self) -> None:
         """Let go of the drivers."""
-        for name, knob in self._knobs.items():
-            try:
-                knob.close()
-            except KnobError as error:
-                LOG.warning(line("knob_not_closed", knob=name, detail=error.detail))
-        self._knobs.clear()
+        for name in tuple(self._knobs):
+            self._close(name)
 
     def _reading(self, target: Target, ours: Sequence[float], steady: float) -> Reading:
         try:
@@ -149,6 +177,23 @@ class Hands:
         return Reading(target, value, trouble=Trouble(Fault.REFUSED, detail, steady))
 
     def _knob(self, name: str) -> Knob:
+        self._renew(name)
         if name not in self._knobs:
-            self._knobs[name] = self._open_knob(name, self._connections)
-        return self._knobs[name]
+            knob = self._open_knob(name, self._connections)
+            self._knobs[name] = Opened(knob, self._ways(name))
+        return self._knobs[name].knob
+
+    def _ways(self, name: str) -> tuple[Connection, ...]:
+        return tuple(each for each in self._connections if each.knob == name)
+
+    def _renew(self, name: str) -> None:
+        """Let go of a knob that other connections lead to now, unless it is at work."""
+        opened = self._knobs.get(name)
+        if opened is not None and opened.ways != self._ways(name) and not opened.at_work:
+            self._close(name)
+
+    def _close(self, name: str) -> None:
+        try:
+            self._knobs.pop(name).knob.close()
+        except KnobError as error:
+            LOG.warning(line("knob_not_closed", knob=name, detail=error.detail))

@@ -1,16 +1,15 @@
 """The state folder of one actuator, held while somebody works with it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from wattgov_actuator.acting.hands import Hands
-from wattgov_actuator.acting.journal import Journal
+from wattgov_actuator.acting.journal import Journal, JournalError
 from wattgov_actuator.acting.lease import LeaseFile
-from wattgov_actuator.acting.lock import locked
+from wattgov_actuator.acting.lock import OTHERS_WRITE, locked
 from wattgov_actuator.acting.writer import Writer
-from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Knob, Moment
@@ -23,7 +22,6 @@ def holding(
     folder: Path,
     machine: Machine,
     now: Callable[[], Moment],
-    connections: Sequence[Connection] = (),
     opening: Callable[..., Knob] = open_knob,
 ) -> Iterator[tuple[Journal, Writer]]:
     """Hold the state folder, its journal and the knobs; raises Busy, JournalError and OSError.
@@ -32,11 +30,14 @@ def holding(
     knob as `open_knob` does.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & OTHERS_WRITE:
+        raise JournalError(
+            f"others can write in {folder}, and so say what is to be put back where; run: "
+            f"chmod go-w {folder}, after a look at what is in it"
+        )
     knobs = Hands(partial(opening, machine=machine))
     with locked(folder):
         with suppress(OSError):  # a full disk must not keep anybody from putting back
             LeaseFile(folder, machine.procfs).renew(now().steady + LEASE_SECONDS)
         with closing(Journal(folder)) as journal, closing(knobs) as hands:
-            writer = Writer(journal, hands, now)
-            writer.connect(connections)
-            yield journal, writer
+            yield journal, Writer(journal, hands, now)

@@ -104,6 +104,7 @@ class Journal:
         self.path = folder / "journal.sqlite"
         self.failures = 0  # writes that did not succeed
         self.trouble = ""  # why the latest write did not; empty once one does
+        self._damage = ""  # why it is not written any more
         self._limits = limits
         self._live: dict[tuple[str, str], Undo] = {}  # as on disk, so that a dead disk hides none
         with self._told("opened"):
@@ -129,17 +130,18 @@ class Journal:
     def intend(self, decision: Decision, value: float, current: InForce, via: str = "") -> Undo:
         """Put on disk that *value* is about to be written over *current*; return the undo.
 
-        *via* is the connection that leads to the target, so that it can be put back by itself.
+        *via* is the connection that leads to the target, so that it can be put back by itself. What
+        is in force was ours to the last: an earlier order that came late is not forgotten for this.
         """
         place, at = (decision.knob, decision.target), decision.at
         known = self._live.get(place)
         with self._transaction() as db:
             if known is not None:
                 db.execute(
-                    "UPDATE undo SET intended = ?, via = ?, at = ? WHERE id = ?",
-                    (value, via, at, known.id),
+                    "UPDATE undo SET written = ?, intended = ?, via = ?, at = ? WHERE id = ?",
+                    (current.value, value, via, at, known.id),
                 )
-                undo = replace(known, intended=value, via=via, at=at)
+                undo = replace(known, written=current.value, intended=value, via=via, at=at)
             else:
                 row = db.execute(
                     "INSERT INTO undo (knob, target, unit, prior, text, via, intended, state, at)"
@@ -190,6 +192,7 @@ class Journal:
 
     def broken(self) -> int | None:
         """Return the id of the first decision that does not fit its chain, None when all do."""
+        self._sound()
         with self._told("read"):
             return first_broken(self._db)
 
@@ -272,14 +275,23 @@ class Journal:
         elif version != VERSION:
             raise JournalError(f"{self.path} is of version {version}, this program knows {VERSION}")
         if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise JournalError(f"{self.path} is damaged: {found}")
+            # Put back is what can be read, and is ours by what is in force; nothing is begun.
+            self._damage = self.trouble = (
+                f"the journal {self.path} is damaged: {' '.join(found.split())}; once everything "
+                "is put back, move it away"
+            )
         for row in db.execute("SELECT * FROM undo WHERE state != 'closed'"):
             undo = undo_of(row)
             self._live[undo.knob, undo.target] = undo
 
+    def _sound(self) -> None:
+        if self._damage:
+            raise JournalError(self._damage)
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
+            self._sound()
             with self._told("written"):
                 self._db.execute("BEGIN IMMEDIATE")
                 try:
@@ -317,8 +329,8 @@ def first_broken(db: sqlite3.Connection) -> int | None:
 
 
 def undo_of(row: sqlite3.Row) -> Undo:
-    """Return the undo that one row holds."""
-    fields = dict(row)
+    """Return the undo that one row holds, of this version or of one before it."""
+    fields = {"text": "", "via": "", **dict(row)}
     for name in ("prior", "written", "intended"):  # RETURNING gives 700.0 back as 700
         fields[name] = None if fields[name] is None else float(fields[name])
     return Undo(**{**fields, "state": State(fields["state"])})

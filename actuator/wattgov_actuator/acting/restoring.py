@@ -1,10 +1,10 @@
 """Put everything back, and tell."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from wattgov_actuator.acting.journal import Journal, State
-from wattgov_actuator.acting.writer import Writer
+from wattgov_actuator.acting.writer import Writer, nobody
 from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.logfmt import line
 
@@ -13,26 +13,36 @@ SETTLE_SECONDS, LOOK_SECONDS = 120, 1  # how long a device that is at work is wa
 Tell = Callable[[Decision], None]
 
 
-def nobody() -> None:
-    """Tell nobody."""
-
-
 def put_back(writer: Writer, tell: Tell | None = None, alive: Callable[[], None] = nobody) -> bool:
-    """Restore everything; return whether something could not be.
+    """Restore everything, and tell; return whether something could not be."""
+    decisions = settled(writer, alive)
+    for decision in decisions:
+        (tell or log_decision)(decision)
+    return left(decisions)
+
+
+def settled(
+    writer: Writer, alive: Callable[[], None] = nobody, *, give_up_conflicts: bool = False
+) -> tuple[Decision, ...]:
+    """Restore everything; return what became of each target.
 
     What is still at work on an order, such as a server that loads a model, is waited for; *alive*
     is called meanwhile, so that nobody takes the waiting for a hang.
     """
-    last = {(each.knob, each.target): each for each in writer.restore()}
+    last: dict[tuple[str, str], Decision] = {}
     for _ in range(SETTLE_SECONDS // LOOK_SECONDS):
+        done = writer.restore(give_up_conflicts=give_up_conflicts, alive=alive)
+        last |= {(each.knob, each.target): each for each in done}
         if all(each.reason is not Reason.BUSY for each in last.values()):
             break
         alive()
         writer.settle(LOOK_SECONDS)
-        last |= {(each.knob, each.target): each for each in writer.restore()}
-    for decision in last.values():
-        (tell or log_decision)(decision)
-    return any(each.reason not in {Reason.RESTORED, Reason.CONFLICT} for each in last.values())
+    return tuple(last.values())
+
+
+def left(decisions: Iterable[Decision]) -> bool:
+    """Tell whether something is still as we changed it."""
+    return any(each.reason not in {Reason.RESTORED, Reason.CONFLICT} for each in decisions)
 
 
 def open_undos(journal: Journal) -> int:

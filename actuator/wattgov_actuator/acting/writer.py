@@ -7,8 +7,9 @@ back, and the knob; it needs neither Prometheus nor room on the disk.
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 
-from wattgov_actuator.acting.durations import Durations
+from wattgov_actuator.acting.durations import LOOSEN, Durations
 from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.acting.journal import Journal, JournalError, State, Undo
 from wattgov_actuator.connection import Connection, connection_of
@@ -20,6 +21,7 @@ from wattgov_actuator.reading import (
     InForce,
     KnobError,
     Moment,
+    Probe,
     Reading,
     Target,
     Trouble,
@@ -27,6 +29,11 @@ from wattgov_actuator.reading import (
 )
 
 LOG = logging.getLogger(__name__)
+LATE_SECONDS = 600.0  # as long as any backend waits for its server, which may be at work still
+
+
+def nobody() -> None:
+    """Tell nobody."""
 
 
 class Writer:
@@ -39,18 +46,27 @@ class Writer:
         self.durations = Durations()
         self.connect(())
 
-    def connect(self, connections: Iterable[Connection]) -> None:
-        """Reach these devices, and those where an undo of ours is still to be done."""
-        known = {each.place: each for each in connections}
+    def connect(
+        self, connections: Iterable[Connection], alive: Callable[[], None] = nobody
+    ) -> tuple[Decision, ...]:
+        """Reach these devices, and those where an undo of ours is still to be done.
+
+        Where another way leads to a target from now on, it may lead to another device: what we have
+        changed there is put back before, by the way that it was changed; what became of that comes
+        back.
+        """
+        given = tuple(connections)
+        known, moved = {each.place: each for each in given}, []
         for undo in self._journal.undos():
-            if undo.via and (undo.knob, undo.target) not in known:
-                try:
-                    way = connection_of(undo.via)
-                except ValueError as error:
-                    LOG.error(line("connection_lost", target=undo.target, detail=error))  # noqa: TRY400 (one line per event)
-                else:
-                    known.setdefault(way.place, way)
+            way = _way(undo)
+            new = known.get((undo.knob, undo.target))
+            if way is not None:
+                new = new or known.setdefault(way.place, way)
+            if new != way or (way is None and any(each.knob == undo.knob for each in given)):
+                moved.append(undo)
+        decisions = self._back(moved, alive)
         self._hands.connect(tuple(known.values()))
+        return decisions
 
     def settle(self, seconds: float) -> None:
         """Wait for what devices still work on, so long at most."""
@@ -59,8 +75,8 @@ class Writer:
     def observe(self, knobs: Iterable[str]) -> tuple[tuple[Reading, ...], Mapping[str, str]]:
         """Return a reading of every target with what we hold on it, and notes by knob.
 
-        An undo whose prior value is found in force is closed; one whose value is neither that nor
-        ours becomes a conflict.
+        An undo whose prior value is found in force is closed, unless an order of ours may still
+        come; one whose value is neither that nor ours becomes a conflict.
         """
         undos = {(undo.knob, undo.target): undo for undo in self._journal.undos()}
         wide = dict.fromkeys([*knobs, *(knob for knob, _ in undos)])
@@ -97,27 +113,50 @@ class Writer:
             return self._put_back(undo, target, decision)
         return self._write(target, found, decision)
 
-    def restore(self, *, give_up_conflicts: bool = False) -> tuple[Decision, ...]:
+    def restore(
+        self, *, give_up_conflicts: bool = False, alive: Callable[[], None] = nobody
+    ) -> tuple[Decision, ...]:
         """Put back every open undo; with *give_up_conflicts*, close those no longer ours.
 
         A conflict stands until a person asks for that: a restart alone is no consent. What sleeps
-        is woken first: until then a server takes nothing else back.
+        is woken first: until then a server takes nothing else back. *alive* is called before each:
+        many devices that do not answer are no hang.
         """
+        return self._back(self._journal.undos(), alive, give_up_conflicts=give_up_conflicts)
+
+    def _back(
+        self,
+        undos: Iterable[Undo],
+        alive: Callable[[], None] = nobody,
+        *,
+        give_up_conflicts: bool = False,
+    ) -> tuple[Decision, ...]:
         results = []
-        for undo in sorted(self._journal.undos(), key=lambda each: each.unit != "level"):
+        probed = cache(self._hands.probe)  # once: what is dead is not waited for at each undo
+        for undo in sorted(undos, key=lambda each: each.unit != "level"):
+            alive()
             try:
-                results.append(self._restored(undo, give_up_conflicts=give_up_conflicts))
+                probe = probed(undo.knob)
+                results.append(self._restored(undo, probe, give_up_conflicts=give_up_conflicts))
             except Exception as error:  # a bug at one target must not leave the others changed
                 LOG.exception(line("restore_failed", knob=undo.knob, target=undo.target))
                 results.append(self._decision(undo, Reason.LOST, f"not put back: {error!r}"))
         return tuple(results)
 
-    def _restored(self, undo: Undo, *, give_up_conflicts: bool) -> Decision:
+    def give_up(self, found: Decision, who: str) -> Decision:
+        """Put a target back no more, which was *found* to be impossible, since somebody says so."""
+        undo = self._journal.undo(found.knob, found.target)
+        by = f" by {who}" if who else ""
+        decision = replace(found, detail=f"{found.detail}; given up{by}: it stays as it is")
+        if undo is not None:
+            self._end(undo, State.CLOSED, decision)
+        return decision
+
+    def _restored(self, undo: Undo, probe: Probe, *, give_up_conflicts: bool) -> Decision:
         decision = self._decision(undo, Reason.RESTORED, "nothing stays changed")
-        target = self._hands.target(undo.knob, undo.target)
+        target = probe.target(undo.target)
         if undo.state is State.OPEN and target is None:
-            note = self._hands.probe(undo.knob).note
-            return replace(decision, reason=Reason.LOST, detail=_gone(note))
+            return replace(decision, reason=Reason.LOST, detail=_gone(probe.note))
         if undo.state is State.OPEN and target is not None:
             decision = self._put_back(undo, target, decision)
         now = self._journal.undo(undo.knob, undo.target)
@@ -138,7 +177,7 @@ class Writer:
         except JournalError as error:
             LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
             return replace(decision, reason=Reason.UNJOURNALLED, detail=str(error))
-        self.durations.begin(target, found.value, value, self._now().steady)
+        self._begin(target, found.value, value, decision)
         refusal = self._hands.write(target, value)
         unmoved = refusal is not None and refusal.fault not in {Fault.LOST, Fault.BUSY}
         try:
@@ -146,6 +185,7 @@ class Writer:
         except KnobError as error:  # the undo stays open: what is in force is not known
             if error.fault is Fault.BUSY:  # the order was taken: its pause begins now
                 self._changed[target.knob, target.name] = self._now().steady
+            self.durations.leave(target, error)
             return self._failed(decision, error)
         decision = replace(decision, read_back=after.value)
         self.durations.look(target, after.value, self._now().steady)
@@ -158,6 +198,8 @@ class Writer:
             self._note(target, refusal)
             self.durations.fail(target, refusal)
             decision = replace(decision, reason=Reason(refusal.fault), detail=refusal.detail)
+            if refusal.fault is Fault.LOST:  # nobody has said that it is not carried out yet
+                return self._recorded(decision)
         if target.same(after.value, undo.prior):
             self._end(undo, State.CLOSED, decision)
             return decision
@@ -177,10 +219,11 @@ class Writer:
                 return decision
             if not any(target.same(current, each) for each in undo.ours):
                 return self._conflict(undo, current)
-            self.durations.begin(target, current, undo.prior, self._now().steady)
+            self._begin(target, current, undo.prior, decision)
             refusal = self._hands.restore(target, undo.prior, undo.text)
             after = self._hands.read(target, (undo.prior if refusal is None else current,)).value
         except KnobError as error:
+            self.durations.leave(target, error)
             return self._failed(decision, error)
         decision = replace(decision, read_back=after)
         self.durations.look(target, after, self._now().steady)
@@ -192,6 +235,14 @@ class Writer:
         self.durations.fail(target, refusal)
         return self._failed(decision, refusal)
 
+    def _begin(self, target: Target, current: float, value: float, decision: Decision) -> None:
+        """Note an order; one like it that went on by itself and came to nothing is journalled."""
+        if not self.durations.begin(target, current, value, self._now().steady):
+            return
+        why = self._hands.failure(target) or f"it still reads {amount(current, target.unit)}"
+        detail = f"the last order for {amount(value, target.unit)} came to nothing: {why}"
+        self._failed(decision, KnobError(Fault.REFUSED, detail))
+
     def _held(self, reading: Reading, undo: Undo | None) -> Reading:
         """Add to a reading what is ours on it."""
         target, current = reading.target, reading.current
@@ -200,13 +251,16 @@ class Writer:
         reading = replace(reading, changed=self._changed.get(place), trouble=trouble)
         if current is not None:
             self.durations.look(target, current, self._now().steady)
+        took = self.durations.seconds.get((*place, LOOSEN))
+        reading = replace(reading, loosened_seconds=took)
         if undo is None:
             return reading
         if current is None:
             return replace(reading, prior=undo.prior)
         if target.same(current, undo.prior):
-            detail = "found at its prior value; nothing to put back"
-            self._end(undo, State.CLOSED, self._decision(undo, Reason.RESTORED, detail))
+            if undo.intended is None or self._now().unix - undo.at >= LATE_SECONDS:
+                detail = "found at its prior value; nothing to put back"
+                self._end(undo, State.CLOSED, self._decision(undo, Reason.RESTORED, detail))
             return reading
         if undo.state is State.CONFLICT:
             return replace(reading, prior=undo.prior, conflict=undo.note)
@@ -264,9 +318,14 @@ class Writer:
         self._trouble[target.knob, target.name] = Trouble(error.fault, error.detail, now)
 
     def _failed(self, decision: Decision, error: KnobError) -> Decision:
+        """Say what came of it; the journal holds it once, however often it is tried again."""
         place = (decision.knob, decision.target)
+        before = self._trouble.get(place)
         self._trouble[place] = Trouble(error.fault, error.detail, self._now().steady)
-        return self._recorded(replace(decision, reason=Reason(error.fault), detail=error.detail))
+        failed = replace(decision, reason=Reason(error.fault), detail=error.detail)
+        if before is not None and (before.fault, before.detail) == (error.fault, error.detail):
+            return failed
+        return self._recorded(failed)
 
     def _recorded(self, decision: Decision) -> Decision:
         try:
@@ -274,6 +333,15 @@ class Writer:
         except JournalError as error:
             LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
         return decision
+
+
+def _way(undo: Undo) -> Connection | None:
+    """Return how its target was reached; None for a part of this machine."""
+    try:
+        return connection_of(undo.via) if undo.via else None
+    except ValueError as error:
+        LOG.error(line("connection_lost", target=undo.target, detail=error))  # noqa: TRY400 (one line per event)
+        return None
 
 
 def _goes_back(decision: Decision, undo: Undo, target: Target) -> bool:

@@ -8,7 +8,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from urllib.parse import quote
 
-from wattgov_actuator.acting.journal import VERSION, JournalError, Undo, first_broken, undo_of
+from wattgov_actuator.acting.journal import (
+    UPGRADES,
+    VERSION,
+    JournalError,
+    Undo,
+    first_broken,
+    undo_of,
+)
 from wattgov_actuator.decision import Checked, Decision, Input, Reason
 
 FIELDS = {field.name for field in fields(Decision)}
@@ -61,7 +68,7 @@ class Past:
                 raise JournalError(f"there is no journal in {folder}; see --state-dir")
             self._db = self._opened()
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version != VERSION:
+        if version not in {*UPGRADES, VERSION}:
             self._db.close()
             raise JournalError(f"{self.path} is of version {version}, this program knows {VERSION}")
 

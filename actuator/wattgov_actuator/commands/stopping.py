@@ -1,23 +1,24 @@
 """`pause`, `resume` and `restore`: what a person does when it has to stop."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import click
 
-from wattgov_actuator.acting.holding import holding
+from wattgov_actuator.acting.holding import LEASE_SECONDS, holding
 from wattgov_actuator.acting.journal import State
 from wattgov_actuator.acting.lease import LeaseFile
 from wattgov_actuator.acting.lock import Busy
+from wattgov_actuator.acting.restoring import left, settled
 from wattgov_actuator.commands.past import Past
 from wattgov_actuator.decision import Decision, Reason
-from wattgov_actuator.exits import FAILED, fail, signalled, told
+from wattgov_actuator.exits import BAD_INPUT, FAILED, fail, signalled, told
 from wattgov_actuator.flags import machine_options, pass_clock, span, state_option
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.pause import Pause, PauseFile
+from wattgov_actuator.pause import Pause, PauseFile, whole
 from wattgov_actuator.reading import Moment, amount
 
 Clock = Callable[[], Moment]
@@ -55,7 +56,7 @@ def pause(
     _known(state_dir)
     now = clock()
     until = None if duration is None else now.unix + duration
-    new = Pause(now.unix, until, _person(), why, restore)
+    new = Pause(now.unix, until, _person(), whole(why), restore)
     with told():
         PauseFile(state_dir).write(new)
         what = "Nothing is done" if restore else "Nothing is tightened"
@@ -63,8 +64,8 @@ def pause(
         lease = LeaseFile(state_dir, procfs).read()
         if lease is None or lease.passed(now.steady, LeaseFile(state_dir, procfs).boot):
             click.echo(f"No actuator works with {state_dir} now; the next one finds it paused")
-        left = restore and _all_back(state_dir, Machine(sysfs, procfs), clock)
-    raise SystemExit(FAILED if left else 0)
+        failed = restore and _all_back(state_dir, Machine(sysfs, procfs), clock)
+    raise SystemExit(FAILED if failed else 0)
 
 
 @click.command()
@@ -95,25 +96,45 @@ def resume(clock: Clock, *, state_dir: Path) -> None:
     is_flag=True,
     help="Let no rule act on what somebody else has changed: for scripts, not for people.",
 )
+@click.option(
+    "--give-up",
+    "given_up",
+    multiple=True,
+    metavar="TARGET",
+    help="Whose device is gone for good: if it cannot be put back now, it never is.",
+)
 @machine_options
 @pass_clock
 def restore(
-    clock: Clock, *, state_dir: Path, leave_conflicts: bool, sysfs: Path, procfs: Path
+    clock: Clock,
+    *,
+    state_dir: Path,
+    leave_conflicts: bool,
+    given_up: tuple[str, ...],
+    sysfs: Path,
+    procfs: Path,
 ) -> None:
     """Put back everything that was changed.
 
     The journal says what; Prometheus is not asked. What somebody else has changed since is left
     as it is, and rules may act on it again. While an actuator runs, use `pause --restore`.
 
-    Exit status: 0 when nothing is left changed, 1 when something is, or it could not be done.
+    Exit status: 0 when nothing is left changed, 1 when something is, or it could not be done, 2 for
+    a wrong option.
     """
     if not (state_dir / "journal.sqlite").exists():
         click.echo(f"Nothing to put back: there is no journal in {state_dir}")
         return
     with told():
         machine = Machine(sysfs, procfs)
-        left = _restored(state_dir, machine, clock, give_up_conflicts=not leave_conflicts)
-    raise SystemExit(FAILED if left else 0)
+        failed = _restored(
+            state_dir,
+            machine,
+            clock,
+            give_up_conflicts=not leave_conflicts,
+            given_up=given_up,
+        )
+    raise SystemExit(FAILED if failed else 0)
 
 
 def _known(folder: Path) -> None:
@@ -122,19 +143,42 @@ def _known(folder: Path) -> None:
         fail(f"no actuator has ever worked with {folder}; see --state-dir", FAILED)
 
 
-def _restored(folder: Path, machine: Machine, clock: Clock, *, give_up_conflicts: bool) -> bool:
+def _restored(
+    folder: Path,
+    machine: Machine,
+    clock: Clock,
+    *,
+    give_up_conflicts: bool,
+    given_up: Collection[str] = (),
+) -> bool:
     """Put back what the journal says, and tell; return whether something is left."""
-    with holding(folder, machine, clock) as (_, writer):
-        decisions = writer.restore(give_up_conflicts=give_up_conflicts)
-    for each in decisions:
+
+    def alive() -> None:
+        with suppress(OSError):  # a full disk must not keep anybody from putting back
+            LeaseFile(folder, machine.procfs).renew(clock().steady + LEASE_SECONDS)
+
+    with holding(folder, machine, clock) as (book, writer):
+        _held(given_up, {undo.target for undo in book.undos()})
+        decisions = settled(writer, alive, give_up_conflicts=give_up_conflicts)
+        lost = [each for each in decisions if left([each])]
+        kept = [writer.give_up(each, _person()) for each in lost if each.target in given_up]
+    for each in (*(each for each in decisions if each not in lost), *lost, *kept):
         click.echo(f"{each.knob} {each.target}: {_words(each)}")
     if not decisions:
         click.echo("Nothing to put back")
-    left = any(each.reason not in {Reason.RESTORED, Reason.CONFLICT} for each in decisions)
-    if not left:
-        with suppress(OSError):  # the guardian ends it, too
-            LeaseFile(folder, machine.procfs).end()
-    return left
+    if len(kept) < len(lost):
+        return True
+    with suppress(OSError):  # the guardian ends it, too
+        LeaseFile(folder, machine.procfs).end()
+    return False
+
+
+def _held(given_up: Collection[str], held: Collection[str]) -> None:
+    """End when somebody gives up what nothing of ours holds: it may be a slip of the pen."""
+    for name in given_up:
+        if name not in held:
+            there = ", ".join(sorted(held)) or "nothing"
+            fail(f"nothing of ours holds '{name}'; we hold {there}", BAD_INPUT)
 
 
 def _all_back(folder: Path, machine: Machine, clock: Clock) -> bool:
@@ -180,4 +224,4 @@ def _words(decision: Decision) -> str:
 def _person() -> str:
     """Return who asks, as far as the environment says; for others to ask back, not to trust."""
     given = (os.environ.get(name, "") for name in ("SUDO_USER", "LOGNAME", "USER"))
-    return next(filter(None, given), "")
+    return whole(next(filter(None, given), ""))

@@ -16,6 +16,7 @@ class Ledger:
         self.failures: Counter[str] = Counter()  # of queries
         self.saved_joules: dict[tuple[str, str], float] = {}  # by rule and method
         self.lost_joules: dict[tuple[str, str], float] = {}
+        self.wake_joules: dict[tuple[str, str], float] = {}  # of the lost ones
         self._latest: dict[str, dict[tuple[str, str], Decision]] = {}  # group; rule, target
         self._noted: dict[tuple[str, str], tuple[Reason, float | None]] = {}  # by rule, target
 
@@ -34,6 +35,8 @@ class Ledger:
             book = self.saved_joules if each.watts >= 0 else self.lost_joules
             page = (each.rule, each.method)
             book[page] = book.get(page, 0.0) + abs(each.watts) * each.seconds
+            if each.wake_joules > 0:
+                self.wake_joules[page] = self.wake_joules.get(page, 0.0) + each.wake_joules
 
     def decided(self, decisions: Iterable[Decision], groups: Iterable[str]) -> list[Decision]:
         """Enter decisions, which are all there are of *groups*; return those that are news."""
@@ -46,6 +49,9 @@ class Ledger:
             if self._noted.get((each.rule, each.target)) != word:
                 self._noted[each.rule, each.target] = word
                 news.append(each)
+        if len(self._noted) > 2 * sum(map(len, self._latest.values())):  # of containers long gone
+            live = {place for rows in self._latest.values() for place in rows}
+            self._noted = {place: word for place, word in self._noted.items() if place in live}
         return news
 
     def forget(self, *, rules_but: Collection[str], groups_but: Collection[str]) -> None:

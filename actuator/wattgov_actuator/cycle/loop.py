@@ -8,12 +8,13 @@ from math import inf
 from queue import Empty
 
 from wattgov_actuator.acting.journal import Journal, JournalError
-from wattgov_actuator.acting.restoring import Tell, log_decision, nobody, open_undos, put_back
-from wattgov_actuator.acting.writer import Writer
+from wattgov_actuator.acting.restoring import Tell, log_decision, open_undos, put_back
+from wattgov_actuator.acting.writer import Writer, nobody
 from wattgov_actuator.cycle.ledger import Ledger
 from wattgov_actuator.cycle.meanwhile import meanwhile
 from wattgov_actuator.cycle.reload import carried, unchanged
 from wattgov_actuator.cycle.snapshot import Reloads, Snapshot
+from wattgov_actuator.cycle.wakes import Wakes
 from wattgov_actuator.deciding.facts import Facts, Memory
 from wattgov_actuator.deciding.tick import Outcome, due, heat_changes, tick
 from wattgov_actuator.decision import Decision, Reason
@@ -68,7 +69,7 @@ class Loop:
         self._ledger = Ledger()
         loaded = Reloads(now().unix, rules.sha256)
         self._late_seconds = 0.0
-        self._waking: list[Wake] = []
+        self._wakes = Wakes()
         self.snapshot = Snapshot(enforcing, reloads=loaded, rules=rules)
 
     def run(self, orders: Orders) -> int:
@@ -119,6 +120,7 @@ class Loop:
             readings=readings,
             wanted=outcome.wanted,
             write_seconds=dict(self._writer.durations.seconds),
+            writes=dict(self._writer.durations.writes),
             open_undos=open_undos(self._journal),
             journal_failures=self._journal.failures,
             journal_trouble=self._journal.trouble,
@@ -130,6 +132,7 @@ class Loop:
             savings=outcome.savings,
             saved_joules=dict(self._ledger.saved_joules),
             lost_joules=dict(self._ledger.lost_joules),
+            wake_joules=dict(self._ledger.wake_joules),
             rules=self._rules,
             at=moment,
             late_seconds=self._late_seconds,
@@ -159,21 +162,18 @@ class Loop:
             woken={**self._memory.woken, **dict.fromkeys(places, at)},
             asked={name: when for name, when in self._memory.asked.items() if name not in soon},
         )
-        self._waking.append(order)
+        self._wakes.add(order, at)
 
     def look_at_wakes(self) -> None:
-        """Answer those whose targets are awake: a server may take minutes to get up."""
-        if not self._waking:
+        """Answer those whose targets are awake."""
+        if not self._wakes:
             return
         readings, _ = self._writer.observe(self._rules.knobs)
         self.snapshot = replace(self.snapshot, readings=readings)
         up = {
             each.target.name for each in readings if each.current is not None and each.prior is None
         }
-        for order in self._waking:
-            if order.target in up:
-                order.answer.put("")
-        self._waking = [each for each in self._waking if each.target not in up]
+        self._wakes.answer(up, self._now().steady)
 
     def look_at_heat(self) -> None:
         """Read the devices' own thermometers; where one trips or clears, act without Prometheus."""
@@ -237,7 +237,8 @@ class Loop:
             self.snapshot = replace(self.snapshot, reloads=replace(known, mistakes=mistakes))
             return mistakes
         before, self._rules = self._rules, rules
-        self._writer.connect(rules.connections)
+        for decision in self._writer.connect(rules.connections, self._alive):
+            self._tell(decision)
         kept, enforcing = unchanged(before, rules), self._armed or rules.enforce
         groups = {group.name for group in rules.groups} | {""}
         self._memory = carried(self._memory, before, rules)
@@ -294,7 +295,7 @@ class Loop:
             left = due_at - now.steady
             if left > 0 and self._paused(now.unix) != self.snapshot.pause:
                 return False
-            watched = bool(self._rules.warm_knobs or self._waking)
+            watched = bool(self._rules.warm_knobs or self._wakes)
             beat = min(self._beat_seconds, WATCH_SECONDS) if watched else self._beat_seconds
             try:
                 order = orders.get(True, max(min(left, beat), 0.0))
@@ -331,7 +332,7 @@ class Loop:
 
     def _restored(self) -> tuple[Decision, ...]:
         """Put everything back, once; what others have changed may be acted on again."""
-        decisions = self._writer.restore(give_up_conflicts=True)
+        decisions = self._writer.restore(give_up_conflicts=True, alive=self._alive)
         for each in decisions:
             self._tell(each)
         self._memory = replace(self._memory, held={})

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from wattgov_actuator.acting.durations import Way, Writes
 from wattgov_actuator.cycle.latency import Latency
 from wattgov_actuator.deciding.trying import Saving
 from wattgov_actuator.decision import Decision, Held, Watch
@@ -33,6 +34,7 @@ class Snapshot:
     readings: tuple[Reading, ...] = ()
     wanted: Mapping[tuple[str, str], float] = field(default_factory=dict)  # by knob, target
     write_seconds: Mapping[tuple[str, str, str], float] = field(default_factory=dict)  # knob, …
+    writes: Mapping[Way, Writes] = field(default_factory=dict)
     open_undos: int = 0
     journal_failures: int = 0  # writes that did not succeed
     journal_trouble: str = ""  # why nothing can be journalled, and so nothing is done
@@ -44,6 +46,7 @@ class Snapshot:
     savings: tuple[Saving, ...] = ()
     saved_joules: Mapping[tuple[str, str], float] = field(default_factory=dict)  # by rule, method
     lost_joules: Mapping[tuple[str, str], float] = field(default_factory=dict)  # used, not saved
+    wake_joules: Mapping[tuple[str, str], float] = field(default_factory=dict)  # of the lost ones
     rules: RuleSet | None = None  # in force
     at: Moment | None = None  # when the last tick decided
     late_seconds: float = 0.0  # how much later than planned it began

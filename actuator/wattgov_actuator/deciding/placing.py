@@ -14,7 +14,7 @@ from wattgov_actuator.decision import UNTRIED, Held, Reason, Scene, Trial, Watch
 from wattgov_actuator.guards.bounds import reach
 from wattgov_actuator.reading import Moment, Reading, Target
 from wattgov_actuator.record import record
-from wattgov_actuator.rules import Group, Peer, Rank, Rule, RuleSet, Sharing
+from wattgov_actuator.rules import Group, Peer, Rank, Rule, RuleSet, Sharing, Want
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +199,8 @@ class _Visit:
         )
         wish, want = ruling.wished(scene, view, post.shared)
         self._kept[own] = ruling.keeping(held, want.memory)
-        if want.saved_watts is not None:
-            self._savings.append(self._saving(post, want.saved_watts, want.method))
+        if want.saved_watts is not None or want.wake_joules:
+            self._savings.append(self._saving(post, want))
         self._judgements.append(Verdict(scene, wish))
 
     def settled(self) -> Place:
@@ -272,10 +272,14 @@ class _Visit:
         self._savings += filter(None, [saving(rule.action, trial, spot)])
         return trial
 
-    def _saving(self, post: Post, watts: float, method: str) -> Saving:
-        target, elapsed = self._reading.target, self._turn.elapsed(post.group)
+    def _saving(self, post: Post, want: Want) -> Saving:
+        target, elapsed, wake = self._reading.target, self._turn.elapsed(post.group), 0.0
+        watts = want.saved_watts or 0.0
+        if want.wake_joules and elapsed:
+            wake = want.wake_joules
+            watts -= wake / elapsed
         where = (post.rule.action, target.knob, target.name)
-        return Saving(*where, watts, None, None, None, elapsed, method)
+        return Saving(*where, watts, None, None, None, elapsed, want.method, wake)
 
     def _needless(self, rule: Rule) -> str:
         """Say why nobody needs to stand in for another rule; empty if *rule* must."""

@@ -8,7 +8,7 @@ from wattgov_actuator.decision import UNCHANGED, Held, Reason, Scene, Wish
 from wattgov_actuator.guards import guarded
 from wattgov_actuator.guards.bounds import reach
 from wattgov_actuator.reading import Moment, Reading
-from wattgov_actuator.rules import Look, Measure, Rule, Want
+from wattgov_actuator.rules import Look, Measure, Metering, Rule, Want
 
 
 def claiming(held: Held, claim: float | None) -> Held:
@@ -73,7 +73,10 @@ def wished(scene: Scene, view: View, shared: object) -> tuple[Wish, Want]:
         trouble = reading.trouble
         fault = Reason.LOST if trouble is None else Reason(trouble.fault)
         detail = "it cannot be read" if trouble is None else trouble.detail
-        return Wish(held.claim, None, None, fault, detail), Want(None, memory=held.law)
+        want = Want(held.claim, memory=held.law)
+        if isinstance(scene.rule.law, Metering):
+            want = scene.rule.law.meter(_look(scene, view, shared))
+        return Wish(held.claim, None, None, fault, detail), want
     rule, active = scene.rule, scene.rule.active
     inactive = active is not None and not active.holds(scene.now.unix)
     if inactive or (judged.unknown and not rule.law.traits.blind):

@@ -48,6 +48,7 @@ class Saving(NamedTuple):
     slower: float | None  # by which part p95 rose; None: not asked
     seconds: float  # that it has lasted since the last look
     method: str = "measured"  # or estimated
+    wake_joules: float = 0.0  # of it lost to waking
 
 
 def tried(

@@ -27,7 +27,7 @@ from wattgov_actuator.election.protocol import (
 from wattgov_actuator.knobs.backends import ACCOUNT
 from wattgov_actuator.knobs.kubernetes.api import Api, Thing, path_of
 from wattgov_actuator.logfmt import line
-from wattgov_actuator.reading import KnobError, Moment
+from wattgov_actuator.reading import Fault, KnobError, Moment
 from wattgov_actuator.rules import Kind, RuleSet
 
 LOG = logging.getLogger(__name__)
@@ -125,7 +125,14 @@ class Elector:
         reply = self._api.ask("GET", self._path)
         if reply.status == HTTPStatus.NOT_FOUND:
             return None
-        return self._api.told("GET", self._path, reply)
+        found = self._api.told("GET", self._path, reply)
+        try:  # what stands in for the API server may say anything; it must not end our thread
+            held_of(found)
+            found["metadata"]["resourceVersion"]
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            detail = f"{reply.url} answered with what is no Lease: {error!r}"
+            raise KnobError(Fault.LOST, detail) from None
+        return found
 
     def _put(self, found: Thing | None, spec: Thing) -> bool:
         """Write the lease as we want it; return whether nobody was faster."""
@@ -163,12 +170,14 @@ def standing(
     now: Callable[[], Moment],
     changed: Callable[[], None],
 ) -> Elector | None:
-    """Return who stands for election; None where nobody asks for one.
-
-    The lease is in the cluster that the entries under `knobs` lead to, else in the one we run in.
-    """
+    """Return who stands for election; None where nobody asks for one."""
     if lease is None:
         return None
-    here = Connection("", "", "", {}, {"account": ACCOUNT})
-    way = next(iter(shared_ways(rules, kinds)), here)
+    way = cluster_of(rules, kinds)
     return Elector(way, lease, f"{os.uname().nodename}_{uuid4()}", now, changed)
+
+
+def cluster_of(rules: RuleSet, kinds: Mapping[str, Kind]) -> Connection:
+    """Return the way to the cluster that the entries under `knobs` lead to, else to our own."""
+    here = Connection("", "", "", {}, {"account": ACCOUNT})
+    return next(iter(shared_ways(rules, kinds)), here)

@@ -1,6 +1,6 @@
 """What follows from an election: which rules are in force here, and what may be written."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.election.campaign import Elector
@@ -35,10 +35,24 @@ class Fenced:
         """Put back, whoever leads: it was ours."""
         self._knob.restore(target, value, text)
 
+    @property
+    def at_work(self) -> bool:
+        """Whether an order is under way."""
+        return isinstance(self._knob, Slow) and self._knob.at_work
+
+    def prepare(self, targets: Iterable[str]) -> None:
+        """Begin to read these, so that they are waited for together."""
+        if isinstance(self._knob, Slow):
+            self._knob.prepare(targets)
+
     def settle(self, seconds: float) -> None:
         """Wait for the orders under way, so long at most."""
         if isinstance(self._knob, Slow):
             self._knob.settle(seconds)
+
+    def failure(self, target: str) -> str:
+        """Return why the last order that took longer has failed; empty where it has not."""
+        return self._knob.failure(target) if isinstance(self._knob, Slow) else ""
 
     def close(self) -> None:
         """Let go."""

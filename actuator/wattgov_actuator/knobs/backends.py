@@ -12,11 +12,18 @@ TOKEN = {"token": Key("secret", optional=True)}
 DRAINED = {  # of whatever can sleep: our own proxy in front of it
     "proxy": Key("url", optional=True),
     "proxy_token": Key("secret", optional=True),
+    "proxy_ca_file": Key("path", optional=True),
     "proxy_wait": Key("seconds", 0.0),  # for what is in flight; new requests wait meanwhile
     "proxy_idle": Key("seconds", 0.0),  # for so long, as the proxy itself has seen
 }
-WORKLOADS = ("replicas", "hibernate")  # of Kubernetes, one by its name
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+CLUSTER = {  # the one that we run in, or that at `url`
+    "url": Key("url", optional=True),
+    "ca_file": Key("path", optional=True),
+    **TOKEN,
+    "account": Key("path", ACCOUNT),
+}
+WORKLOADS = ("replicas", "hibernate")  # of Kubernetes, one by its name
 
 BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
     "file": (
@@ -113,7 +120,14 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
             },
         ),
     ),
-    "vllm": (("hibernate",), Backend(f"{HERE}.vllm", {**SERVER, **TOKEN})),
+    "vllm": (
+        ("hibernate",),
+        Backend(
+            f"{HERE}.vllm",
+            {**SERVER, **TOKEN, "level": Key("word", "1", choices=("1", "2"))},
+        ),
+    ),
+    "sglang": (("hibernate",), Backend(f"{HERE}.sglang", {**SERVER, **TOKEN})),
     "ollama": (
         ("hibernate",),
         Backend(
@@ -209,10 +223,7 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
         Backend(
             f"{HERE}.kubernetes",
             {
-                "url": Key("url", optional=True),
-                "ca_file": Key("path", optional=True),
-                **TOKEN,
-                "account": Key("path", ACCOUNT),
+                **CLUSTER,
                 "namespace": Key("text"),
                 "kind": Key(
                     "word", "Deployment", choices=("Deployment", "StatefulSet"), of=WORKLOADS
@@ -223,6 +234,22 @@ BACKENDS: dict[str, tuple[tuple[str, ...], Backend]] = {
                 "selector": Key("text", optional=True, of=("batch_jobs",)),
                 "only": Key("text", optional=True, of=("batch_jobs",)),
                 "jobs": Key("flag", default=False, of=("batch_jobs",)),
+            },
+            timeout_seconds=10.0,
+            shared=True,
+        ),
+    ),
+    "kubernetes_node": (
+        ("hibernate",),
+        Backend(
+            f"{HERE}.kubernetes.node",
+            {
+                **CLUSTER,
+                "node": Key("text"),
+                "drain": Key("seconds", 600.0),
+                "retry": Key("seconds", 3600.0),
+                "delete_emptydir_data": Key("flag", default=False),
+                "own_node": Key("flag", default=False),
             },
             timeout_seconds=10.0,
             shared=True,

@@ -1,6 +1,6 @@
 """A knob whose devices are reached by connections: each target belongs to one of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from wattgov_actuator.connection import Connection
@@ -28,6 +28,8 @@ class Connected:
         """Return the targets of all connections, and what is to be said of those without any."""
         targets: dict[str, Target] = {}
         notes = [] if self._ways else ["no entry under `knobs` in the rule files leads to one"]
+        for _, knob in self._ways:
+            knob.prepare()
         for way, knob in self._ways:
             try:
                 found = knob.probe()
@@ -38,6 +40,14 @@ class Connected:
                 if targets.setdefault(each.name, replace(each, via=str(way))).via == str(way):
                     self._homes[each.name] = knob
         return Probe(tuple(targets.values()), "; ".join(notes))
+
+    def prepare(self, targets: Iterable[str]) -> None:
+        """Begin to read these; of several behind one connection the first."""
+        first: dict[Patient, str] = {}
+        for each in targets:
+            first.setdefault(self._home(each), each)
+        for home, each in first.items():
+            home.prepare(each)
 
     def read(self, target: str) -> InForce | Hidden:
         """Return what is set now."""
@@ -51,10 +61,19 @@ class Connected:
         """Put back what a read gave."""
         self._home(target).restore(target, value, text)
 
+    @property
+    def at_work(self) -> bool:
+        """Whether any of them is."""
+        return any(knob.at_work for _, knob in self._ways)
+
     def settle(self, seconds: float) -> None:
         """Wait for the orders under way, so long at most for all of them."""
         for _, knob in self._ways:
             knob.settle(seconds)
+
+    def failure(self, target: str) -> str:
+        """Return why the last order that took longer has failed; empty where it has not."""
+        return self._home(target).failure(target)
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -16,9 +16,17 @@ from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
 
 ORDERS = {"pause": ("pause", "unpause"), "stop": ("stop", "start")}  # to sleep, and to wake
+ENDED = InForce(AWAKE, ASLEEP)  # nothing of ours holds a container that somebody has stopped
 LEVELS = {
-    "pause": {"paused": ASLEEP, "running": AWAKE},
-    "stop": {"exited": ASLEEP, "created": ASLEEP, "running": AWAKE},
+    "pause": {
+        "paused": InForce(ASLEEP),
+        "running": InForce(AWAKE),
+        **dict.fromkeys(("exited", "created", "dead"), ENDED),
+    },
+    "stop": {
+        "running": InForce(AWAKE),
+        **dict.fromkeys(("exited", "created"), InForce(ASLEEP)),
+    },
 }
 LONGEST_SECONDS = 300.0  # for a server that ends what it does before it stops
 OPEN = "whoever may ask Docker may become root; run as root, or in its group"
@@ -53,7 +61,7 @@ class Docker:
         if level is None:
             detail = f"{self._name} is {status}, which neither {' nor '.join(ORDERS[self._how])} is"
             raise KnobError(Fault.REFUSED, detail)
-        return InForce(level)
+        return level
 
     def write(self, target: str, value: float) -> None:
         """Give the order; raises KnobError unless it is carried out, or was before."""

@@ -22,7 +22,8 @@ class Drained:
         self._knob, self._way = knob, way
         self._url = way.text("proxy")
         token = {f"token_{where}": way.text(f"proxy_token_{where}") for where in ("file", "env")}
-        door = replace(way, settings={"url": self._url, **token})
+        trust = {"ca_file": way.text("proxy_ca_file")}  # the server's own vouches for no proxy
+        door = replace(way, settings={"url": self._url, **token, **trust})
         self._web = Web(door, bearer(door))
 
     def probe(self) -> Probe:

@@ -51,8 +51,8 @@ class Systemd:
         word = str(found.get("ActiveState"))
         levels = UP
         if self._how == "freeze":
-            if UP.get(word) == InForce(ASLEEP):
-                raise KnobError(Fault.REFUSED, f"{self._unit} is {word}; only what runs is frozen")
+            if UP.get(word) == InForce(ASLEEP):  # its end has thawed it: that is none of ours
+                return InForce(AWAKE, ASLEEP)
             if "FreezerState" not in found:
                 raise KnobError(Fault.UNSUPPORTED, "freezing needs systemd 246 or later")
             word, levels = str(found["FreezerState"]), FROZEN

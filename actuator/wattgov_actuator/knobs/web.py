@@ -5,7 +5,8 @@ redirect: neither an order nor a secret goes to somebody else than the one who w
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
@@ -126,25 +127,46 @@ class Web:
         """
         url = path if "://" in path else self._base + path
         wait = self._wait_seconds if wait_seconds is None else wait_seconds
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        with self._response(verb, url, data, {**kind, **(headers or {})}, wait) as (found, hidden):
+            return Reply(url, found.status_code, found.headers, _bounded(found), hidden)
+
+    @contextmanager
+    def stream(self, path: str, wait_seconds: float) -> Iterator[Reply | Iterator[bytes]]:
+        """Give the lines of an answer that goes on, as they come; a whole reply if it is not good.
+
+        Either may raise KnobError; *wait_seconds* is for the next piece, not for the end.
+        """
+        url = self._base + path
+        with self._response("GET", url, None, {}, wait_seconds) as (found, hidden):
+            if found.status_code == HTTPStatus.OK:
+                yield _lines(found)
+            else:
+                yield Reply(url, found.status_code, found.headers, _bounded(found), hidden)
+
+    @contextmanager
+    def _response(
+        self, verb: str, url: str, data: bytes | None, headers: Headers, wait: float
+    ) -> Iterator[tuple[requests.Response, tuple[str, ...]]]:
+        """Give a response, with the secrets that it may repeat; raises KnobError."""
         # A proxy of the environment does not lead back to this machine.
         self._session.trust_env = not is_loopback(urlsplit(url).hostname or "")
         secrets = self._secrets()
         hidden = tuple(value.rpartition(" ")[2] for value in secrets.values())
-        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        kind = {} if body is None else {"Content-Type": "application/json"}
         try:
             with self._session.request(
                 verb,
                 url,
                 data=data,
-                headers={**PLAIN, **kind, **(headers or {}), **secrets},
+                headers={**PLAIN, **headers, **secrets},
                 auth=_as_it_is,
                 timeout=(min(wait, self._wait_seconds), wait),
                 allow_redirects=False,
                 stream=True,
                 verify=self._ca_file or True,
             ) as response:
-                content = _bounded(response)
+                yield response, hidden
         except requests.exceptions.SSLError as error:
             detail = f"{url}: its certificate is not trusted ({_cause(error)}); give the CA's file"
             raise KnobError(Fault.LOST, detail) from None
@@ -154,7 +176,6 @@ class Web:
             # OSError: no file at `ca_file`. ValueError: a secret that is no header.
             detail = f"{url} cannot be reached: {_without(hidden, _cause(error))}"
             raise KnobError(Fault.LOST, detail) from None
-        return Reply(url, response.status_code, response.headers, content, hidden)
 
     def close(self) -> None:
         """Close what is open."""
@@ -202,6 +223,16 @@ def _bounded(response: requests.Response) -> bytes:
             detail = f"{response.url} answered more than {MAX_BYTES >> 20} MiB"
             raise KnobError(Fault.LOST, detail)
     return content
+
+
+def _lines(response: requests.Response) -> Iterator[bytes]:
+    rest = b""
+    for chunk in response.iter_content(None):
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from filter(None, whole)
+        if len(rest) > MAX_BYTES:
+            detail = f"{response.url} sent a line of more than {MAX_BYTES >> 20} MiB"
+            raise KnobError(Fault.LOST, detail)
 
 
 def _without(secrets: tuple[str, ...], text: str) -> str:

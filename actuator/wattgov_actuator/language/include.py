@@ -7,6 +7,7 @@ from wattgov_actuator.document.strict import Fields
 from wattgov_actuator.document.tree import line_of
 
 WILD = frozenset("*?[")
+LONGEST = 4096  # of a path (Linux: PATH_MAX); where a file was looked for is told whole
 
 
 def included(fields: Fields, folder: Path) -> list[Path]:
@@ -28,7 +29,7 @@ def included(fields: Fields, folder: Path) -> list[Path]:
 def _files(folder: Path, text: str) -> list[Path]:
     """Return the files of one line; raises ValueError with a sentence, or OSError."""
     path = folder / text
-    shown = line_of(str(path))
+    shown = line_of(str(path), LONGEST)
     if "\0" in text:
         raise UnicodeError
     if WILD.isdisjoint(text):
@@ -39,7 +40,7 @@ def _files(folder: Path, text: str) -> list[Path]:
     if not WILD.isdisjoint(str(Path(text).parent)):
         raise ValueError(f"'{line_of(text)}' has a pattern before its last /")
     if not place.is_dir():
-        raise ValueError(f"there is no folder {line_of(str(place))}")
+        raise ValueError(f"there is no folder {line_of(str(place), LONGEST)}")
     if place.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ValueError(f"others can put files into {place}; run: chmod go-w {place}")
     return sorted(each for each in place.glob(path.name) if each.is_file())

@@ -34,10 +34,12 @@ from wattgov_actuator.rules import (
     LEARNED,
     STRATEGIES,
     Bounds,
+    Document,
     Group,
     Kind,
     Law,
     LawForm,
+    Policies,
     Protect,
     Rank,
     Rule,
@@ -57,9 +59,17 @@ class _File:
     """One file on its way to groups: what its parts need to know of the whole."""
 
     def __init__(
-        self, name: str, laws: Mapping[str, LawForm], kinds: Mapping[str, Kind], taken: set[str]
+        self,
+        name: str,
+        laws: Mapping[str, LawForm],
+        kinds: Mapping[str, Kind],
+        taken: set[str],
+        *,
+        whole: bool,
     ) -> None:
+        """Take its name, the tables, and the names that are taken; *whole*: it needs groups."""
         self.name, self.laws, self.kinds, self.taken = name, laws, kinds, taken
+        self.whole = whole
         self.law_keys = [key for form in laws.values() for key in form.keys]
         self.mistakes: list[Mistake] = []
         self.connections: tuple[Connection, ...] = ()
@@ -91,7 +101,7 @@ class _File:
         enforce = fields.flag("enforce", default=enforce)
         more = included(fields, Path(self.name).parent)
         self.connections = connections(fields, self.kinds, self.taken)
-        blocks = fields.blocks("groups", "a group") if _has_groups(fields) else []
+        blocks = fields.blocks("groups", "a group") if self._has_groups(fields) else []
         groups = tuple(self._group(each, strategy) for each in blocks)
         fields.end()
         return groups, enforce, more
@@ -169,6 +179,11 @@ class _File:
             found = form.parse(fields, knob, kind, strategy, bounds) or found
         return found
 
+    def _has_groups(self, fields: Fields) -> bool:
+        """Tell whether groups are to be read; a file may do without when they come from others."""
+        fields.skip("groups")
+        return "groups" in fields or (self.whole and "include" not in fields)
+
     def _unique(self, fields: Fields, key: str, what: str) -> str:
         name = fields.text(key)
         if key in fields and name and not NAME.fullmatch(name):
@@ -179,12 +194,6 @@ class _File:
             fields.say(key, f"there is another {what} called '{name}'; the name is its label")
         self.taken.add(f"{what} {name}")
         return name
-
-
-def _has_groups(fields: Fields) -> bool:
-    """Tell whether groups are to be read; a file may do without when it includes others."""
-    fields.skip("groups")
-    return "groups" in fields or "include" not in fields
 
 
 def _sized(fields: Fields, knob: str, kind: Kind, *keys: str) -> None:
@@ -227,8 +236,13 @@ def load(
     laws: Mapping[str, LawForm],
     kinds: Mapping[str, Kind],
     environment: Mapping[str, str] = NOWHERE,
+    documents: Sequence[Document] | None = None,
 ) -> RuleSet:
-    """Return the rules of all files together; raises Invalid with every mistake found."""
+    """Return the rules of all files together; raises Invalid with every mistake found.
+
+    *documents* are policies of a cluster, None where none is watched: then files must have groups.
+    Variables are not filled in there, and whether to enforce is for the files to say.
+    """
     groups: list[Group] = []
     ways: list[Connection] = []
     files: list[_File] = []
@@ -237,7 +251,7 @@ def load(
     waiting, known = [(path, False) for path in paths], set(map(_real, paths))
     while waiting:
         path, inherited = waiting.pop(0)
-        file = _File(str(path), laws, kinds, taken)
+        file = _File(str(path), laws, kinds, taken, whole=documents is None)
         try:
             text = text_of(path)
             digest.update(text.encode())
@@ -253,6 +267,18 @@ def load(
         new = [each for each in more if _real(each) not in known]
         known.update(map(_real, new))
         waiting[:0] = [(each, wants) for each in new]
+    resting = []
+    for each in documents or ():
+        file = _File(each.name, laws, kinds, taken, whole=True)
+        try:
+            digest.update(each.text.encode())
+            found, wants, _ = file.parse(each.text, NOWHERE, enforce=False)
+        except Invalid as error:
+            mistakes += error.mistakes
+            continue
+        files.append(file)
+        groups += found if wants else ()
+        resting += [] if wants else [each.name]
     rules = {rule.action: rule for group in groups for rule in group.rules}
     for file in files:
         for fields, action, other in file.stand_ins:
@@ -263,11 +289,24 @@ def load(
         raise Invalid(mistakes)
     naming = {*NAMING, *(label for way in ways for label in way.labels)}
     notes = [note for file in files for each in file.named for note in _notes(*each, naming)]
-    if not groups:
+    if not groups and documents is None:
         first = str(paths[0])
         raise Invalid([Mistake(first, 1, 1, "there is no group in it, nor in what it includes")])
     asks = bool(enforce) and all(enforce)
-    return RuleSet(tuple(groups), asks, digest.hexdigest(), tuple(ways), notes=tuple(notes))
+    policies = None if documents is None else _policies(documents, resting)
+    return RuleSet(
+        tuple(groups),
+        asks,
+        digest.hexdigest(),
+        tuple(ways),
+        notes=tuple(notes),
+        policies=policies,
+    )
+
+
+def _policies(documents: Sequence[Document], resting: Sequence[str]) -> Policies:
+    names = [each.name for each in documents if each.name not in resting]
+    return Policies(tuple(names), tuple(resting))
 
 
 def _notes(fields: Fields, expr: str, naming: Collection[str]) -> Iterator[Mistake]:
@@ -297,4 +336,4 @@ def _real(path: Path) -> str:
 
 def outline(fields: Fields, laws: Mapping[str, LawForm], kinds: Mapping[str, Kind]) -> None:
     """Read *fields* as a rule file for nothing but the questions that it is asked."""
-    _File(".", laws, kinds, set()).read(fields, enforce=False)
+    _File(".", laws, kinds, set(), whole=True).read(fields, enforce=False)

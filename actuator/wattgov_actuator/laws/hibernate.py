@@ -10,7 +10,7 @@ sleep, and when nobody can tell for long whether it is wanted.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from wattgov_actuator.document.strict import Fields
 from wattgov_actuator.policies import policy
@@ -32,7 +32,7 @@ from wattgov_actuator.rules import (
 QUIET = Measure(known=True)  # what was not asked for says nothing
 CONFIRMED = 2  # looks in a row: one may have fallen between two requests
 SMOOTHING = 0.2  # of each new sample, in the mean of a draw
-WAKING_SECONDS = 60.0  # from being woken on: what it draws then is what waking costs
+SETTLED_SECONDS = 60.0  # or `idle`, where that is less: a draw from before is forgotten then
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,17 @@ class Rest:
     looked: float | None = None
     idle_watts: float | None = None  # its mean draw while it was idle and awake
     asleep_watts: float | None = None
-    waking_joules: float = 0.0  # beyond its idle draw, since it was woken last
-    wakings: int = 0
+    waking: bool = False  # it was woken, and has not been seen awake since
+    spent_joules: float = 0.0  # on that, beyond its idle draw
+    waking_joules: float | None = None  # the mean of what a waking took
+
+
+class Worth(NamedTuple):
+    """What a look is worth, as a `Want` has it."""
+
+    saved_watts: float | None = None
+    wake_joules: float = 0.0
+    method: str = "measured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,25 +92,28 @@ class Hibernate:
         order = [*asleep, *idle]
         return frozenset(order[: max(len(order) - self.policy.keep_warm, 0)])
 
+    def meter(self, look: Look) -> Want:
+        """Go on measuring while it falls asleep, or wakes."""
+        rest, worth = self._metered(look)
+        return Want(look.claim, None, rest, "", *worth)
+
     def wish(self, look: Look) -> Want:
         """Claim sleep, or nothing."""
-        before = look.memory if isinstance(look.memory, Rest) else Rest()
-        rest, saved, method = self._metered(before, look)
-        rest = replace(rest, looked=look.now.steady)
+        rest, worth = self._metered(look)
         if look.claim is not None:
-            why, rest = self._waking(rest, look)
+            why, rest = self._woken(rest, look)
             if not why:
-                return Want(look.claim, None, rest, "asleep", saved, method)
-            rest = replace(rest, since=None, woken=look.now.steady, waking_joules=0.0, confirmed=0)
-            return Want(None, None, replace(rest, wakings=rest.wakings + 1), why, saved, method)
+                return Want(look.claim, None, rest, "asleep", *worth)
+            rest = replace(rest, since=None, woken=look.now.steady, confirmed=0)
+            return Want(None, None, replace(rest, waking=True, spent_joules=0.0), why, *worth)
         why = self._busy(rest, look)
         if why:
-            return Want(None, None, replace(rest, confirmed=0), why, saved, method)
+            return Want(None, None, replace(rest, confirmed=0), why, *worth)
         rest = replace(rest, confirmed=rest.confirmed + 1)
         if rest.confirmed < CONFIRMED:
-            return Want(None, None, rest, "idle; looked at once more", saved, method)
+            return Want(None, None, rest, "idle; looked at once more", *worth)
         rest = replace(rest, since=look.now.steady, blind_since=None)
-        return Want(look.reading.target.low, None, rest, "idle", saved, method)
+        return Want(look.reading.target.low, None, rest, "idle", *worth)
 
     def _busy(self, rest: Rest, look: Look) -> str:
         """Say why it does not go to sleep; the first reason of these that holds."""
@@ -122,7 +134,7 @@ class Hibernate:
         )
         return next((why for holds, why in reasons if holds), "")
 
-    def _waking(self, rest: Rest, look: Look) -> tuple[str, Rest]:
+    def _woken(self, rest: Rest, look: Look) -> tuple[str, Rest]:
         """Say why it is woken; empty while it may sleep on."""
         now, longest = look.now.steady, self.policy.longest_seconds
         since = now if rest.since is None else rest.since
@@ -148,37 +160,63 @@ class Hibernate:
         return isinstance(look.shared, frozenset) and look.reading.target.name in look.shared
 
     def break_even_seconds(self, rest: Rest) -> float:
-        """Return how long a sleep must last to save more than its waking took, as measured.
+        """Return how long a sleep must last to save more than its waking took.
 
-        Whoever waits as long as that before sleeping uses at most twice the energy of one who knows
-        when the next request comes (ski rental, Karlin et al. 1988).
+        Both as measured, or else as the policy estimates them. Whoever waits as long as that before
+        sleeping uses at most twice the energy, beyond what is used anyway, of one who knows when
+        the next request comes (ski rental, Karlin et al. 1988).
         """
-        idle, asleep = rest.idle_watts, rest.asleep_watts
-        if not rest.wakings or idle is None or asleep is None or idle <= asleep:
-            return 0.0
-        return max(rest.waking_joules, 0.0) / (idle - asleep)
+        cost, saved = rest.waking_joules, self.policy.idle_watts
+        if cost is None:
+            cost = self.policy.waking_joules
+        if rest.idle_watts is not None and rest.asleep_watts is not None:
+            saved = rest.idle_watts - rest.asleep_watts
+        elif saved is None:  # its sleeps were too short to be measured: at most all of its draw
+            saved = rest.idle_watts
+        return max(cost, 0.0) / saved if saved is not None and saved > 0 else 0.0
 
-    def _metered(self, rest: Rest, look: Look) -> tuple[Rest, float | None, str]:
-        """Return the means of its draw, and what is saved now: watts, and how that is known."""
+    def _metered(self, look: Look) -> tuple[Rest, Worth]:
+        """Return the memory after this look, and what is saved or spent now."""
+        before = look.memory if isinstance(look.memory, Rest) else Rest()
+        rest, worth = self._drawn(before, look)
+        return replace(rest, looked=look.now.steady), worth
+
+    def _drawn(self, rest: Rest, look: Look) -> tuple[Rest, Worth]:
+        """Take the means of its draw.
+
+        A draw is a mean over a window, or was scraped a while ago: what it is idle or asleep is
+        taken only once it has been that for long enough.
+        """
         found = look.asked.get(self.draw, UNMEASURED)
-        watts = found.value if found.known else None
-        asleep = look.claim is not None
-        if watts is None:
-            estimate = self.policy.idle_watts if asleep else None
-            return rest, estimate, "estimated"
-        now = look.now.steady
-        waking = rest.woken is not None and now - rest.woken < WAKING_SECONDS
-        if asleep:
+        watts, now = found.value if found.known else None, look.now.steady
+        asleep, current = look.claim is not None, look.reading.current
+        up = not asleep and current is not None and current > look.reading.target.low
+        settled, usual = min(SETTLED_SECONDS, self.policy.idle_seconds), rest.idle_watts
+        if asleep and watts is not None and rest.since is not None and now - rest.since >= settled:
             rest = replace(rest, asleep_watts=_mixed(rest.asleep_watts, watts))
-        elif not waking and look.value is not None and look.value >= WAKING_SECONDS:
-            rest = replace(rest, idle_watts=_mixed(rest.idle_watts, watts))
-        usual = rest.idle_watts
-        if usual is None or not (asleep or waking):
-            return rest, None, "measured"
-        if waking and rest.looked is not None:
-            spent = (watts - usual) * (now - rest.looked)
-            rest = replace(rest, waking_joules=rest.waking_joules + spent)
-        return rest, usual - watts, "measured"
+        if watts is None or (usual is None and (asleep or rest.waking)):
+            saved = self.policy.idle_watts if asleep else None
+            spent = self.policy.waking_joules if rest.waking and up else 0.0
+            return replace(rest, waking=rest.waking and not up), Worth(saved, spent, "estimated")
+        if asleep and usual is not None:
+            return rest, Worth(usual - watts)
+        if rest.waking and usual is not None:
+            return self._rising(rest, look, watts - usual, up=up)
+        if look.true and look.value is not None and look.value >= settled:
+            rest = replace(rest, idle_watts=_mixed(usual, watts))
+        return rest, Worth()
+
+    @staticmethod
+    def _rising(rest: Rest, look: Look, more_watts: float, *, up: bool) -> tuple[Rest, Worth]:
+        """Charge what it draws more while it wakes, and not what it draws for work from then on."""
+        now, took = look.now.steady, look.reading.loosened_seconds
+        woken = now if rest.woken is None else rest.woken
+        end = min(now, woken + took) if up and took is not None else now
+        spent = more_watts * max(end - (now if rest.looked is None else rest.looked), 0.0)
+        rest = replace(rest, waking=not up, spent_joules=rest.spent_joules + spent)
+        if up:
+            rest = replace(rest, waking_joules=_mixed(rest.waking_joules, rest.spent_joules))
+        return rest, Worth(None, spent)
 
 
 def _mixed(mean: float | None, value: float) -> float:

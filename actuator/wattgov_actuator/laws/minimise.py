@@ -11,7 +11,16 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from wattgov_actuator.document.strict import Fields, Quantity
-from wattgov_actuator.laws.search import Limits, Phase, Point, Sample, Search, measured, turned_back
+from wattgov_actuator.laws.search import (
+    CRAWL,
+    Limits,
+    Phase,
+    Point,
+    Sample,
+    Search,
+    sampled,
+    turned_back,
+)
 from wattgov_actuator.rules import (
     UNMEASURED,
     Bounds,
@@ -28,7 +37,6 @@ from wattgov_actuator.rules import (
 LARGEST = 10.0  # percent of the highest value; a cliff is seldom wider
 STEP = Quantity(5, "percent")  # measured curves rise by at most 4 % within half of it
 SAME_LOAD = 0.15  # relative; energy per unit of work follows the load
-PLUNGE = 0.05  # throughput lost beyond the budget: one sample is enough to turn back
 DRIFT = 0.05  # of the energy found, beyond its noise
 DRIFTS = 3  # measured points in a row that have drifted
 LONGEST_REST = 16  # times `rest`
@@ -105,18 +113,15 @@ class Minimise:
         if load is not None and not _same_load(course.load, load):
             return self._drifted(course, look)
         limits = self._limits(look)
-        if self.work and course.search.costs(work) > self.slowdown + PLUNGE:
-            return self._moved(course, turned_back(course.search, limits), look)
-        search, point = course.search.sampled(Sample(energy, work), self.samples)
-        course = replace(course, search=search)
-        if point is None:
-            return course
-        if search.phase is Phase.HOLD:
-            return self._held(course, point, look)
-        return self._moved(course, measured(search, point, limits), look)
+        resting = course.search.phase is Phase.HOLD
+        search, point = sampled(course.search, Sample(energy, work), limits)
+        course = self._moved(course, search, look)
+        return self._held(course, point, look) if resting and point is not None else course
 
     def _moved(self, course: Course, search: Search, look: Look) -> Course:
         """Note a new place; coming to rest starts the rest."""
+        if search.at == course.search.at and search.phase is course.search.phase:
+            return replace(course, search=search)
         rested = look.now.steady if search.phase is Phase.HOLD else course.rested
         if search.at == course.search.at:
             return replace(course, search=search, rested=rested)
@@ -148,8 +153,11 @@ class Minimise:
         return replace(again, rests=min(2 * course.rests, LONGEST_REST))
 
     def _limits(self, look: Look) -> Limits:
-        whole = look.reading.target.high
-        return Limits(look.low, self.step.of(whole), self.slowdown if self.work else None)
+        resolution = look.reading.target.resolution
+        step = max(self.step.of(look.reading.target.high), resolution)
+        smallest = max(CRAWL * step, resolution)
+        slowdown = self.slowdown if self.work else None
+        return Limits(look.low, step, smallest, slowdown, self.samples)
 
     @staticmethod
     def _asked(look: Look, expr: str | None) -> Measure:

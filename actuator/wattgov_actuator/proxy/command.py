@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from wattgov_actuator.exits import BAD_INPUT, FAILED, fail
-from wattgov_actuator.flags import PATH, Address, address, pass_clock, span, url
+from wattgov_actuator.flags import PATH, Address, address, hidden, pass_clock, span, url
 from wattgov_actuator.logfmt import Formatter, line
 from wattgov_actuator.notify import GOING, READY, Notify
 from wattgov_actuator.proxy.secret import Unreadable, read
@@ -60,7 +60,7 @@ def _token_file(_: click.Context, __: click.Parameter, value: Path | None) -> Pa
 def _upstream(context: click.Context, option: click.Parameter, value: str) -> str:
     parts = urlsplit(url(context, option, value))
     if parts.query or parts.fragment or parts.username is not None:
-        raise click.BadParameter(f"'{value}' is more than a host, a port and a path")
+        raise click.BadParameter(f"'{hidden(value)}' is more than a host, a port and a path")
     return value.rstrip("/")
 
 

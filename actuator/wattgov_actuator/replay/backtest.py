@@ -12,7 +12,8 @@ from pathlib import Path
 from wattgov_actuator.decision import Decision
 from wattgov_actuator.naming import named
 from wattgov_actuator.reading import Answer, Moment, Target, uuid_of
-from wattgov_actuator.rules import RuleSet
+from wattgov_actuator.replay.sleep import KNOB, Sleep, policies
+from wattgov_actuator.rules import Policy, RuleSet
 from wattgov_actuator.simulation import Place, Planted, Simulation, simulated
 
 # What a capped device draws, by the knob that caps it in watts.
@@ -51,6 +52,7 @@ class Replay:
     changes: list[Decision] = field(default_factory=list)
     counts: Mapping[tuple[str, str, str], int] = field(default_factory=dict)  # rule, knob, reason
     tallies: Mapping[Place, Tally] = field(default_factory=dict)
+    sleeps: Mapping[Place, Sleep] = field(default_factory=dict)  # of what may sleep, instead
     silences: dict[str, Silence] = field(default_factory=dict)  # by expression
 
 
@@ -84,7 +86,12 @@ def replay(
 
     *drawn*: by knob, the expression among the answers that gives a device's draw.
     """
-    done = Replay(tallies={each.place: Tally(each.target, each.value) for each in planted})
+    may_sleep = [each for each in planted if each.target.knob == KNOB]
+    others, policy_of = [each for each in planted if each not in may_sleep], policies(rules)
+    done = Replay(
+        tallies={each.place: Tally(each.target, each.value) for each in others},
+        sleeps={each.place: Sleep(each.target) for each in may_sleep},
+    )
     with simulated(rules, planted, folder) as simulation:
         first: float | None = None
         for unix, answers in said:
@@ -92,14 +99,20 @@ def replay(
             decisions = simulation.step(Moment(unix, unix - first), answers)
             done.ticks += 1
             for each in decisions:
+                place = (each.knob, each.target)
                 if each.acts:
                     done.changes.append(each)
-                    done.tallies[each.knob, each.target].changes += 1
+                if each.acts and place in done.sleeps:
+                    done.sleeps[place].decided(each, policy_of.get(each.rule, Policy()))
+                elif each.acts:
+                    done.tallies[place].changes += 1
             for expr, answer in answers.items():
                 if answer.failure is not None:
                     done.silences.setdefault(expr, Silence(0, answer.detail)).ticks += 1
             for place, tally in done.tallies.items():
                 _tallied(tally, place, simulation, answers, step=step, drawn=drawn)
+            for sleep in done.sleeps.values():
+                sleep.passed(step)
         done.counts = dict(Counter(simulation.loop.snapshot.counts))
     return done
 

@@ -29,6 +29,7 @@ from wattgov_actuator.reading import Answer, Moment
 from wattgov_actuator.replay.backtest import draws, replay
 from wattgov_actuator.replay.devices import NODES, Past, devices, limits_of
 from wattgov_actuator.replay.report import data, text
+from wattgov_actuator.replay.sleep import KNOB, estimated, sleepers
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.simulation import Planted, scratch
 from wattgov_actuator.when import Moments, moments_between
@@ -91,7 +92,7 @@ def backtest(
     from wattgov_actuator.query import Patience, Prometheus  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.replay.history import History  # noqa: PLC0415 (--help stays light)
 
-    ruleset = rules_of((*rules, *more))
+    ruleset = estimated(rules_of((*rules, *more)))
     start, end = round(start, 3), round(end, 3)  # as exact as Prometheus is
     asked = moments_between(start, end, step or ruleset.interval_seconds)
     if not asked.count:
@@ -100,7 +101,10 @@ def backtest(
     with closing(Prometheus(prometheus, lambda: now().steady, patience)) as source:
         _refuse(ruleset, source.ask(_expressions(ruleset)))
         history = History(source)
-        if instance:
+        asleep = tuple(sleepers(ruleset))
+        if asleep and set(ruleset.knobs) == {KNOB}:
+            past = Past(())
+        elif instance:
             seldom = max(ceil((end - start) / LOOKS), asked.step)
             past = _then(history, instance, moments_between(start, end, seldom))
         else:
@@ -110,7 +114,7 @@ def backtest(
         with told(), scratch() as folder:
             moments = _counted(said, asked.count) if sys.stderr.isatty() else said
             done = replay(
-                *(ruleset, past.planted, moments),
+                *(ruleset, (*past.planted, *asleep), moments),
                 step=asked.step,
                 drawn=drawn,
                 folder=Path(folder),

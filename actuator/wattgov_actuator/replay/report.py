@@ -6,6 +6,7 @@ from dataclasses import asdict
 from wattgov_actuator.columns import aligned, value_text
 from wattgov_actuator.decision import Decision
 from wattgov_actuator.replay.backtest import Replay, Tally
+from wattgov_actuator.replay.sleepreport import SLEEP_METHOD, sleep_data, sleep_text
 from wattgov_actuator.when import Moments, clock_text, span_text
 
 CHANGES = ("TIME", "RULE", "TARGET", "FROM", "TO", "REASON", "WHY")
@@ -39,9 +40,14 @@ def text(replay: Replay, asked: Moments, notes: Sequence[str], lines: int) -> li
     counts = [(rule, reason, str(count)) for (rule, _, reason), count in _sorted(replay)]
     told += ["", *aligned([COUNTS, *counts]), ""]
     tallies = list(replay.tallies.values())
-    told += aligned([TARGETS, *(_row(each, replay.ticks * asked.step) for each in tallies)])
-    estimate = _estimate(tallies)
-    return [*told, "", *estimate] if estimate else told
+    seconds = replay.ticks * asked.step
+    if tallies:
+        told += aligned([TARGETS, *(_row(each, seconds) for each in tallies)])
+    if estimate := _estimate(tallies):
+        told += ["", *estimate]
+    if replay.sleeps:
+        told += [*([""] * bool(tallies)), *sleep_text(list(replay.sleeps.values()), seconds)]
+    return told
 
 
 def data(replay: Replay, asked: Moments, notes: Sequence[str]) -> dict[str, object]:
@@ -73,6 +79,8 @@ def data(replay: Replay, asked: Moments, notes: Sequence[str]) -> dict[str, obje
             for each in replay.tallies.values()
         ],
         "estimate_method": METHOD,
+        "sleeps": [sleep_data(each) for each in replay.sleeps.values()],
+        "sleep_estimate_method": SLEEP_METHOD,
     }
 
 

@@ -10,10 +10,10 @@ from wattgov_actuator.orders import Asking, Heed, Reload, Restore, Wake
 from wattgov_actuator.pause import Pause, PauseFile
 from wattgov_actuator.serving.questions import body, flag_of, text_of
 from wattgov_actuator.serving.replies import Refusal, data, text
+from wattgov_actuator.when import LONGEST_SECONDS
 from wattgov_web.client import Client
 from wattgov_web.request import Request, Response
 
-LONGEST_SECONDS = 366 * 86_400.0
 LONGEST_WHY = 500
 WAKE = "/api/v1/wake/"  # and the name of the target
 LATER = "the loop has not come to it yet; see /api/v1/status"

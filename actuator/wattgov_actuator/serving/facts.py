@@ -20,6 +20,7 @@ def status(now: Snapshot) -> Fact:
         "enforcing": now.enforcing,
         "paused": now.pause,
         "rules": now.reloads,
+        "energy_policies": None if now.rules is None else now.rules.policies,
         "ticks": now.ticks,
         "tick_failures": now.tick_failures,
         "last_tick": None if now.at is None else now.at.unix,

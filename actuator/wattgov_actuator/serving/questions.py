@@ -37,7 +37,8 @@ def chosen(query: str) -> Callable[[Iterable[Decision]], list[Decision]]:
     reason, limit = asked.get("reason", ""), asked.get("limit", str(MOST_ROWS))
     if reason and reason not in set(Reason):
         raise _bad(f"'{reason}' is no reason; there are: {', '.join(Reason)}")
-    if not limit.isascii() or not limit.isdecimal() or not 1 <= int(limit[:9]) <= MOST_ROWS:
+    said = limit.isascii() and limit.isdecimal() and len(limit) <= len(str(MOST_ROWS))
+    if not said or not 1 <= int(limit) <= MOST_ROWS:
         raise _bad(f"limit is a whole number from 1 to {MOST_ROWS}")
 
     def pick(decisions: Iterable[Decision]) -> list[Decision]:
@@ -66,6 +67,9 @@ def body(request: Request, known: Iterable[str] | None = None) -> Mapping[str, o
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, sentence)
     try:
         found = json.loads(request.body)
+        json.dumps(found, ensure_ascii=False).encode()  # JSON can spell what no page can show
+    except UnicodeEncodeError:
+        raise _bad("the body is not JSON that can be shown: it holds half a character") from None
     except (ValueError, RecursionError) as error:
         raise _bad(f"the body is not JSON: {error}") from None
     if not isinstance(found, dict):

@@ -70,6 +70,7 @@ class Control:
     brake: PauseFile
     now: Callable[[], Moment]
     notes: Callable[[], Iterable[tuple[str, str, int]]] = tuple  # how many, by sink and result
+    watched: Callable[[], bool] | None = None  # whether policies of a cluster are; None: no
     patience_seconds: float = PATIENCE_SECONDS
 
 
@@ -88,7 +89,9 @@ def listening(
     now, ask = control.now, Asking(control.orders, control.patience_seconds)
     exposed = exposition.Exposition(snapshot, lambda: now().unix)
     registry = exposed.registry(
-        lambda: exposition.web(web.failures), lambda: exposition.notes(control.notes())
+        lambda: exposition.web(web.failures),
+        lambda: exposition.notes(control.notes()),
+        lambda: exposition.watched(control.watched() if control.watched else None),
     )
     changes = Changes(ask, control.brake, lambda: now().unix)
     answers = Answers(snapshot, registry, changes, Alerts(ask, snapshot))

@@ -90,7 +90,7 @@ def mark(name: str) -> Json:
 
 def _datasource() -> Json:
     return {
-        "current": {},
+        "current": {"selected": True, "text": "default", "value": "default"},
         "hide": 0,
         "label": "Data source",
         "name": "datasource",
@@ -113,7 +113,7 @@ def _variable(name: str) -> Json:
         "label": label,
         "multi": True,
         "name": name,
-        "query": {"query": query, "refId": f"variable-{name}"},
+        "query": query,
         "refresh": 2,
         "sort": 1,
         "type": "query",

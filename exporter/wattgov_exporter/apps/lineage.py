@@ -27,12 +27,9 @@ What holds, for any processes and any moments of looking:
 - A parent that ignores SIGCHLD is never told what its children used. Their debts find no gain of
   their own, and may hide that much time of others that is reaped within two looks.
 
-Most processes of a machine sleep, and reading one costs microseconds. So one that used nothing for
-some looks rests: it is read in its turn only, and when the caller says that time was used that no
-process has shown. Whoever is missing in the listing, which comes after the reads, is gone all the
-same; a gain may be the life of a child that rested, whose number is another's by now, so the
-children of those who gained are read too, and of those who are gone, since that life was passed on
-with theirs; and a debt that finds no gain makes the next look a full one, since its gain may rest.
+Most processes of a machine sleep, and reading one costs ten times what it costs to be told that it
+did not run: then it used nothing, waited for nobody, and is called as before. Only who will wait
+for it may have changed, when its parent is gone: so the children of those are asked for that.
 
 Beyond this a tick is counted twice only if it moves to a new waiter during one look, through a
 subreaper that skips a living ancestor, and again during the next.
@@ -48,10 +45,12 @@ INIT = 1
 STEPS_UP = 100
 """So far up a line is followed; a line that is longer, or a ring, was read while it changed."""
 
-REST_LOOKS = 8
-TURN = 2
-"""A process that used nothing at so many reads rests, and is read at every *TURN* times so many
-looks."""
+TURN_LOOKS = 128
+"""Every so many looks a process is read though it sleeps: its memory may be taken, or it be moved
+to another control group."""
+
+REMOVED = (b"X", b"x")
+"""The states of a process that has been waited for."""
 
 RESIDENT = 21
 """Where the resident pages are in the text of a stat file, counted from the state."""
@@ -79,67 +78,74 @@ class Stat(NamedTuple):
 class Process:
     """One process.
 
-    *text* is the hash of what was read last, *ran* the whole of it where it told of new time: most
-    texts stay the same, and thousands need not be kept.
-    *used* is what is new at this look, *quiet* at how many reads in a row nothing was. *app* and
-    *place* are for who names it; *unsettled* says at how many looks it must be named anew: it was
-    born, or took another name.
+    *used* is what is new at this look, *ran* what was read if there is any. *app* and *place* are
+    for who names it; *unsettled* says at how many looks it must be named anew: it was born, or took
+    another name. It is read at those, even if it sleeps.
     """
 
     pid: int
-    text: int
     stat: Stat
     ran: bytes = b""
     used: int = 0
-    quiet: int = 0
     app: str = ""
     place: int = 0
     unsettled: int = NEW_LOOKS
 
 
 class Lineage:
-    """All processes, eldest first."""
+    """All processes, eldest first; *read* are those that were read at the last look."""
 
-    def __init__(self, rest_looks: int = REST_LOOKS) -> None:
-        self._rest_looks = rest_looks
+    def __init__(self) -> None:
         self.known: dict[int, Process] = {}
+        self.read: list[Process] = []
         self._newest: Process | None = None
         self._owed: dict[int, int] = {}
         self._looks = 0
 
-    def look(
-        self, listing: Callable[[], set[int]], read: Callable[[int], bytes | None], *, full: bool
-    ) -> Collection[int]:
-        """Read who is awake, or in a *full* look all; return the numbers of those that are gone.
+    def turn(self, pid: int) -> bool:
+        """Tell whether a process is read at this look even if it sleeps."""
+        return (pid + self._looks) % TURN_LOOKS == 0
 
-        *read* returns the text of /proc/PID/stat, empty when it cannot be read now, None when there
-        is no such process any more; *listing* returns the numbers of all processes. The first look
-        only sets the start.
+    def look(
+        self,
+        listing: Callable[[], set[int]],
+        has_run: Callable[[int], bool],
+        read: Callable[[int], bytes | None],
+    ) -> Collection[int]:
+        """Read who has run since the last look; return the numbers of those that are gone.
+
+        *has_run* is asked once a look, and says yes too when it does not know, or when there is no
+        such process any more. *read* returns the text of /proc/PID/stat, empty when it cannot be
+        read now, None when the process is gone; *listing* returns the numbers of all that may be
+        there. The first look only sets the start.
         """
-        full = full or bool(self._owed)
+        self._looks += 1
+        for process in self.read:
+            process.used, process.ran = 0, b""
+        self.read = []
         gone: dict[int, Process] = {}
         gains: dict[int, int] = {}
-        resting: list[Process] = []
-        self._looks += 1
+        looks = self._looks
         for pid, process in self.known.items():
-            awake = full or process.quiet < self._rest_looks
-            if not (awake or (pid + self._looks) % (TURN * self._rest_looks) == 0):
-                process.used = 0
-                resting.append(process)
-            elif not _read(process, read, gains):
-                gone[pid] = process
+            # As in `turn`: thousands of calls would cost more than what they say.
+            if has_run(pid) or process.unsettled or (pid + looks) % TURN_LOOKS == 0:
+                if _read(process, read(pid), gains):
+                    self.read.append(process)
+                else:
+                    gone[pid] = process
         pids = listing()
         if not self.known.keys() <= pids:
             gone |= {pid: process for pid, process in self.known.items() if pid not in pids}
-        for process in resting if gains or gone else ():
-            elder = process.stat.parent
-            if (elder in gains or elder in gone) and not _lives(process, read):
-                gone[process.pid] = process
+        for pid, process in self.known.items() if gone else ():
+            if process.stat.parent in gone and pid not in gone and not _lives(process, read(pid)):
+                gone[pid] = process
         for pid, process in gone.items():
             del self.known[pid]
             process.used += gains.pop(pid, 0)  # before another one of this number gains
-        self._enter(self._born(pids - self.known.keys(), gone, read, gains))
-        self._settle(gains, gone, full=full or not resting)
+        young = self._born(pids - self.known.keys(), gone, read, gains)
+        self._enter(young)
+        self._settle(gains, gone)
+        self.read = [*(one for one in self.read if one.pid not in gone), *young]
         return gone.keys()
 
     def _born(
@@ -163,7 +169,7 @@ class Lineage:
                 used = stat.own if new else 0
                 if new and stat.kids:
                     gains[pid] = stat.kids
-                young.append(Process(pid, hash(raw), stat, raw if used else b"", used))
+                young.append(Process(pid, stat, raw if used else b"", used))
         return young
 
     def _enter(self, young: list[Process]) -> None:
@@ -176,11 +182,8 @@ class Lineage:
             self.known = {one.pid: one for one in sorted(self.known.values(), key=_age)}
         self._newest = max(self._newest or young[-1], young[-1], key=_age)
 
-    def _settle(self, gains: dict[int, int], gone: dict[int, Process], *, full: bool) -> None:
-        """Take the debts off the gains, and give what is left to those who gained.
-
-        Only when all were read may a debt be taken off anywhere: the right gain may rest.
-        """
+    def _settle(self, gains: dict[int, int], gone: dict[int, Process]) -> None:
+        """Take the debts off the gains, and give what is left to those who gained."""
         fresh: dict[int, int] = {}
         for process in gone.values():
             # What it told at this look, just before it was gone, is left for its waiter to tell.
@@ -190,8 +193,7 @@ class Lineage:
                 holder = _living(process, gone)
                 fresh[holder] = fresh.get(holder, 0) + owed
         everybody = list(gains)
-        lines = (self._line, lambda _: everybody) if full else (self._line,)
-        for line in lines:
+        for line in (self._line, lambda _: everybody):
             for debts in (self._owed, fresh):
                 for holder, owed in debts.items():
                     debts[holder] = _pay(owed, line(holder), gains) if owed else 0
@@ -216,38 +218,49 @@ def parse(raw: bytes) -> Stat | None:
     """
     head, _, tail = raw.rpartition(b")")
     fields = tail.split(None, 22)
-    if fields[:1] in ([b"X"], [b"x"]):
-        return None
     try:
+        if fields[0] in REMOVED:
+            return None
         return Stat(
-            comm=head.partition(b"(")[2],
-            parent=int(fields[1]),
-            kernel=bool(int(fields[6]) & 0x00200000),  # PF_KTHREAD
-            own=int(fields[11]) + int(fields[12]),
-            kids=int(fields[13]) + int(fields[14]),
-            started=int(fields[19]),
-            resident=int(fields[RESIDENT]) if len(fields) > RESIDENT else 0,
+            head.partition(b"(")[2],
+            int(fields[1]),
+            bool(int(fields[6]) & 0x00200000),  # PF_KTHREAD
+            int(fields[11]) + int(fields[12]),
+            int(fields[13]) + int(fields[14]),
+            int(fields[19]),
+            int(fields[RESIDENT]) if len(fields) > RESIDENT else 0,
         )
     except (ValueError, IndexError):
         return None
 
 
-def _read(process: Process, read: Callable[[int], bytes | None], gains: dict[int, int]) -> bool:
-    """Read a known process anew; False when it is gone, or is not that process any more."""
-    process.used = 0
-    raw = read(process.pid)
-    if raw is not None and hash(raw) == process.text:
-        process.quiet += 1
-        return True
-    return raw is not None and _follow(process, raw, gains)
+def _read(process: Process, raw: bytes | None, gains: dict[int, int]) -> bool:
+    """Take a new reading of a known process; False when it is gone, or is not that process."""
+    if raw is None:
+        return False
+    old, new = process.stat, parse(raw)
+    if new is None:
+        # What cannot be read now will be read again; a process that is being removed is gone.
+        return not _removed(raw)
+    if new.started != old.started:
+        return False
+    if new.own < old.own or new.kids < old.kids:
+        return True  # no true reading: the kernel's figures never fall
+    process.used = new.own - old.own
+    if new.kids > old.kids:
+        gains[process.pid] = new.kids - old.kids
+    if new.comm != old.comm:
+        process.unsettled = NEW_LOOKS
+    process.stat = new
+    process.ran = raw if process.used else b""
+    return True
 
 
-def _lives(process: Process, read: Callable[[int], bytes | None]) -> bool:
-    """Tell whether this is the process still; its news is left for when it is its turn to tell.
+def _lives(process: Process, raw: bytes | None) -> bool:
+    """Tell whether this is the process still, and who will wait for it now.
 
-    But who will wait for it is told now: its parent may be gone.
+    Its other news is left for the next look.
     """
-    raw = read(process.pid)
     if raw is None or _removed(raw):
         return False
     new = parse(raw)
@@ -260,33 +273,12 @@ def _lives(process: Process, read: Callable[[int], bytes | None]) -> bool:
     return True
 
 
-def _follow(process: Process, raw: bytes, gains: dict[int, int]) -> bool:
-    """Take a new reading of a known process; False when it is not that process any more."""
-    old, new = process.stat, parse(raw)
-    if new is None:
-        # What cannot be read now will be read again; a process that is being removed is gone.
-        return not _removed(raw)
-    if new.started != old.started:
-        return False
-    if new.own < old.own or new.kids < old.kids:
-        return True  # no true reading: the kernel's figures never fall
-    process.used = new.own - old.own
-    process.quiet = 0 if new.own > old.own or new.kids > old.kids else process.quiet + 1
-    if new.kids > old.kids:
-        gains[process.pid] = new.kids - old.kids
-    if new.comm != old.comm:
-        process.unsettled = NEW_LOOKS
-    process.text, process.stat = hash(raw), new
-    process.ran = raw if process.used else b""
-    return True
-
-
 def _age(process: Process) -> int:
     return process.stat.started
 
 
 def _removed(raw: bytes) -> bool:
-    return raw.rpartition(b")")[2].split(None, 1)[:1] in ([b"X"], [b"x"])
+    return raw.rpartition(b")")[2].split(None, 1)[:1] in ([state] for state in REMOVED)
 
 
 def _living(process: Process, lost: dict[int, Process]) -> int:

@@ -4,7 +4,6 @@ An automatic name never begins with `_` and is never that of a declared app: eit
 stranger's joules into a row that means something else. Such a name gets its kind before it.
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -58,6 +57,8 @@ def cut(name: str, length: int) -> str:
     data = name.encode()
     if len(data) <= length:
         return name
+    import hashlib  # noqa: PLC0415  OpenSSL takes 4 MiB, and names are seldom so long
+
     digest = hashlib.blake2b(data, digest_size=HASH_DIGITS // 2).hexdigest()
     return f"{data[: length - HASH_DIGITS - 1].decode(errors='ignore')}~{digest}"
 

@@ -1,18 +1,19 @@
 """Which app each process belongs to, and the CPU time that each app used."""
 
 import os
-import resource
-import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from wattgov_exporter.apps import cgroups
+from wattgov_exporter.apps.census import Census
 from wattgov_exporter.apps.frequency import Weights, work
 from wattgov_exporter.apps.lineage import Lineage, Process
+from wattgov_exporter.apps.listing import Listing
 from wattgov_exporter.apps.memory import Memory, memory
 from wattgov_exporter.apps.naming import COMM_BYTES, Facts, automatic
 from wattgov_exporter.apps.pods import Directory, NotYet
+from wattgov_exporter.apps.stats import Stats
 from wattgov_exporter.config import App
 from wattgov_exporter.procfs import TICKS_PER_SECOND, CpuTimes, cpu_times, read_bytes
 from wattgov_exporter.reading import Pods
@@ -20,20 +21,10 @@ from wattgov_exporter.reading import Pods
 OTHER = "_other"
 """Processes that no app claims."""
 
-RECHECK_LOOKS = 128
-"""Every so many looks a process is asked for its cgroup again: a container runtime may move it
-after the start. A new process, or one with a new name, is asked for everything at two looks."""
-
 KEPT_FILES = 512
 """So many stat files stay open from look to look: a read costs less than half of an open. At most
 half of what the process may open (RLIMIT_NOFILE)."""
 
-UNEXPLAINED_SHARE = 0.05
-UNEXPLAINED_SECONDS = 0.03
-"""More CPU time than both that no process showed: one that rests may have woken. The kernel rounds
-each figure to a tick, and counts the node's time in another way than a process's."""
-
-STAT_BYTES = 2048
 LABEL_BYTES = 128
 
 
@@ -92,11 +83,11 @@ class Workloads:
         self._names = names or Directory(lambda: 0.0, patience_seconds=0.0)
         self._weights = weights
         self._lineage = Lineage()
+        self._census = Census()
+        self._listing = Listing(proc)
         self.reconfigure(apps, by, label_bytes)
-        self._stats = _Stats(proc, kept_files)
-        self._looks = 0
+        self._stats = Stats(proc, kept_files)
         self._times: CpuTimes | None = None
-        self._unexplained = False
 
     def reconfigure(
         self, apps: Iterable[App], by: Sequence[str] = (), label_bytes: int = LABEL_BYTES
@@ -124,48 +115,40 @@ class Workloads:
     def look(self) -> Activity:
         """Look at the processes; one that vanishes in the middle is skipped."""
         times = cpu_times(self._proc)
-        gone = self._lineage.look(self._pids, self._stats.read, full=self._unexplained)
+        gone = self._lineage.look(self._listing, self._stats.has_run, self._stats.read)
         for pid in gone:
-            self._stats.forget(pid)
-        ticks: dict[str, int] = dict.fromkeys((OTHER, *(app.name for app in self._apps)), 0)
-        processes, pages = dict(ticks), dict(ticks)
-        pid_apps: dict[int, str] = {}
-        for pid, process in self._lineage.known.items():
-            if process.unsettled or (pid + self._looks) % RECHECK_LOOKS == 0:
+            self._census.leave(pid)
+            if pid not in self._lineage.known:
+                self._stats.forget(pid)
+                self._listing.forget(pid)
+        for process in self._lineage.read:
+            if process.unsettled or self._lineage.turn(process.pid):
                 self._name(process)
-            pid_apps[pid] = app = process.app
-            if app not in ticks:
-                ticks[app] = processes[app] = pages[app] = 0
-            ticks[app] += process.used
-            processes[app] += 1
-            pages[app] += process.stat.resident
+            self._census.enter(process.pid, process.app, process.stat.resident)
+        nothing = dict.fromkeys((OTHER, *(app.name for app in self._apps)), 0)
+        processes = {**nothing, **self._census.processes}
+        ticks = dict.fromkeys(processes, 0)
+        for process in self._lineage.read:
+            ticks[process.app] += process.used
         own = self._lineage.known.get(self._own_pid)
         before, self._times = self._times or times, times
-        self._looks += 1
         busy = max(times.busy - before.busy, 0.0)
-        ran = busy - max(times.interrupts - before.interrupts, 0.0)
-        unseen = ran - sum(ticks.values()) / TICKS_PER_SECOND
-        self._unexplained = unseen > max(UNEXPLAINED_SECONDS, UNEXPLAINED_SHARE * ran)
         return Activity(
             busy=busy,
             owned=busy + max(times.idle - before.idle, 0.0),
             cpu_seconds={app: used / TICKS_PER_SECOND for app, used in ticks.items()},
             processes=processes,
-            pid_apps=pid_apps,
+            pid_apps=dict(self._census.apps),
             own_seconds=own.used / TICKS_PER_SECOND if own else 0.0,
             cpu_work=self._work(ticks),
-            memory=memory(self._proc, pages),
+            memory=memory(self._proc, {**nothing, **self._census.pages}),
         )
 
     def _work(self, apps: Iterable[str]) -> dict[str, float]:
         if self._weights is None:
             return {}
-        used = work(self._lineage.known.values(), self._weights)
+        used = work(self._lineage.read, self._weights)
         return {app: used.get(app, 0.0) / TICKS_PER_SECOND for app in apps} if used else {}
-
-    def _pids(self) -> set[int]:
-        names = os.listdir(self._proc)  # noqa: PTH208  a Path for each of 10,000 names is waste
-        return set(map(int, filter(str.isdigit, names)))
 
     def _name(self, process: Process) -> None:
         """Find the process's app; one that ends meanwhile keeps what it had."""
@@ -200,48 +183,6 @@ class Workloads:
             if _fits(app, facts):
                 return app.name
         return automatic(facts, self._by, self._declared, self._label_bytes, self._names) or OTHER
-
-
-class _Stats:
-    """The files /proc/PID/stat; the first ones opened stay so, within a limit."""
-
-    def __init__(self, proc: Path, kept: int) -> None:
-        self._proc = os.fspath(proc)
-        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        unlimited = allowed == resource.RLIM_INFINITY
-        self._limit = kept if unlimited else min(kept, allowed // 2)
-        self._files: dict[int, int] = {}
-        weakref.finalize(self, _close_all, self._files)
-
-    def read(self, pid: int) -> bytes | None:
-        """Return the text, empty when it cannot be read now, None when the process is gone."""
-        file = self._files.get(pid)
-        try:
-            if file is None:
-                file = os.open(f"{self._proc}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-                if len(self._files) < self._limit:
-                    self._files[pid] = file
-            try:
-                return os.pread(file, STAT_BYTES, 0)
-            finally:
-                if pid not in self._files:
-                    os.close(file)
-        except (FileNotFoundError, ProcessLookupError):
-            self.forget(pid)
-            return None
-        except OSError:
-            return b""
-
-    def forget(self, pid: int) -> None:
-        """Close a process's file."""
-        file = self._files.pop(pid, None)
-        if file is not None:
-            os.close(file)
-
-
-def _close_all(files: dict[int, int]) -> None:
-    for file in files.values():
-        os.close(file)
 
 
 def _fits(app: App, facts: Facts) -> bool:

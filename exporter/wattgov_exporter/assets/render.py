@@ -42,6 +42,7 @@ def _facts(place: Place) -> Iterator[Fact]:
     money = {"currency": site.currency}
     scalars: tuple[tuple[str, dict[str, str], float | None], ...] = (
         ("site_pue_ratio", {}, site.pue_ratio),
+        ("site_contract_power_watts", {}, site.contract_power_watts),
         (
             "grid_carbon_intensity_grams_per_kilowatthour",
             {**grid, "estimated": "true"},

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from http import HTTPStatus
 
-from wattgov_exporter.serving.landing import landing
 from wattgov_exporter.serving.pages import Pages
 from wattgov_web.client import Client
 from wattgov_web.request import TEXT, Request, Response
@@ -48,6 +47,8 @@ class Answers:
                 return Response(HTTPStatus.OK, b"healthy\n")
             case "/-/ready":
                 return Response(HTTPStatus.OK, b"ready\n") if self._pages.fresh else _NOT_FRESH
+        from wattgov_exporter.serving.landing import landing  # noqa: PLC0415  a scraper needs none
+
         return Response(HTTPStatus.OK, landing(self._pages.view), "text/html; charset=utf-8")
 
     def _metrics(self, request: Request) -> Response:

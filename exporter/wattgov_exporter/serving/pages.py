@@ -4,17 +4,10 @@ import gzip
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
-from prometheus_client import openmetrics
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
-from prometheus_client.registry import Collector, CollectorRegistry
-
-from wattgov_exporter.exposition import families
 from wattgov_exporter.reading import Clock
 from wattgov_exporter.rows import View
+from wattgov_exporter.serving.text import OPENMETRICS, PROMETHEUS, openmetrics, prometheus
 
 GZIP_LEVEL = 3
 """Measured on expositions of 160 and 2,000 series: 6 % smaller than level 1 in about its time;
@@ -27,11 +20,9 @@ FRESH_SECONDS = 10.0
 MOST_FORMATS = 32
 """So many ways of asking are remembered; a client who makes up more gains and costs nothing."""
 
-_FORMATS: Mapping[str, Callable[[CollectorRegistry], bytes]] = {
-    CONTENT_TYPE_PLAIN_0_0_4: generate_latest,
-    OPENMETRICS: partial(
-        openmetrics.exposition.generate_latest, escaping="underscores", version="1.0.0"
-    ),
+_FORMATS: Mapping[str, Callable[[View], bytes]] = {
+    PROMETHEUS: prometheus,
+    OPENMETRICS: openmetrics,
 }
 
 
@@ -99,20 +90,10 @@ class Pages:
     def _render(self, view: View, kind: str, packed: bool) -> Page:
         plain = self._rendered.get((kind, False))
         if plain is None:
-            registry = CollectorRegistry()
-            registry.register(_Once(view))
-            plain = self._rendered[kind, False] = Page(_FORMATS[kind](registry), kind)
+            plain = self._rendered[kind, False] = Page(_FORMATS[kind](view), kind)
         if not packed:
             return plain
         return Page(gzip.compress(plain.body, GZIP_LEVEL, mtime=0), kind, "gzip")
-
-
-class _Once(Collector):
-    def __init__(self, view: View) -> None:
-        self._view = view
-
-    def collect(self) -> Any:  # noqa: ANN401  prometheus_client's own signature
-        return families(self._view)
 
 
 def content_type(accept: str) -> str:
@@ -120,19 +101,19 @@ def content_type(accept: str) -> str:
 
     A closed list: what a client writes must not make new cache entries.
     """
-    quality = {OPENMETRICS: 0.0, CONTENT_TYPE_PLAIN_0_0_4: 0.0}
+    quality = {OPENMETRICS: 0.0, PROMETHEUS: 0.0}
     for name, parameters in _elements(accept):
         version = parameters.get("version", "").strip('"')
         if name == "application/openmetrics-text" and version in {"", "1.0.0"}:
             kind = OPENMETRICS
         elif name in {"text/plain", "text/*", "*/*"}:
-            kind = CONTENT_TYPE_PLAIN_0_0_4
+            kind = PROMETHEUS
         else:
             continue
         quality[kind] = max(quality[kind], _quality(parameters))
     # The first of equals: a scraper that knows OpenMetrics lists it beside text.
     best = max(quality, key=lambda kind: quality[kind])
-    return best if quality[best] > 0 else CONTENT_TYPE_PLAIN_0_0_4
+    return best if quality[best] > 0 else PROMETHEUS
 
 
 def wants_gzip(accept_encoding: str) -> bool:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from actuator.bench import Bench
 from fakes.api import serving_at
 from fakes.docker import Docker, container
 from wattgov_actuator.connection import Connection
+from wattgov_actuator.decision import Reason
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.reading import Fault, InForce, Knob, KnobError
 
@@ -73,6 +75,20 @@ def test_what_is_so_already_is_no_error(
     )
 
 
+@pytest.mark.parametrize("status", ["exited", "dead"])
+def test_a_paused_container_that_somebody_stops_is_ours_no_more(
+    docker: Docker, socket: str, tmp_path: Path, status: str
+) -> None:
+    """Started again it runs: nothing is left to be put back."""
+    bench = Bench(tmp_path, "hibernate", lambda: knob(socket))
+    assert Reason.APPLIED is bench.act(ASLEEP).reason
+    docker.containers["chat"] = container(status)
+
+    assert (AWAKE, None) == (bench.observe().current, bench.observe().prior)
+    assert () == bench.journal.undos()
+    bench.close()
+
+
 def test_a_daemon_that_fails_is_told_in_its_own_words(docker: Docker, socket: str) -> None:
     """500 is not always harmless."""
     docker.broken = "cgroups: cannot freeze"
@@ -98,7 +114,7 @@ def test_it_is_awake_only_when_its_health_check_passes(docker: Docker, socket: s
 @pytest.mark.parametrize(
     ("how", "status", "why"),
     [
-        ("pause", "exited", "chat is exited, which neither pause nor unpause is"),
+        ("pause", "removing", "chat is removing, which neither pause nor unpause is"),
         ("stop", "paused", "chat is paused, which neither stop nor start is"),
         ("stop", "dead", "chat is dead, which neither stop nor start is"),
     ],

@@ -10,6 +10,7 @@ from conftest import find
 from exporter.certificates import certificate
 from fakes.api import serving
 from fakes.kubernetes import (
+    FROZEN,
     PAUSED,
     Cluster,
     autoscaler,
@@ -18,6 +19,7 @@ from fakes.kubernetes import (
     job,
     scaled_object,
 )
+from fakes.objects import place
 from wattgov_actuator.connection import Connection, Setting
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.reading import Fault, InForce, Knob, KnobError
@@ -115,6 +117,30 @@ def test_a_pause_that_is_no_number_is_left_alone(cluster: Cluster, knob: Open) -
     cluster.add(KEDA, "scaledobjects", "by-queue", scaled_object("chat", notes))
     with pytest.raises(KnobError, match="paused at 'many', which is no number"):
         found(knob("replicas"))
+
+
+@pytest.mark.parametrize("name", ["replicas", "hibernate"])
+def test_what_somebody_has_paused_is_left_alone(cluster: Cluster, knob: Open, name: str) -> None:
+    """KEDA would stay at our number when we are done; while we hold it, our undo waits."""
+    owner = cluster.add(KEDA, "scaledobjects", "by-queue", scaled_object("chat"))
+    opened = knob(name)
+    was = found(opened)
+    opened.write("chat", 1.0 if name == "replicas" else 0.0)
+    for said in ("true", "yes"):
+        notes = owner["metadata"]["annotations"] = {FROZEN: said}
+        cluster.things[place(KEDA, "scaledobjects", "by-queue")]["metadata"]["annotations"] = notes
+        probe = knob(name).probe()
+        assert () == probe.targets
+        assert (
+            f"somebody has paused ScaledObject by-queue, of Deployment shop/chat, by {FROZEN}"
+            in (probe.note)
+        )
+        with pytest.raises(KnobError, match="it is left alone"):
+            opened.restore("chat", was.value, was.text)
+    notes[FROZEN] = "false"
+
+    opened.restore("chat", was.value, was.text)
+    assert (was, 4) == (found(opened), cluster.replicas())
 
 
 def test_without_its_scaled_object_nothing_is_guessed(cluster: Cluster, knob: Open) -> None:

@@ -6,9 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from jeepney import Message
+from jeepney.io.blocking import DBusConnection
 
-from fakes.systemd import UNIT, Manager, serving
+from actuator.bench import Bench
+from fakes.systemd import UNIT, Manager, Refusal, serving
+from wattgov_actuator.cli import main
 from wattgov_actuator.connection import Connection
+from wattgov_actuator.decision import Reason
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.reading import Fault, InForce, Knob, KnobError
 
@@ -114,7 +120,6 @@ def test_a_freeze_that_came_all_the_same_is_no_error(unit: Unit) -> None:
     ("how", "more", "fault", "said"),
     [
         ("freeze", {"FreezerState": "freezing"}, Fault.BUSY, "is freezing"),
-        ("freeze", {"ActiveState": "inactive"}, Fault.REFUSED, "only what runs is frozen"),
         ("stop", {"ActiveState": "activating"}, Fault.BUSY, "is activating"),
     ],
 )
@@ -137,9 +142,51 @@ def test_frozen_by_its_slice_it_is_not_ours(unit: Unit) -> None:
     assert InForce(AWAKE, ASLEEP) == unit.knob().read("chat")
 
 
+@pytest.mark.parametrize("state", ["inactive", "failed"])
+def test_a_frozen_unit_that_somebody_stops_is_ours_no_more(
+    unit: Unit, tmp_path: Path, state: str
+) -> None:
+    """Its end has thawed it, and nothing is left to be put back; nor can it be frozen then."""
+    bench = Bench(tmp_path, "hibernate", unit.knob)
+    assert Reason.APPLIED is bench.act(ASLEEP).reason
+    unit.keep(ActiveState=state)
+
+    assert (AWAKE, None) == (bench.observe().current, bench.observe().prior)
+    assert () == bench.writer.restore()
+    refused = bench.act(ASLEEP)
+    assert (Reason.REFUSED, ()) == (refused.reason, bench.journal.undos())
+    assert "Unit is inactive" in refused.detail
+    bench.close()
+
+
 def test_who_is_not_there_is_no_target(unit: Unit, tmp_path: Path) -> None:
     """A unit that is not found, a bus without systemd, and no bus at all."""
     unit.file.unlink()
     assert "chat.service is not-found" in unit.knob().probe().note
     unit.socket = f"{tmp_path}/none.sock"
     assert f"D-Bus at {tmp_path}/none.sock cannot be asked" in unit.knob().probe().note
+
+
+class Reluctant(Manager):
+    """A manager with a job of the unit under way when it is asked first."""
+
+    def _thaw(self, bus: DBusConnection, message: Message) -> tuple[None, tuple[()]]:
+        if self.jobs == 0:
+            self.jobs = 1
+            raise Refusal("org.freedesktop.systemd1.UnitBusy", "Unit has a pending job.")
+        return super()._thaw(bus, message)
+
+
+def test_restore_waits_for_a_unit_that_is_busy(tmp_path: Path) -> None:
+    """Who puts back by hand, or after the end of a service, is the last one who does."""
+    manager = Reluctant()
+    with serving(manager, tmp_path) as socket:
+        unit = Unit(tmp_path, socket, manager)
+        bench = Bench(tmp_path, "hibernate", unit.knob)
+        assert Reason.APPLIED is bench.act(ASLEEP).reason
+        bench.close()
+
+        result = CliRunner().invoke(main, ["restore", "--state-dir", str(bench.folder)])
+
+        assert (0, "running") == (result.exit_code, unit.state("FreezerState"))
+        assert "put back" in result.stdout

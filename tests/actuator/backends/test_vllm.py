@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from actuator.bench import Bench
-from fakes.api import serving
+from fakes.api import Reply, serving
 from fakes.vllm import Vllm
 from wattgov_actuator.connection import Connection, Setting
 from wattgov_actuator.decision import Reason
@@ -117,8 +117,7 @@ def test_a_wake_that_is_none_is_refused(vllm: Vllm, url: str, tmp_path: Path) ->
     bench.close()
 
 
-def test_what_is_no_vllm_is_no_target(vllm: Vllm, url: str) -> None:
+def test_what_is_no_vllm_is_no_target() -> None:
     """It answers, but not with what is asked for."""
-    vllm.sleeping = None  # type: ignore[assignment]
-
-    assert "is it vLLM?" in knob(url).probe().note
+    with serving(lambda _: Reply(200, {"is_sleeping": None})) as other:
+        assert "is it vLLM?" in knob(other).probe().note

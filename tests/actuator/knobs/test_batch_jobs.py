@@ -1,16 +1,18 @@
 """Batch work: a knob of two levels, which a rule names by words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from actuator.bench import Bench
-from actuator.builders import loaded
+from actuator.builders import answer, loaded
 from actuator.stands import STANDS, Stand
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.document.strict import Invalid
 from wattgov_actuator.laws.threshold import Set
+from wattgov_actuator.naming import named
+from wattgov_actuator.reading import Target
 
 RULES = """
 version: 1
@@ -20,7 +22,9 @@ groups:
   - name: green
     rules:
       - action: wait-for-green
-        expr: grid_carbon_intensity_grams_per_kilowatthour > 300
+        expr: >-
+          label_replace(max(grid_carbon_intensity_grams_per_kilowatthour) > 300,
+          "app", "nightly", "", "")
         class: carbon
         knob: batch_jobs
         set: {level}
@@ -54,6 +58,16 @@ def test_a_rule_says_paused(tmp_path: Path) -> None:
 
     assert isinstance(rule.law, Set)
     assert (0.0, True) == (rule.law.value.value, rules.connections[0].settings["jobs"])
+
+
+def test_the_grid_names_it_by_a_label_only() -> None:
+    """A series of the grid is about nobody, however green; with the entry's name it is about it."""
+    nightly = Target("batch_jobs", "nightly", {"app": "nightly"}, 0.0, 1.0, "level", 0.5)
+
+    def of(labels: Mapping[str, str]) -> int:
+        return named(answer((labels, 400.0)), nightly.labels).count([nightly])
+
+    assert (0, 1) == (of({"zone": "FR", "source": "static"}), of({"app": "nightly"}))
 
 
 @pytest.mark.parametrize(

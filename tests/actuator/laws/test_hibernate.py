@@ -1,5 +1,6 @@
 """Asleep while nobody needs it; never on what is not known; awake when somebody might need it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -11,6 +12,7 @@ from actuator.fakes import FileKnob
 from actuator.sleeper import ASLEEP_WATTS, AWAKE_WATTS, SERVER, Sleeper, trace
 from actuator.stage import DOWN, Stage
 from wattgov_actuator.decision import Reason
+from wattgov_actuator.exposition import Exposition
 from wattgov_actuator.laws.hibernate import Hibernate, Rest
 from wattgov_actuator.orders import Wake
 from wattgov_actuator.reading import Answer, Moment, Probe, Reading, Target
@@ -233,12 +235,105 @@ def test_it_sleeps_in_the_gaps_and_each_wake_is_charged() -> None:
 
 def test_a_wake_that_costs_much_is_waited_for_longer() -> None:
     """Break-even: as long as sleeping takes to pay for the waking, as measured."""
-    cheap = Rest(wakings=1, idle_watts=90.0, asleep_watts=5.0, waking_joules=850.0)
+    cheap = Rest(idle_watts=90.0, asleep_watts=5.0, waking_joules=850.0)
     dear = replace(cheap, waking_joules=85_000.0)
 
     assert (10.0, 1000.0) == (LAW.break_even_seconds(cheap), LAW.break_even_seconds(dear))
-    assert LAW.break_even_seconds(replace(dear, wakings=0)) == 0.0
+    assert LAW.break_even_seconds(replace(dear, waking_joules=None)) == 0.0
     assert LAW.break_even_seconds(replace(dear, asleep_watts=90.0)) == 0.0
+
+
+def test_before_anything_is_measured_the_policy_estimates_the_break_even() -> None:
+    """Each of both until it is measured; without an estimate there is nothing to wait for."""
+    policy = replace(LAW.policy, idle_watts=60.0, waking_seconds=20.0, waking_watts=150.0)
+    law = replace(LAW, policy=policy)
+
+    assert 50.0 == law.break_even_seconds(Rest())
+    assert 100.0 == law.break_even_seconds(Rest(waking_joules=6000.0))
+    assert 25.0 == law.break_even_seconds(Rest(idle_watts=125.0, asleep_watts=5.0))
+    assert 10.0 == LAW.break_even_seconds(Rest(idle_watts=90.0, waking_joules=900.0))
+    assert 0.0 == LAW.break_even_seconds(Rest())
+
+
+def test_an_estimated_wake_is_charged_when_it_is_seen_awake(tmp_path: Path) -> None:
+    """Once, as estimated; what sleeping saves is estimated, too."""
+    servers = Servers(tmp_path / "servers", name="hibernate")
+    servers.add("chat", 1.0)
+    policy = "{idle: 5m, awake: 1m, idle_draw: 60W, waking: 20s, waking_draw: 150W, wake: queue}"
+    rules = RULES.replace("{policy: agents, wake: queue}", policy)
+    stage = Stage(tmp_path, loaded(tmp_path / "r.yml", rules), servers)
+    stage.said = {"idle": idle(chat=900)}
+    stage.play(ticks=2)
+    stage.play(ticks=4)
+    stage.said["queue"] = idle(chat=1)
+    stage.play(ticks=10)
+    told, page = stage.loop.snapshot, ("sleep-idle", "estimated")
+
+    assert {page: 5 * 15 * 60.0} == told.saved_joules
+    assert {page: 3000.0} == told.lost_joules == told.wake_joules
+    assert (1, 0) == told.writes["hibernate", "chat", "loosen"][::2]
+    shown = exposed(stage)
+    assert 1.0 == shown("wattgov_actuator_wakes_total", knob="hibernate", result="woken")
+    assert 0.0 == shown("wattgov_actuator_wakes_total", knob="hibernate", result="failed")
+    assert 1.0 == shown("wattgov_actuator_wake_seconds_count", target="chat")
+    assert 3000.0 == shown("wattgov_actuator_wake_joules_total", method="estimated")
+    stage.stop()
+
+
+def test_what_a_wake_draws_is_measured_while_it_lasts() -> None:
+    """Looked at while it is busy waking, too; what it draws once it is awake is its work's."""
+    rest = Rest(since=900.0, looked=1000.0, idle_watts=90.0, asleep_watts=5.0)
+    woken = LAW.wish(looked_at(rest, 1000.0, 0.0, claim=0.0, watts=5.0, wake=1.0))
+    busy = LAW.meter(looked_at(woken.memory, 1015.0, None, watts=200.0))
+    awake = LAW.wish(looked_at(busy.memory, 1030.0, 1.0, watts=290.0, took=20.0))
+    after = LAW.wish(looked_at(awake.memory, 1045.0, 1.0, watts=290.0, took=20.0))
+
+    assert (None, 85.0) == (woken.claim, woken.saved_watts)
+    assert [15 * 110.0, 5 * 200.0, 0.0] == [each.wake_joules for each in (busy, awake, after)]
+    assert isinstance(after.memory, Rest)
+    assert (2650.0, False) == (after.memory.waking_joules, after.memory.waking)
+
+
+def looked_at(
+    memory: object,
+    steady: float,
+    current: float | None,
+    *,
+    watts: float,
+    claim: float | None = None,
+    wake: float | None = None,
+    took: float | None = None,
+) -> Look:
+    """Return a look at the server, which is not idle."""
+    return Look(
+        Reading(SERVER, current, loosened_seconds=took),
+        Moment(1e6, steady),
+        claim=claim,
+        true=True,
+        value=0.0,
+        asked={
+            "wake": Measure(known=True, value=wake),
+            "draw": Measure(known=True, value=watts),
+        },
+        shared=frozenset({"chat"}),
+        memory=memory,
+    )
+
+
+def exposed(stage: Stage) -> Callable[..., float | None]:
+    """Return what the value of a series is that has some of these labels."""
+    families = list(Exposition(lambda: stage.loop.snapshot, lambda: stage.clock.unix).collect())
+    samples = [sample for family in families for sample in family.samples]
+
+    def value(name: str, **labels: str) -> float | None:
+        (found,) = (
+            each.value
+            for each in samples
+            if each.name == name and labels.items() <= each.labels.items()
+        )
+        return found
+
+    return value
 
 
 @pytest.mark.parametrize("seed", range(5))

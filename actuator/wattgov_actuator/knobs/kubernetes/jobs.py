@@ -7,7 +7,6 @@ started runs on. **A Job that is suspended loses its pods**, and with them what 
 
 from collections.abc import Iterator
 from http import HTTPStatus
-from urllib.parse import urlencode
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs.kubernetes.api import Api, Thing, path_of
@@ -87,7 +86,7 @@ class Jobs:
             query["fieldSelector"] = f"metadata.name={way.text('only')}"
         for resource in ("cronjobs", *(["jobs"] if way.settings.get("jobs") else [])):
             whole = path_of(BATCH, way.text("namespace"), resource)
-            for each in self._api.items(f"{whole}?{urlencode(query)}" if query else whole):
+            for each in self._api.items(whole, query):
                 if resource == "cronjobs" or not _over(each):
                     yield resource, f"{whole}/{each['metadata']['name']}", each
 

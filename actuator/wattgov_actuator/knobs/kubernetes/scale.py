@@ -1,7 +1,8 @@
 """The scale of a workload, and who else decides it: KEDA, or a HorizontalPodAutoscaler.
 
 What a ScaledObject owns is not scaled past it. Its own annotation pauses it at a number; without
-the annotation KEDA decides, up to its maximum.
+the annotation KEDA decides, up to its maximum. What somebody has paused where it was (`paused`) is
+left alone: KEDA would go to our number, and not come back from it when ours is taken off.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from wattgov_actuator.reading import Fault, KnobError
 
 PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets"}
 PAUSED = "autoscaling.keda.sh/paused-replicas"
+FROZEN = "autoscaling.keda.sh/paused"
+NO = {"0", "f", "F", "false", "FALSE", "False"}  # as KEDA reads it; anything else means yes
 KEDA, APPS, AUTOSCALING = "keda.sh/v1alpha1", "apps/v1", "autoscaling/v2"
 MOST = 100  # of KEDA, where a ScaledObject does not say
 
@@ -64,7 +67,10 @@ class Scale:
         self._api.patch(self._path, {"spec": {"replicas": replicas}}, dry=dry)
 
     def pause(self) -> Pause | None:
-        """Return what KEDA says of it; None where no ScaledObject owns it."""
+        """Return what KEDA says of it; None where no ScaledObject owns it.
+
+        Raises KnobError where somebody has paused KEDA.
+        """
         path = path_of(KEDA, self._namespace, "scaledobjects")
         reply = self._api.ask("GET", path)
         if reply.status == HTTPStatus.NOT_FOUND:
@@ -72,7 +78,11 @@ class Scale:
         for each in self._api.told("GET", path, reply).get("items") or []:
             if self._is_ours(each["spec"].get("scaleTargetRef", {})):
                 meta: dict[str, Any] = each["metadata"]
-                text = (meta.get("annotations") or {}).get(PAUSED)
+                notes = meta.get("annotations") or {}
+                if notes.get(FROZEN, "false") not in NO:
+                    detail = f"somebody has paused ScaledObject {meta['name']}, of {self}"
+                    raise KnobError(Fault.UNSUPPORTED, f"{detail}, by {FROZEN}: it is left alone")
+                text = notes.get(PAUSED)
                 return Pause(meta["name"], text, int(each["spec"].get("maxReplicaCount", MOST)))
         return None
 

@@ -1,0 +1,1 @@
+"""The EnergyPolicy objects of a cluster: followed on a thread, and read as rule documents."""
