@@ -87,9 +87,7 @@ class View:
     max_age_seconds: float
     now: Moment
     known: Known = field(default_factory=Known, compare=False)  # shared by all of these labels
-    heard: Heard = field(
-        default_factory=Heard, compare=False
-    )  # likewise, if its age is not its own
+    heard: Heard = field(default_factory=Heard, compare=False)  # unless its age is its own, too
 
     @property
     def exporters(self) -> AbstractSet[str]:
