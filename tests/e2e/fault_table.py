@@ -47,6 +47,7 @@ PROMETHEUS = (
     Case("hangs: takes the question and does not answer", "hangs"),
     Case("hangs in the middle of an answer", "hangs in the body"),
     Case("sends a byte now and then", "trickles"),
+    Case("sends a byte of its header now and then", "trickles its header"),
     Case("answers, but too late", "too late"),
     Case("answers 0.5 s late", "late", "applied", (), "held"),
     Case("500", "500"),
