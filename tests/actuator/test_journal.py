@@ -233,7 +233,7 @@ def test_one_more_decision_costs_as_much_in_a_long_journal_as_in_a_short_one(
     """Counted in steps of SQLite's machine: the loop journals at each tick, for months."""
     journal = Journal(tmp_path)
     steps: list[int] = []
-    journal._db.set_progress_handler(lambda: steps.append(1), 1)
+    journal._db.set_progress_handler(lambda: steps.append(1), 1)  # noqa: SLF001 (nobody else counts)
     costs = []
     for count in (10, 1000):
         journal.record((DECISION,) * count)
