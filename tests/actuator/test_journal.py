@@ -227,6 +227,24 @@ def test_the_prior_setting_is_kept_as_it_was_spelt(tmp_path: Path) -> None:
     again.close()
 
 
+def test_one_more_decision_costs_as_much_in_a_long_journal_as_in_a_short_one(
+    tmp_path: Path,
+) -> None:
+    """Counted in steps of SQLite's machine: the loop journals at each tick, for months."""
+    journal = Journal(tmp_path)
+    steps: list[int] = []
+    journal._db.set_progress_handler(lambda: steps.append(1), 1)  # noqa: SLF001 (nobody else counts)
+    costs = []
+    for count in (10, 1000):
+        journal.record((DECISION,) * count)
+        steps.clear()
+        journal.record((DECISION,))
+        costs.append(len(steps))
+    journal.close()
+
+    assert costs[1] < 1.5 * costs[0], costs
+
+
 def test_trouble_is_told_until_it_is_over(tmp_path: Path) -> None:
     """How often, and why the last time."""
     journal = Journal(tmp_path)

@@ -218,7 +218,10 @@ class Journal:
     def _forget(self, db: sqlite3.Connection, now: float) -> None:
         """Drop the oldest decisions beyond the limits; what is left still is one chain."""
         limits = self._limits
-        first, last = db.execute("SELECT min(id), max(id) FROM decision").fetchone()
+        # Each by itself: SQLite looks one up, and reads the whole table for both at once.
+        first, last = db.execute(
+            "SELECT (SELECT min(id) FROM decision), (SELECT max(id) FROM decision)"
+        ).fetchone()
         beyond = last - limits.decisions
         young = "SELECT id FROM decision WHERE at >= ? ORDER BY id LIMIT 1"
         beyond = max(beyond, db.execute(young, (now - limits.age_seconds,)).fetchone()[0] - 1)
