@@ -30,10 +30,10 @@ def falling(slopes: Iterable[float], need: float = 1.0) -> CapCurve:
     return card("falling", points, need)
 
 
-def bent(power: float, lost: float, need: float = 1.0) -> CapCurve:
+def bent(power: float, lost: float) -> CapCurve:
     """Return a card that falls as a power of the way down, and loses a part at the lowest cap."""
     way = [part / CORNERS for part in range(CORNERS + 1)]
-    return card("bent", ((1 - (1 - LOWEST) * x, 1 - lost * x**power) for x in way), need)
+    return card("bent", ((1 - (1 - LOWEST) * x, 1 - lost * x**power) for x in way))
 
 
 def plateau(edge: float, slope: float, need: float = 1.0) -> CapCurve:
