@@ -14,7 +14,7 @@ from plant import plant
 from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.acting.journal import Journal
 from wattgov_actuator.acting.restoring import put_back
-from wattgov_actuator.acting.writer import Writer
+from wattgov_actuator.acting.writer import LATE_SECONDS, Writer
 from wattgov_actuator.cli import main
 from wattgov_actuator.connection import Connection, Setting, connection_of
 from wattgov_actuator.decision import Decision, Reason
@@ -185,6 +185,37 @@ def test_new_rules_do_not_lose_an_order_that_is_under_way(wire: Wire, tmp_path: 
     assert after.target.via == str(replace(WAY, timeout_seconds=5.0))
     assert not put_back(writer)
     assert (300.0, ()) == (wire.knob.watts(), journal.undos())
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_an_order_may_outlive_who_gave_it(comes: bool, wire: Wire, tmp_path: Path) -> None:
+    """Killed while the server was at it: the undo is kept for as long as it may be at it still."""
+    clock = Clock()
+
+    def life() -> Writer:
+        hands = Hands(lambda _, ways: Connected([(way, wire.knob) for way in ways]))
+        return Writer(Journal(tmp_path), hands, clock)
+
+    killed = life()
+    killed.connect([WAY])
+    killed.observe(["gpu_power_limit"])
+    wire.knob.refuses = Fault.LOST  # what is left of it are the journal, and the server
+    killed.act(replace(decided(300.0, 200.0), at=clock.unix))
+    wire.knob.refuses = None
+    clock.advance(5.0)
+    later = life()
+    later.connect([])
+
+    (first,) = later.restore()
+    assert (Reason.LOST, 300.0) == (first.reason, first.current)
+    assert "an order for 200 watts may still be carried out" in first.detail
+
+    if comes:
+        wire.knob.add(watts=200)
+    clock.advance(LATE_SECONDS)
+    assert [Reason.RESTORED] == [each.reason for each in later.restore()]
+    assert 300.0 == wire.knob.watts()
+    assert () == later.restore()
 
 
 @pytest.mark.parametrize("step", ["probe", "read"])

@@ -12,6 +12,7 @@ from functools import cache
 from wattgov_actuator.acting.durations import LOOSEN, Durations
 from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.acting.journal import Journal, JournalError, State, Undo
+from wattgov_actuator.acting.sentences import enforced, gone, late, lie
 from wattgov_actuator.connection import Connection, connection_of
 from wattgov_actuator.deciding.arbitration import RESTORE
 from wattgov_actuator.decision import Decision, Reason
@@ -41,6 +42,7 @@ class Writer:
 
     def __init__(self, journal: Journal, hands: Hands, now: Callable[[], Moment]) -> None:
         self._journal, self._hands, self._now = journal, hands, now
+        self._begun_at = now().unix
         self._changed: dict[tuple[str, str], float] = {}
         self._trouble: dict[tuple[str, str], Trouble] = {}
         self.durations = Durations()
@@ -86,8 +88,8 @@ class Writer:
         readings = [
             self._held(each, undos.get(place)) for each, place in zip(found, places, strict=True)
         ]
-        gone = [undo for place, undo in undos.items() if place not in places]
-        readings += [self._lost(undo, notes[undo.knob]) for undo in gone]
+        away = [undo for place, undo in undos.items() if place not in places]
+        readings += [self._lost(undo, notes[undo.knob]) for undo in away]
         return tuple(readings), notes
 
     def warmth(self, knobs: Iterable[str]) -> Mapping[tuple[str, str], float]:
@@ -156,7 +158,7 @@ class Writer:
         decision = self._decision(undo, Reason.RESTORED, "nothing stays changed")
         target = probe.target(undo.target)
         if undo.state is State.OPEN and target is None:
-            return replace(decision, reason=Reason.LOST, detail=_gone(probe.note))
+            return replace(decision, reason=Reason.LOST, detail=gone(probe.note))
         if undo.state is State.OPEN and target is not None:
             decision = self._put_back(undo, target, decision)
         now = self._journal.undo(undo.knob, undo.target)
@@ -191,10 +193,10 @@ class Writer:
         self.durations.look(target, after.value, self._now().steady)
         if refusal is None and target.same(after.value, value):
             self._done(target)
-            detail = decision.detail + _enforced(after, value, target)
+            detail = decision.detail + enforced(after, value, target)
             decision = replace(decision, wanted=value, prior=undo.prior, detail=detail)
         else:
-            refusal = refusal or _lie(target, value, after.value)
+            refusal = refusal or lie(target, value, after.value)
             self._note(target, refusal)
             self.durations.fail(target, refusal)
             decision = replace(decision, reason=Reason(refusal.fault), detail=refusal.detail)
@@ -215,6 +217,8 @@ class Writer:
             current = self._hands.read(target, undo.ours).value
             decision = replace(decision, current=current, wanted=undo.prior, prior=undo.prior)
             if target.same(current, undo.prior):
+                if target.via and self._may_come(undo):
+                    return self._failed(decision, KnobError(Fault.LOST, late(undo, LATE_SECONDS)))
                 self._end(undo, State.CLOSED, decision)
                 return decision
             if not any(target.same(current, each) for each in undo.ours):
@@ -231,9 +235,20 @@ class Writer:
             self._done(target)
             self._end(undo, State.CLOSED, decision)
             return decision
-        refusal = refusal or _lie(target, undo.prior, after)
+        refusal = refusal or lie(target, undo.prior, after)
         self.durations.fail(target, refusal)
         return self._failed(decision, refusal)
+
+    def _may_come(self, undo: Undo) -> bool:
+        """Tell whether a server may still carry out an order that nobody alive has waited for.
+
+        Who gave it was killed, or got no answer; to order the prior value meanwhile is no cure, for
+        some servers end when they are told to wake and do not sleep.
+        """
+        trouble = self._trouble.get((undo.knob, undo.target))
+        alone = undo.at < self._begun_at or (trouble is not None and trouble.fault is Fault.LOST)
+        age = self._now().unix - undo.at
+        return undo.intended is not None and alone and 0 <= age < LATE_SECONDS
 
     def _begin(self, target: Target, current: float, value: float, decision: Decision) -> None:
         """Note an order; one like it that went on by itself and came to nothing is journalled."""
@@ -273,7 +288,7 @@ class Writer:
         """Return a reading of a device that we changed and that is not there any more."""
         prior = undo.prior
         target = Target(undo.knob, undo.target, {"uuid": undo.target}, prior, prior, undo.unit, 0)
-        trouble = Trouble(Fault.LOST, _gone(note), self._now().steady)
+        trouble = Trouble(Fault.LOST, gone(note), self._now().steady)
         return Reading(target, None, prior, trouble=trouble)
 
     def _conflict(self, undo: Undo, current: float) -> Decision:
@@ -349,19 +364,3 @@ def _goes_back(decision: Decision, undo: Undo, target: Target) -> bool:
     wanted = decision.wanted
     back = wanted is not None and target.same(wanted, undo.prior)
     return decision.reason is Reason.RESTORED or (back and undo.state is State.OPEN)
-
-
-def _lie(target: Target, value: float, after: float) -> KnobError:
-    unit = target.unit
-    detail = f"the driver accepted {amount(value, unit)} and still reads {amount(after, unit)}"
-    return KnobError(Fault.REFUSED, detail)
-
-
-def _gone(note: str) -> str:
-    return f"the device is gone; its undo stays open. {note}".strip()
-
-
-def _enforced(after: InForce, value: float, target: Target) -> str:
-    if after.enforced is None or after.enforced >= value - target.resolution:
-        return ""
-    return f"; another limit enforces {amount(after.enforced, target.unit)} already"
