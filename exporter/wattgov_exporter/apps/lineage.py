@@ -40,7 +40,7 @@ Beyond this a tick is counted twice only if it moves to a new waiter during one 
 subreaper that skips a living ancestor, and again during the next.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
