@@ -151,6 +151,13 @@ def test_sources_wait_for_a_restart(stage: Stage) -> None:
     assert "full" == stage.published[-1][1].policy
 
 
+def test_a_state_file_waits_for_a_restart(stage: Stage) -> None:
+    """Who gives another one is told that the totals still go to the one from before."""
+    stage.play([ONE + "state_file: totals.json\n", None])
+
+    assert f"{stage.file}: what changed under `state_file` waits for a restart" == stage.log[0]
+
+
 def test_a_file_that_is_gone(stage: Stage) -> None:
     """A missing file is a sentence, and the old configuration stays."""
     nowhere = Machine(stage.root, stage.root, lambda: 0.0, lambda: 0.0)

@@ -190,6 +190,11 @@ class Workloads:
         return automatic(facts, self._by, self._declared, self._label_bytes, self._names) or OTHER
 
 
+def _as_comm(name: str) -> str:
+    """Return a command's name as the kernel shows it: it cuts bytes, be it within a character."""
+    return name.encode()[:COMM_BYTES].decode("utf-8", "replace")
+
+
 def _fits(app: App, facts: Facts) -> bool:
     """Tell whether every selector that the app gives fits.
 
@@ -197,7 +202,7 @@ def _fits(app: App, facts: Facts) -> bool:
     """
     return all(
         (
-            app.process is None or app.process[:COMM_BYTES] == facts.comm,
+            app.process is None or _as_comm(app.process) == facts.comm,
             app.command is None or app.command.search(" ".join(facts.words)) is not None,
             app.cgroup is None or any(cgroups.below(path, app.cgroup) for path in facts.groups),
             app.unit is None or any(app.unit in path.split("/") for path in facts.groups),
