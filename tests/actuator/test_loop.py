@@ -468,3 +468,16 @@ def test_a_tick_that_begins_late_says_so(make: Make) -> None:
     stage.loop.run(Waiting())
 
     assert ([0, 0, 3], 0) == (seen, stage.loop.snapshot.late_seconds)
+
+
+def test_a_journal_that_is_deleted_puts_all_back_and_nothing_is_done_after(make: Make) -> None:
+    """Killed later, we would leave a card that nobody knows to have been changed."""
+    stage = make(ruleset(TRIM))
+    stage.say("quiet")
+    assert (Reason.APPLIED, 280) == (stage.play().reason, stage.knob.watts())
+    stage.journal.path.unlink()
+    stage.play(ticks=4)
+
+    assert (Reason.UNJOURNALLED, 300) == (stage.reason("trim"), stage.knob.watts())
+    assert () == stage.journal.undos()
+    assert "deleted" in stage.loop.snapshot.journal_trouble
