@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wattgov_exporter.reading import Component
+from wattgov_web import regular
 
 VERSION = 1
 
@@ -46,7 +47,7 @@ def load(path: Path, say: Callable[[str], object]) -> Totals:
     at zero, which Prometheus takes for a restart.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = regular.read(path).decode()
     except FileNotFoundError:
         return Totals()
     except (OSError, UnicodeDecodeError) as error:
