@@ -99,11 +99,11 @@ class Writer:
 
     def act(self, decision: Decision) -> Decision:
         """Carry out one decision; return it with what came of it."""
-        target = self._hands.target(decision.knob, decision.target)
-        if target is None:
-            return self._failed(decision, KnobError(Fault.LOST, "the device is gone"))
-        undo = self._journal.undo(target.knob, target.name)
+        undo = self._journal.undo(decision.knob, decision.target)
         try:
+            target = self._hands.target(decision.knob, decision.target)
+            if target is None:
+                return self._failed(decision, KnobError(Fault.LOST, "the device is gone"))
             found = self._hands.read(target, () if undo is None else undo.ours)
         except KnobError as error:
             return self._failed(decision, error)

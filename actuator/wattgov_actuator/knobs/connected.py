@@ -41,6 +41,14 @@ class Connected:
                     self._homes[each.name] = knob
         return Probe(tuple(targets.values()), "; ".join(notes))
 
+    def target(self, name: str) -> Target | None:
+        """Return one of them; who was not met before may be behind any connection."""
+        if name not in self._homes:
+            return self.probe().target(name)
+        way = next(way for way, knob in self._ways if knob is self._homes[name])
+        found = self._homes[name].probe().target(name)
+        return None if found is None else replace(found, via=str(way))
+
     def prepare(self, targets: Iterable[str]) -> None:
         """Begin to read these; of several behind one connection the first."""
         first: dict[Patient, str] = {}
