@@ -363,6 +363,26 @@ def test_what_was_written_can_be_put_back_without_the_rules(tmp_path: Path) -> N
     assert (tmp_path / "sys/server.conf").read_text().strip() == "max_batch = 32"
 
 
+def test_what_another_version_has_left_hides_no_other_device(tmp_path: Path) -> None:
+    """It is told with the way's name, and its undo stays; rules go on with the others."""
+    writer, journal, (way,) = servers(tmp_path, "here")
+    strange = [
+        replace(way, name="newer", backend="telepathy"),
+        replace(
+            way, name="older", settings={key: way.settings[key] for key in ("path", "pattern")}
+        ),
+    ]
+    writer.connect([*strange, way])
+    (reading,), notes = writer.observe(["batch_size"])
+
+    assert ("chat", 32.0) == (reading.target.name, reading.current)
+    assert notes["batch_size"] == (
+        "newer: this version has no backend telepathy for batch_size; "
+        "older: this version's backend file needs 'low', which is not given"
+    )
+    journal.close()
+
+
 def test_a_connection_is_the_same_after_the_journal() -> None:
     """As text and back; something else is no connection, in a sentence."""
     assert connection_of(str(WAY)) == WAY
