@@ -1,9 +1,10 @@
 """The command `wattgov-exporter`: the only wiring, and the only real clocks."""
 
 import os
+import signal
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,16 @@ def _roots(command: Callable[..., None]) -> Callable[..., None]:
             help=f"Root of {root}fs: {meaning}." if meaning else f"Root of {root}fs.",
         )(command)
     return command
+
+
+@contextmanager
+def _hangup_waits() -> Iterator[None]:
+    """Let SIGHUP wait until there is a handler, which takes it: without one it ends a process."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -73,6 +84,7 @@ def main() -> None:
     show_default=True,
     help="Scrapers and browsers at once; when all are taken, who is idle longest makes room.",
 )
+@_hangup_waits()
 def run(
     *,
     config_file: Path | None,

@@ -1,5 +1,6 @@
 """The command: help at once, bad input in sentences, a port in use told, signals obeyed."""
 
+import os
 import re
 import signal
 import socket
@@ -157,6 +158,25 @@ def test_reload(tmp_path: Path) -> None:
         assert "site_pue_ratio 1.5" in page
         assert "site_contract_power_watts 40000.0" in page
         refused.value.close()
+
+
+def test_a_reload_asked_for_while_it_starts(tmp_path: Path) -> None:
+    """SIGHUP before there is anything to reload ends nothing: it waits, and is obeyed."""
+    file = tmp_path / "exporter.yml"
+    os.mkfifo(file)
+    command = [sys.executable, "-m", "wattgov_exporter", "run", "--listen", "127.0.0.1:0"]
+    with subprocess.Popen([*command, "--config", file], stderr=subprocess.PIPE, text=True) as one:
+        try:
+            with file.open("w") as pipe:  # waits until it reads
+                one.send_signal(signal.SIGHUP)
+                file.unlink()
+                file.write_text("version: 1\n")
+                pipe.write("version: 1\n")
+
+            assert told(one).startswith("wattgov-exporter serves")
+            assert f"{file}: reloaded\n" == told(one)
+        finally:
+            one.kill()
 
 
 def test_ipv6() -> None:
