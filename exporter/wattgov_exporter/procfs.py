@@ -6,6 +6,7 @@ from pathlib import Path
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _READ_BYTES = 65536
+_STAT_BYTES = 1 << 20  # a CPU takes about a hundred, and there are machines with thousands
 LEAST_WORDS = 5
 """`cpu` and the four times that every kernel tells."""
 
@@ -25,14 +26,14 @@ class CpuTimes:
     interrupts: float = 0.0
 
 
-def read_bytes(path: Path | str) -> bytes:
+def read_bytes(path: Path | str, most: int = _READ_BYTES) -> bytes:
     """Return a small kernel file in one read.
 
     One `read` gives one consistent text, and a driver that answers EAGAIN cannot make us poll.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(descriptor, _READ_BYTES)
+        return os.read(descriptor, most)
     finally:
         os.close(descriptor)
 
@@ -56,7 +57,7 @@ def cpu_times(proc: Path) -> CpuTimes:
 def each_cpu(proc: Path) -> dict[int, tuple[float, float]]:
     """Return the busy and idle seconds of each CPU that is online, fields as in `cpu_times`."""
     seconds = {}
-    for line in read_bytes(proc / "stat").splitlines():
+    for line in read_bytes(proc / "stat", _STAT_BYTES).splitlines():
         name, *texts = line.split(maxsplit=8)[:8]
         if not name.startswith(b"cpu"):
             break
