@@ -40,7 +40,7 @@ def _roots(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def _hangup_waits() -> Iterator[None]:
+def hangup_waits() -> Iterator[None]:
     """Let SIGHUP wait until there is a handler, which takes it: without one it ends a process."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     try:
@@ -84,7 +84,7 @@ def main() -> None:
     show_default=True,
     help="Scrapers and browsers at once; when all are taken, who is idle longest makes room.",
 )
-@_hangup_waits()
+@hangup_waits()
 def run(
     *,
     config_file: Path | None,

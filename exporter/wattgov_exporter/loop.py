@@ -11,6 +11,7 @@ from wattgov_exporter.pace import Paces
 from wattgov_exporter.reading import Clock
 from wattgov_exporter.rows import Reloads
 from wattgov_exporter.snapshot import Snapshot
+from wattgov_web import regular
 from wattgov_web.mistakes import Invalid, mistakes_of
 
 
@@ -130,5 +131,5 @@ def read(path: Path, sources: Collection[str]) -> Loaded:
 
     from wattgov_exporter.configfile import load  # noqa: PLC0415  1 MiB of YAML; no file, no YAML
 
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(regular.read(path)).hexdigest()
     return Loaded(load(path, sources), digest)

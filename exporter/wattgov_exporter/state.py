@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wattgov_exporter.reading import Component
+from wattgov_web import regular
 
 VERSION = 1
 
@@ -49,7 +50,7 @@ def load(path: Path, say: Callable[[str], object]) -> Totals:
     at zero, which Prometheus takes for a restart.
     """
     try:
-        content = path.read_bytes()
+        content = regular.read(path)
     except FileNotFoundError:
         return Totals()
     except OSError as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from wattgov_exporter.cli import main
+from wattgov_exporter.cli import hangup_waits, main
 
 
 def test_help_is_light() -> None:
@@ -97,11 +97,18 @@ def test_bad_web_config_is_exit_2(tmp_path: Path) -> None:
 
 
 @contextmanager
-def running(*arguments: str | Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """Run the exporter; yield its address and the process, whose stderr is a pipe."""
+def running(
+    *arguments: str | Path, hangup: bool = False
+) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Run the exporter; yield its address and the process, whose stderr is a pipe.
+
+    *hangup*: it gets a SIGHUP as soon as it is born.
+    """
     command = [sys.executable, "-m", "wattgov_exporter", "run", *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
+            if hangup:
+                process.send_signal(signal.SIGHUP)
             found = re.search(r"http://\S+:[0-9]+", told(process))
             assert found
             yield found[0], process
@@ -161,22 +168,23 @@ def test_reload(tmp_path: Path) -> None:
 
 
 def test_a_reload_asked_for_while_it_starts(tmp_path: Path) -> None:
-    """SIGHUP before there is anything to reload ends nothing: it waits, and is obeyed."""
+    """SIGHUP before there is anything to reload waits, and is obeyed."""
     file = tmp_path / "exporter.yml"
-    os.mkfifo(file)
-    command = [sys.executable, "-m", "wattgov_exporter", "run", "--listen", "127.0.0.1:0"]
-    with subprocess.Popen([*command, "--config", file], stderr=subprocess.PIPE, text=True) as one:
-        try:
-            with file.open("w") as pipe:  # waits until it reads
-                one.send_signal(signal.SIGHUP)
-                file.unlink()
-                file.write_text("version: 1\n")
-                pipe.write("version: 1\n")
+    file.write_text("version: 1\n")
+    arguments = ("--listen", "127.0.0.1:0", "--config", file)
+    # It waits from the birth of what is started here.
+    with hangup_waits(), running(*arguments, hangup=True) as (_, process):
+        assert f"{file}: reloaded\n" == told(process)
 
-            assert told(one).startswith("wattgov-exporter serves")
-            assert f"{file}: reloaded\n" == told(one)
-        finally:
-            one.kill()
+
+def test_a_hangup_waits() -> None:
+    """It ends nothing while it waits, and what was before is put back."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with hangup_waits():
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.SIGHUP == signal.sigwait({signal.SIGHUP})
+
+    assert before == signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_ipv6() -> None:

@@ -80,8 +80,8 @@ class Stage:
         self.log.append(line)
         if line.startswith("tick skipped"):
             self.garbled_tick = None
-            self.now += 100
             self._work(len(self.published))
+            self.now += 100
 
     def _work(self, ticks: int) -> None:
         load(self.root / "proc", busy=1000 + ticks, idle=1000 + ticks)
