@@ -43,7 +43,8 @@ def read_bytes(path: Path | str, most: int = _READ_BYTES) -> bytes:
 
 def read_long(path: Path | str) -> bytes:
     """Return a kernel file that grows with the machine, in one read too."""
-    return read_bytes(path, _LONG_BYTES)
+    text = read_bytes(path)
+    return text if len(text) < _READ_BYTES else read_bytes(path, _LONG_BYTES)
 
 
 def cpu_times(proc: Path, read: ReadBytes = read_bytes) -> CpuTimes:
