@@ -79,7 +79,9 @@ MEANING = {
     "and thermal protection go on.",
     Reason.DISARMED: "Somebody used `pause --restore`: everything was put back, and nothing is "
     "done until `resume`.",
-    Reason.CONFLICT: "Somebody else changed the value after us; it is left alone.",
+    Reason.CONFLICT: "Somebody else changed the value after us; it is left alone. A change in the "
+    "moment between our write and its read-back is seen as theirs only where no driver rounds so: "
+    "the other way, or beyond what the driver refused.",
     Reason.REFUSED: "The driver said no, or said yes and did not do it.",
     Reason.UNSUPPORTED: "This device has no such knob.",
     Reason.LOST: "The device or its driver does not answer.",

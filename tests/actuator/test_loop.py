@@ -1,7 +1,9 @@
 """Stories: what the actuator does with a card, tick by tick."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from queue import Empty, SimpleQueue
+from threading import Event
 
 import pytest
 
@@ -10,7 +12,7 @@ from actuator.fakes import FileKnob
 from actuator.stage import DOWN, Make
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.laws.threshold import Set, Step
-from wattgov_actuator.reading import Fault
+from wattgov_actuator.reading import Answer, Fault
 from wattgov_actuator.rules import Rank, RuleSet, Sla, Thermal
 
 TRIM = rule("trim", "quiet", cooldown_seconds=30)
@@ -337,6 +339,47 @@ def test_every_stop_puts_back(make: Make) -> None:
     stage.play()
 
     assert (0, 300) == (stage.stop(), stage.knob.watts())
+
+
+def test_a_stop_waits_for_no_answer_of_prometheus(make: Make) -> None:
+    """All is put back while a question is open; the next one is not asked any more.
+
+    Who waits for answers gives no sign of life: a question without an end is a hang.
+    """
+    stage = make(ruleset(NIGHT))
+    stage.say("dark")
+    stage.play()
+    stage.clock.advance(15)
+    asked: list[str] = []
+    stopped, ended = Event(), Event()
+    signs: list[None] = []
+    looks: list[int] = []
+    stage.loop._alive = lambda: signs.append(None)  # noqa: SLF001 (an edge of the stage)
+
+    def ask(expressions: Iterable[str]) -> Mapping[str, Answer]:
+        for each in expressions:
+            asked.append(each)
+            assert stopped.wait(30)
+        ended.set()
+        return {}
+
+    class Orders:
+        def get(self, block: bool = True, timeout: float | None = None, /) -> object:
+            assert (block, timeout) == (False, None)
+            looks.append(len(signs))
+            if len(looks) == 1:
+                raise Empty
+            return "SIGTERM"
+
+    stage.loop._ask = ask  # noqa: SLF001 (the same)
+
+    assert 1 < len({expr for group in stage.rules.groups for expr in group.expressions()})
+    assert (0, 300) == (stage.loop.run(Orders()), stage.knob.watts())
+    assert 1 == len(set(looks))
+
+    stopped.set()
+
+    assert (True, 1) == (ended.wait(30), len(asked))
 
 
 def test_an_error_in_a_tick_puts_back_and_is_told(make: Make) -> None:

@@ -20,6 +20,7 @@ from wattgov_actuator.reading import InForce
 
 VERSION = 3
 LONGEST_WAL = 4 << 20  # bytes kept of the write-ahead file after it was taken over
+AGED_AT_ONCE = 10  # decisions that one new one drops for their age
 KEPT_UNDOS = 1_000  # of those that are closed; an open one is never dropped
 GENESIS = "0" * 64
 SCHEMA = """
@@ -230,7 +231,10 @@ class Journal:
         self._forget(db, decision.at)
 
     def _forget(self, db: sqlite3.Connection, now: float) -> None:
-        """Drop the oldest decisions beyond the limits; what is left still is one chain."""
+        """Drop the oldest decisions beyond the limits; what is left still is one chain.
+
+        A few at a time for their age: a clock that jumps ahead must not take the past with it.
+        """
         limits = self._limits
         # Each by itself: SQLite looks one up, and reads the whole table for both at once.
         first, last = db.execute(
@@ -238,7 +242,8 @@ class Journal:
         ).fetchone()
         beyond = last - limits.decisions
         young = "SELECT id FROM decision WHERE at >= ? ORDER BY id LIMIT 1"
-        beyond = max(beyond, db.execute(young, (now - limits.age_seconds,)).fetchone()[0] - 1)
+        aged = db.execute(young, (now - limits.age_seconds,)).fetchone()[0] - 1
+        beyond = max(beyond, min(aged, first - 1 + AGED_AT_ONCE))
         if self._used_bytes(db) > limits.size_bytes:  # a quarter, so that it is not done each time
             beyond = max(beyond, first + (last - first) // 4)
         if beyond >= first:
