@@ -69,7 +69,7 @@ def run(wish: Wish, loaded: Loaded, web: WatchedWeb) -> None:
         collector.restore(state.take(kept, wish.log))
 
     def publish(snapshot: Snapshot, config: Config, reloads: Reloads) -> None:
-        told = replace(reloads, web_failures=web.failures)
+        told = replace(reloads, web_failures=web.failures, web_good=web.good)
         own = Own(__version__, wish.cpu_seconds(), told, wish.replay)
         pages.publish(View(snapshot, config, own))
 

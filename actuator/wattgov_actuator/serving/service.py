@@ -95,7 +95,7 @@ def listening(
     now, ask = control.now, Asking(control.orders, control.patience_seconds)
     exposed = exposition.Exposition(snapshot, lambda: now().unix)
     registry = exposed.registry(
-        lambda: exposition.web(web.failures),
+        lambda: exposition.web(web.failures, web.good),
         lambda: exposition.notes(control.notes()),
         lambda: exposition.watched(control.watched() if control.watched else None),
     )
