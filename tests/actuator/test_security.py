@@ -240,7 +240,7 @@ def test_it_speaks_tls(tmp_path: Path) -> None:
         "/rules/",
         "/style.css",
         "*",
-        "http://127.0.0.1/-/healthy",
+        "http://127.0.0.1/etc/passwd",
         "/<script>",
     ],
 )

@@ -129,56 +129,62 @@ class Kernel:
 
 @dataclass
 class Watch:
-    """A lineage that looks at a kernel, and what it has counted."""
+    """A lineage that looks at a kernel, and what it has counted.
+
+    Each question about a process takes time, in which *between* of the *coming* events happen.
+    """
 
     kernel: Kernel
     lineage: Lineage = field(default_factory=lambda: Lineage(long_looks=2))
     counted: int = 0
     worked: int = 0
     clocks: dict[int, tuple[int, int]] = field(default_factory=dict)
+    coming: Iterator[Event] = field(default_factory=lambda: iter(()))
+    between: int = 0
 
-    def look(self, events: Iterator[Event], between: int) -> None:
-        """Look once; so many events happen before each question about a process."""
+    def ran(self, pids: Collection[int]) -> set[int]:
+        """Tell by the clocks who ran."""
+        return {pid for pid in pids if self._has_run(pid)}
 
-        def happen() -> None:
-            for _ in range(between):
-                event = next(events, None)
-                if event is not None and event[0] != "look":
-                    self.kernel.do(event)
+    def ended(self, pids: Collection[int]) -> Collection[int]:
+        """Tell who has no clock any more, or one that is another's."""
+        return [pid for pid in pids if self._is_gone(pid)]
 
-        def ran(pids: Collection[int]) -> Collection[int]:
-            return [pid for pid in pids if has_run(pid)]
+    def read(self, pid: int) -> bytes | None:
+        """Return the stat file."""
+        self._happen()
+        return self.kernel.stat(pid)
 
-        def has_run(pid: int) -> bool:
-            happen()
-            task = self.kernel.tasks.get(pid)
-            if task is None:
-                return True
-            before, self.clocks[pid] = self.clocks.get(pid), (task.started, task.clock)
-            return before != self.clocks[pid]
-
-        def ended(pids: Collection[int]) -> Collection[int]:
-            return [pid for pid in pids if is_gone(pid)]
-
-        def is_gone(pid: int) -> bool:
-            happen()
-            task = self.kernel.tasks.get(pid)
-            return task is None or task.started != self.clocks.get(pid, (task.started, 0))[0]
-
-        def read(pid: int) -> bytes | None:
-            happen()
-            return self.kernel.stat(pid)
-
+    def look(self, coming: Iterator[Event], between: int) -> None:
+        """Look once."""
+        self.coming, self.between = coming, between
         self.kernel.tick()
-        told = Asked(ran, read, ended)
         busy, self.worked = self.kernel.used - self.worked, self.kernel.used
-        self.lineage.look(lambda: set(self.kernel.tasks), told, busy)
+        self.lineage.look(lambda: set(self.kernel.tasks), self, busy)
         for process in self.lineage.known.values():
             process.unsettled = 0
         used = [process.used for process in self.lineage.known.values()]
         assert all(one >= 0 for one in used)
         self.counted += sum(used)
 
+    def _happen(self) -> None:
+        for _ in range(self.between):
+            event = next(self.coming, None)
+            if event is not None and event[0] != "look":
+                self.kernel.do(event)
+
+    def _has_run(self, pid: int) -> bool:
+        self._happen()
+        task = self.kernel.tasks.get(pid)
+        if task is None:
+            return True
+        before, self.clocks[pid] = self.clocks.get(pid), (task.started, task.clock)
+        return before != self.clocks[pid]
+
+    def _is_gone(self, pid: int) -> bool:
+        self._happen()
+        task = self.kernel.tasks.get(pid)
+        return task is None or task.started != self.clocks.get(pid, (task.started, 0))[0]
 
     def settle(self) -> None:
         """Look while nothing happens, until everybody was asked."""
@@ -274,7 +280,7 @@ def test_a_life_between_two_looks(
 class Asked:
     """What is answered about processes."""
 
-    ran: Callable[[Collection[int]], Collection[int]]
+    ran: Callable[[Collection[int]], set[int]]
     read: Callable[[int], bytes | None]
     ended: Callable[[Collection[int]], Collection[int]] = lambda _: ()
 
@@ -288,16 +294,16 @@ def look(
         pid: f"{pid} (p) S {parent}{' 0' * 9} {own} 0 {kids} 0 20 0 1 0 {started} 0".encode()
         for pid, parent, own, kids, started in rows
     }
-    told = Asked(lambda pids: [pid for pid in pids if pid not in asleep], texts.get)
+    told = Asked(lambda pids: {pid for pid in pids if pid not in asleep}, texts.get)
     lineage.look(lambda: set(texts), told, busy)
     for process in lineage.known.values():
         process.unsettled = 0
     return {pid: process.used for pid, process in lineage.known.items()}
 
 
-def awake(pids: Collection[int]) -> Collection[int]:
+def awake(pids: Collection[int]) -> set[int]:
     """Say of each that it may have run."""
-    return pids
+    return set(pids)
 
 
 def test_elders_are_read_first() -> None:
@@ -422,7 +428,7 @@ def test_a_child_that_ends_between_its_clock_and_its_waiter() -> None:
     lineage = Lineage()
     look(lineage, "1 0 0 0 0", "7 1 0 0 1", "9 7 700 0 2")
     texts = {1: b"1 (p) S 0", 7: f"7 (p) S 1{' 0' * 9} 5 0 711 0 20 0 1 0 1 0".encode()}
-    told = Asked(lambda _: [7], texts.get, lambda pids: [pid for pid in pids if pid not in texts])
+    told = Asked(lambda _: {7}, texts.get, lambda pids: [pid for pid in pids if pid not in texts])
 
     gone = lineage.look(lambda: {1, 7, 9}, told)
 

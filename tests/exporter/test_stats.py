@@ -51,10 +51,22 @@ def test_a_thread_is_no_process() -> None:
         own = os.getpid()
         told = cpu_ns([own, *threads, own])
         assert [None] == told[1:-1]
-        assert told[0] and told[-1] and told[0] < told[-1]
+        assert 0 < (told[0] or 0) < (told[-1] or 0)
         child.communicate(b"\n")
 
     assert [None] == cpu_ns([child.pid])
+
+
+def test_who_has_ended_is_told_without_a_read() -> None:
+    """And where there are no clocks nobody is named: there everybody is read."""
+    stats = Stats(Path("/proc"), kept=8)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        stats.ran([child.pid])
+        assert [] == list(stats.ended([os.getpid(), child.pid]))
+        child.communicate(b"\n")
+
+    ended = [child.pid] if is_ours(Path("/proc")) else []
+    assert ended == list(stats.ended([os.getpid(), child.pid]))
 
 
 def test_in_another_proc_everybody_may_have_run(tmp_path: Path) -> None:
@@ -62,7 +74,7 @@ def test_in_another_proc_everybody_may_have_run(tmp_path: Path) -> None:
     process(tmp_path, 10, "a", 0)
     stats = Stats(tmp_path, kept=8)
 
-    assert [[10], [10]] == [stats.ran([10]), stats.ran([10])]
+    assert [{10}, {10}] == [stats.ran([10]), stats.ran([10])]
 
 
 def test_what_could_not_be_read_is_asked_again(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ _CPU_TIME = 2
 
 
 def cpu_ns(pids: Iterable[int]) -> list[int | None]:
-    """Return how long each process has run; None where no process, or only a thread, has the number.
+    """Return how long each has run; None where no process, or only a thread, has the number.
 
     For one that runs at this moment it may be late by a tick of the scheduler.
     """
