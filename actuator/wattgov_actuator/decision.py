@@ -244,6 +244,17 @@ class Wish:
             return self.claim > held
         return self.claim < held and not (scene.reading.target.both_ways and self.claim == base)
 
+    def presses(self, scene: Scene) -> bool:
+        """Tell whether it tightens below the value in force.
+
+        A claim that does not costs no write: another rule holds the knob there already, and when
+        that one lets go the knob must not pass this claim on its way up.
+        """
+        target, claim, current = scene.reading.target, self.claim, scene.reading.current
+        if claim is None or current is None or target.both_ways:
+            return self.tightens(scene)
+        return claim < current and not target.same(claim, current) and self.tightens(scene)
+
     def stopped(self, scene: Scene, reason: Reason, detail: str) -> "Wish":
         """Leave everything as it is, for a reason; what was wished stays to be seen."""
         return Wish(scene.held.claim, None, self.wanted, reason, detail, self.guards)

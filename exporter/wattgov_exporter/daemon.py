@@ -113,6 +113,7 @@ def _listen_to_signals(events: Events) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: events.put(None))
     signal.signal(signal.SIGHUP, lambda *_: events.put(Ask()))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def _give_back() -> None:

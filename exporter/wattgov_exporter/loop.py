@@ -34,6 +34,9 @@ Events = SimpleQueue[Ask | None]
 """What the loop is told; None is stop. A signal may put into it at any moment, which an Event's
 lock would not survive: it may be held by the very wait that the signal interrupts."""
 
+RESTART = ("sources", "state_file")
+"""The keys that are only heeded at the start."""
+
 Publish = Callable[[Snapshot, Config, Reloads], None]
 
 
@@ -112,8 +115,9 @@ class Loop:
                 self._log(mistake)
             self._log(f"{self._path}: not used; the configuration from before stays in force")
             return mistakes
-        if loaded.config.sources != self._config.sources:
-            self._log(f"{self._path}: what changed under `sources` waits for a restart")
+        for key in RESTART:
+            if getattr(loaded.config, key) != getattr(self._config, key):
+                self._log(f"{self._path}: what changed under `{key}` waits for a restart")
         self._collector.reconfigure(loaded.config)
         self._config = loaded.config
         self._reloads = Reloads(True, self._wall(), loaded.sha256)

@@ -13,7 +13,7 @@ from actuator.stage import DOWN, Make
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.laws.threshold import Set, Step
 from wattgov_actuator.reading import Answer, Fault
-from wattgov_actuator.rules import RuleSet, Sla, Thermal
+from wattgov_actuator.rules import Rank, RuleSet, Sla, Thermal
 
 TRIM = rule("trim", "quiet", cooldown_seconds=30)
 RELAX = rule("relax", "busy", Step(watts(20)))
@@ -511,3 +511,43 @@ def test_a_tick_that_begins_late_says_so(make: Make) -> None:
     stage.loop.run(Waiting())
 
     assert ([0, 0, 3], 0) == (seen, stage.loop.snapshot.late_seconds)
+
+
+def test_a_journal_that_is_deleted_puts_all_back_and_nothing_is_done_after(make: Make) -> None:
+    """Killed later, we would leave a card that nobody knows to have been changed."""
+    stage = make(ruleset(TRIM))
+    stage.say("quiet")
+    assert (Reason.APPLIED, 280) == (stage.play().reason, stage.knob.watts())
+    stage.journal.path.unlink()
+    stage.play(ticks=4)
+
+    assert (Reason.UNJOURNALLED, 300) == (stage.reason("trim"), stage.knob.watts())
+    assert () == stage.journal.undos()
+    assert "deleted" in stage.loop.snapshot.journal_trouble
+
+
+def test_a_claim_stands_before_the_tighter_one_of_another_rule_goes(make: Make) -> None:
+    """Else a power budget is broken for a cooldown, whenever a cheaper rule lets go."""
+    budget = replace(rule("budget", "full", Set(watts(250))), rank=Rank.BUDGET)
+    stage = make(ruleset(NIGHT, budget))
+    stage.say("dark")
+    stage.play()
+    stage.say("dark", "full")
+    stage.play()
+    assert (200, Reason.OUTRANKED) == (stage.knob.watts(), stage.reason("budget"))
+    stage.say("full")
+    stage.play()
+
+    assert 250 == stage.knob.watts()
+
+
+def test_a_rule_that_lifts_in_vain_is_told_which_one_holds(make: Make) -> None:
+    """Not itself."""
+    budget = replace(rule("budget", "full", Set(watts(250))), rank=Rank.BUDGET)
+    stage = make(ruleset(budget, RELAX))
+    stage.say("full")
+    stage.play()
+    stage.say("full", "busy")
+    stage.play()
+
+    assert "budget comes first, at 250 watts" in stage.decision("relax").detail

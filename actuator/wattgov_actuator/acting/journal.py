@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from wattgov_actuator.acting.standing import Standing
 from wattgov_actuator.decision import Decision
 from wattgov_actuator.reading import InForce
 
@@ -104,7 +105,7 @@ class Journal:
     def __init__(self, folder: Path, limits: Limits = LIMITS) -> None:
         self.path = folder / "journal.sqlite"
         self.failures = 0  # writes that did not succeed
-        self.trouble = ""  # why the latest write did not; empty once one does
+        self._trouble = ""  # why the latest write did not; empty once one does
         self._damage = ""  # why it is not written any more
         self._limits = limits
         self._live: dict[tuple[str, str], Undo] = {}  # as on disk, so that a dead disk hides none
@@ -115,6 +116,17 @@ class Journal:
                 # A full disk has no room for the index that connections share: alone, the file can
                 # still be read, and what it says be put back.
                 self._db = self._opened(folder, "EXCLUSIVE")
+        self._standing = Standing(self.path)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing that could be undone can be written now; empty while it can."""
+        return self.lost or self._trouble
+
+    @property
+    def lost(self) -> str:
+        """Why nobody after us would find an undo; empty while the file is at its place."""
+        return self._standing.lost
 
     def close(self) -> None:
         """Close the file."""
@@ -137,6 +149,8 @@ class Journal:
         place, at = (decision.knob, decision.target), decision.at
         known = self._live.get(place)
         with self._transaction() as db:
+            if lost := self.lost:
+                raise JournalError(lost)
             if known is not None:
                 db.execute(
                     "UPDATE undo SET written = ?, intended = ?, via = ?, at = ? WHERE id = ?",
@@ -284,7 +298,7 @@ class Journal:
             raise JournalError(f"{self.path} is of version {version}, this program knows {VERSION}")
         if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             # Put back is what can be read, and is ours by what is in force; nothing is begun.
-            self._damage = self.trouble = (
+            self._damage = self._trouble = (
                 f"the journal {self.path} is damaged: {' '.join(found.split())}; once everything "
                 "is put back, move it away"
             )
@@ -310,9 +324,9 @@ class Journal:
                         self._db.execute("ROLLBACK")
                     raise
         except JournalError as error:
-            self.failures, self.trouble = self.failures + 1, str(error)
+            self.failures, self._trouble = self.failures + 1, str(error)
             raise
-        self.trouble = ""
+        self._trouble = ""
 
     @contextmanager
     def _told(self, verb: str) -> Iterator[None]:

@@ -281,12 +281,15 @@ class Loop:
         return ()
 
     def _looked(self, unix: float) -> Pause | None:
-        """Return what a person has paused; the kill switch is obeyed before anybody is asked."""
+        """Return what a person has paused; the kill switch is obeyed before anybody is asked.
+
+        So is a journal that is gone: nobody after us would know what to put back.
+        """
         pause, before = self._paused(unix), self.snapshot.pause
         if pause != before:
             LOG.warning(line("resumed" if pause is None else "paused", detail=pause))
             self.snapshot = replace(self.snapshot, pause=pause)
-        if pause is not None and pause.restore:
+        if self._journal.lost or (pause is not None and pause.restore):
             self._put_all_back()
         return pause
 
