@@ -67,6 +67,11 @@ def now() -> Moment:
     return Moment(time.time(), time.monotonic())
 
 
+def now_asleep_too() -> Moment:
+    """Return this moment, by a clock that counts what a suspended machine sleeps through."""
+    return Moment(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
 def _steady() -> float:
     return now().steady
 
@@ -301,7 +306,9 @@ def _turned(
     from wattgov_actuator.energypolicies.reflector import following  # noqa: PLC0415 (the same)
 
     policies = following(shared.policies, ruleset, KNOBS, _steady, shared.changed)
-    elector = standing(shared.elect, ruleset, KNOBS, now, shared.changed)
+    # Others take the lease of one who sleeps. No other clock may do so: a cooldown, or the lease of
+    # the guardian, would be over at once when a laptop is opened.
+    elector = standing(shared.elect, ruleset, KNOBS, now_asleep_too, shared.changed)
     reading = read if policies is None else Loading(read, lambda: policies.documents)
     return Turned(ruleset, lambda: allowed(reading()), KNOBS, elector), policies
 

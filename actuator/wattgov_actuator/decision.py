@@ -79,7 +79,9 @@ MEANING = {
     "and thermal protection go on.",
     Reason.DISARMED: "Somebody used `pause --restore`: everything was put back, and nothing is "
     "done until `resume`.",
-    Reason.CONFLICT: "Somebody else changed the value after us; it is left alone.",
+    Reason.CONFLICT: "Somebody else changed the value after us; it is left alone. A change in the "
+    "moment between our write and its read-back is seen as theirs only where no driver rounds so: "
+    "the other way, or beyond what the driver refused.",
     Reason.REFUSED: "The driver said no, or said yes and did not do it.",
     Reason.UNSUPPORTED: "This device has no such knob.",
     Reason.LOST: "The device or its driver does not answer.",
@@ -238,6 +240,17 @@ class Wish:
         if scene.reading.target.both_ways and base is not None and self.claim > base:
             return self.claim > held
         return self.claim < held and not (scene.reading.target.both_ways and self.claim == base)
+
+    def presses(self, scene: Scene) -> bool:
+        """Tell whether it tightens below the value in force.
+
+        A claim that does not costs no write: another rule holds the knob there already, and when
+        that one lets go the knob must not pass this claim on its way up.
+        """
+        target, claim, current = scene.reading.target, self.claim, scene.reading.current
+        if claim is None or current is None or target.both_ways:
+            return self.tightens(scene)
+        return claim < current and not target.same(claim, current) and self.tightens(scene)
 
     def stopped(self, scene: Scene, reason: Reason, detail: str) -> "Wish":
         """Leave everything as it is, for a reason; what was wished stays to be seen."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the heavy half is imported when it is used: `--help` answer
     from wattgov_web.web import WatchedWeb, Web
 
 BAD_INPUT = 2
+HIGHEST_PORT = 65535
 NOBODY = 0
 """The number of no process."""
 
@@ -285,6 +286,10 @@ def _log(line: str) -> None:
 
 def _address(listen: str) -> tuple[str, int]:
     host, _, port = listen.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal():
         raise click.BadParameter(f"expected ADDRESS:PORT, found {listen!r}", param_hint="--listen")
+    if int(port) > HIGHEST_PORT:
+        raise click.BadParameter(
+            f"port {port} is outside 0 to {HIGHEST_PORT}", param_hint="--listen"
+        )
     return host.strip("[]"), int(port)

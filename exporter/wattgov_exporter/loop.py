@@ -11,6 +11,7 @@ from wattgov_exporter.pace import Paces
 from wattgov_exporter.reading import Clock
 from wattgov_exporter.rows import Reloads
 from wattgov_exporter.snapshot import Snapshot
+from wattgov_web import regular
 from wattgov_web.mistakes import Invalid, mistakes_of
 
 
@@ -32,6 +33,9 @@ class Ask:
 Events = SimpleQueue[Ask | None]
 """What the loop is told; None is stop. A signal may put into it at any moment, which an Event's
 lock would not survive: it may be held by the very wait that the signal interrupts."""
+
+RESTART = ("sources", "state_file")
+"""The keys that are only heeded at the start."""
 
 Publish = Callable[[Snapshot, Config, Reloads], None]
 
@@ -111,8 +115,9 @@ class Loop:
                 self._log(mistake)
             self._log(f"{self._path}: not used; the configuration from before stays in force")
             return mistakes
-        if loaded.config.sources != self._config.sources:
-            self._log(f"{self._path}: what changed under `sources` waits for a restart")
+        for key in RESTART:
+            if getattr(loaded.config, key) != getattr(self._config, key):
+                self._log(f"{self._path}: what changed under `{key}` waits for a restart")
         self._collector.reconfigure(loaded.config)
         self._config = loaded.config
         self._reloads = Reloads(True, self._wall(), loaded.sha256)
@@ -126,5 +131,5 @@ def read(path: Path, sources: Collection[str]) -> Loaded:
 
     from wattgov_exporter.configfile import load  # noqa: PLC0415  1 MiB of YAML; no file, no YAML
 
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(regular.read(path)).hexdigest()
     return Loaded(load(path, sources), digest)

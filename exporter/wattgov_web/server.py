@@ -4,6 +4,7 @@ import logging
 import socket
 import socketserver
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -47,6 +48,8 @@ class Server(socketserver.ThreadingTCPServer):
         self._web = web
         self._wires: dict[socket.socket, Wire] = {}
         self._refused: deque[socket.socket] = deque()
+        self._stopping = False
+        self._stopped = threading.Event()
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, socketserver.BaseRequestHandler)
 
@@ -54,6 +57,25 @@ class Server(socketserver.ThreadingTCPServer):
     def port(self) -> int:
         """The port that is listened on, where 0 was asked for."""
         return int(self.server_address[1])
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Serve until `shutdown`; *poll_interval* is how often refused connections are looked at.
+
+        The base class wakes as often all day, which costs more than reading a GPU does.
+        """
+        try:
+            while not self._stopping:
+                self.timeout = poll_interval if self._refused else None
+                self.handle_request()
+                self.service_actions()
+        finally:
+            self._stopped.set()
+
+    def shutdown(self) -> None:
+        """Take no more connections; wait until `serve_forever` has ended."""
+        self._stopping = True
+        self.socket.shutdown(socket.SHUT_RDWR)  # wakes who waits for a connection (Linux)
+        self._stopped.wait()
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the base's
         """Give the connection a seat and a thread, or refuse it."""
@@ -138,7 +160,7 @@ class Server(socketserver.ThreadingTCPServer):
         self._refused.append(request)
 
     def service_actions(self) -> None:
-        """Close the refused connections whose clients have read and left; runs twice a second."""
+        """Close the refused connections whose clients have read and left."""
         for _ in range(len(self._refused)):
             request = self._refused.popleft()
             try:

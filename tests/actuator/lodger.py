@@ -164,6 +164,10 @@ class Bed(Slow):
         self._alive()
         return Probe((CHAT,))
 
+    def target(self, name: str) -> Target | None:
+        """Return the server."""
+        return self.probe().target(name)
+
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)
         """Return whether somebody is served."""
         self._alive()

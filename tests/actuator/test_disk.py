@@ -148,6 +148,26 @@ def test_a_file_that_is_torn_under_us_stops_all_acting(folder: Path) -> None:
     bench.close()
 
 
+@pytest.mark.parametrize("how", ["deleted", "moved", "emptied"])
+def test_what_nobody_would_find_is_no_undo(folder: Path, how: str) -> None:
+    """SQLite writes on, and reports success; after a crash there would be nothing to put back."""
+    bench = Attributes(folder, STAND)
+    assert "" == bench.journal.trouble
+    path = bench.journal.path
+    match how:
+        case "deleted":
+            path.unlink()
+        case "moved":
+            path.rename(path.with_name("old.sqlite"))
+        case _:
+            os.truncate(path, 0)
+    done = bench.act(140)
+
+    assert (Reason.UNJOURNALLED, "165000123") == (done.reason, limit(folder))
+    assert "was deleted, moved or emptied while it was in use" in bench.journal.trouble
+    bench.close()
+
+
 def test_a_damaged_journal_is_enough_to_put_back_and_for_nothing_else(folder: Path) -> None:
     """Its decisions cannot be read any more; what is to be undone can."""
     bench = Attributes(folder, STAND)

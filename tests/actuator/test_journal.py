@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wattgov_actuator.acting.journal import Journal, JournalError, Limits, State
+from wattgov_actuator.acting.journal import AGED_AT_ONCE, Journal, JournalError, Limits, State
 from wattgov_actuator.decision import Decision, Input, Reason
 from wattgov_actuator.reading import InForce
 
@@ -176,6 +176,24 @@ def test_a_clock_that_jumps_back_drops_nothing(tmp_path: Path) -> None:
     journal.record(tuple(replace(DECISION, at=at) for at in (10_000.0, 50.0, 60.0)))
 
     assert [10_000.0, 50.0, 60.0] == [row["at"] for row in journal.decisions()]
+    journal.close()
+
+
+def test_a_clock_that_jumps_ahead_takes_little_along(tmp_path: Path) -> None:
+    """Each decision of that time drops a few of the oldest; what has aged goes in the end."""
+    journal = Journal(tmp_path, Limits(age_seconds=100))
+
+    def decided(*times: float) -> list[object]:
+        journal.record(tuple(replace(DECISION, at=at) for at in times))
+        return [row["at"] for row in journal.decisions()]
+
+    past = [float(at) for at in range(45)]
+    decided(*past)
+
+    assert [*past[AGED_AT_ONCE:], 1e9] == decided(1e9)
+    assert [*past[AGED_AT_ONCE:], 1e9, 45.0] == decided(45.0)
+    assert [1e9, 45.0, 1e9, 1e9, 1e9, 1e9] == decided(1e9, 1e9, 1e9, 1e9)
+    assert journal.broken() is None
     journal.close()
 
 

@@ -227,6 +227,39 @@ def test_a_change_between_deciding_and_writing_stops_the_write(bench: Bench) -> 
     assert [] == bench.knob.writes
 
 
+@pytest.mark.parametrize(
+    ("person", "refuses", "left"),
+    [
+        (320.0, None, Reason.CONFLICT),
+        (250.0, Fault.REFUSED, Reason.CONFLICT),
+        (320.0, Fault.REFUSED, Reason.CONFLICT),
+        (250.0, None, Reason.RESTORED),  # a driver may round so
+        (290.0, None, Reason.RESTORED),
+        (290.0, Fault.REFUSED, Reason.RESTORED),
+    ],
+)
+def test_a_change_between_writing_and_reading_back_is_theirs_where_no_driver_does_it(
+    bench: Bench, person: float, refuses: Fault | None, left: Reason
+) -> None:
+    """What could be a driver's rounding is put back with the rest: it cannot be told apart."""
+
+    def at(step: str) -> None:
+        if step == "read" and bench.knob.writes:
+            bench.knob.add(watts=person)
+
+    bench.knob.at, bench.knob.refuses = at, refuses
+    done = bench.act(280)
+    bench.knob.at, bench.knob.refuses = (lambda _: None), None
+    (back,) = bench.writer.restore()
+
+    conflict = left is Reason.CONFLICT
+    assert (left, conflict) == (back.reason, done.reason is Reason.CONFLICT)
+    assert (person if conflict else 300.0) == bench.knob.watts()
+    if conflict:
+        assert f"somebody set {person:g} watts after our 280 watts" in done.detail
+        assert ["conflict"] == [row["reason"] for row in bench.journal.decisions()]
+
+
 def test_what_fails_again_and_again_is_journalled_once(bench: Bench) -> None:
     """A card that refuses its prior value at each tick pushes nobody's past out of the journal."""
     bench.act(280)

@@ -76,6 +76,14 @@ def test_port_in_use() -> None:
     assert f"cannot listen on {address}: Address already in use" in result.stderr
 
 
+def test_no_such_port() -> None:
+    """A port that cannot be is a mistake told in a sentence."""
+    result = CliRunner().invoke(main, ["run", "--listen", "127.0.0.1:65536"])
+
+    assert 2 == result.exit_code
+    assert "--listen: port 65536 is outside 0 to 65535" in result.stderr
+
+
 def test_bad_web_config_is_exit_2(tmp_path: Path) -> None:
     """A web.config.file with a mistake starts nothing: it was there to keep people out."""
     file = tmp_path / "web.yml"

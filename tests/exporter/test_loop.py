@@ -80,8 +80,8 @@ class Stage:
         self.log.append(line)
         if line.startswith("tick skipped"):
             self.garbled_tick = None
-            self.now += 100
             self._work(len(self.published))
+            self.now += 100
 
     def _work(self, ticks: int) -> None:
         load(self.root / "proc", busy=1000 + ticks, idle=1000 + ticks)
@@ -149,6 +149,13 @@ def test_sources_wait_for_a_restart(stage: Stage) -> None:
 
     assert f"{stage.file}: what changed under `sources` waits for a restart" == stage.log[0]
     assert "full" == stage.published[-1][1].policy
+
+
+def test_a_state_file_waits_for_a_restart(stage: Stage) -> None:
+    """Who gives another one is told that the totals still go to the one from before."""
+    stage.play([ONE + "state_file: totals.json\n", None])
+
+    assert f"{stage.file}: what changed under `state_file` waits for a restart" == stage.log[0]
 
 
 def test_a_file_that_is_gone(stage: Stage) -> None:

@@ -216,6 +216,7 @@ def test_any_bytes(head: bytes) -> None:
         (b"GET /metrics HTTP/1.0\r\nAccept: b, c", False),
         (b"GET /metrics HTTP/1.1\r\nAccept: b, c\r\nContent-Length: 3", False),
         (b"GET /metrics HTTP/1.1\r\nAccept: b, c\r\nContent-Length: 0", True),
+        (b"GET HTTP://a:9470/metrics?x=http://b/ HTTP/1.1\r\nAccept: b, c", True),
         (b"GET /metrics HTTP/1.1\r\nAccept: b, c\r\nTransfer-Encoding: chunked", False),
     ],
 )
@@ -229,6 +230,12 @@ def test_heads(head: bytes, keeps: bool) -> None:
         request.headers["accept"],
         request.keeps,
     )
+
+
+@pytest.mark.parametrize("target", ["/", "http://a", "http://a?x=1"])
+def test_the_first_page(target: str) -> None:
+    """A host alone, as a proxy is asked, means its first page."""
+    assert "/" == parse(f"GET {target} HTTP/1.1\r\nHost: a".encode()).path
 
 
 def test_scrapers_among_slow_clients(sampled: Served) -> None:

@@ -14,11 +14,13 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from wattgov_actuator.acting.standing import Standing
 from wattgov_actuator.decision import Decision
 from wattgov_actuator.reading import InForce
 
 VERSION = 3
 LONGEST_WAL = 4 << 20  # bytes kept of the write-ahead file after it was taken over
+AGED_AT_ONCE = 10  # decisions that one new one drops for their age
 KEPT_UNDOS = 1_000  # of those that are closed; an open one is never dropped
 GENESIS = "0" * 64
 SCHEMA = """
@@ -103,7 +105,7 @@ class Journal:
     def __init__(self, folder: Path, limits: Limits = LIMITS) -> None:
         self.path = folder / "journal.sqlite"
         self.failures = 0  # writes that did not succeed
-        self.trouble = ""  # why the latest write did not; empty once one does
+        self._trouble = ""  # why the latest write did not; empty once one does
         self._damage = ""  # why it is not written any more
         self._limits = limits
         self._live: dict[tuple[str, str], Undo] = {}  # as on disk, so that a dead disk hides none
@@ -114,6 +116,17 @@ class Journal:
                 # A full disk has no room for the index that connections share: alone, the file can
                 # still be read, and what it says be put back.
                 self._db = self._opened(folder, "EXCLUSIVE")
+        self._standing = Standing(self.path)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing that could be undone can be written now; empty while it can."""
+        return self.lost or self._trouble
+
+    @property
+    def lost(self) -> str:
+        """Why nobody after us would find an undo; empty while the file is at its place."""
+        return self._standing.lost
 
     def close(self) -> None:
         """Close the file."""
@@ -136,6 +149,8 @@ class Journal:
         place, at = (decision.knob, decision.target), decision.at
         known = self._live.get(place)
         with self._transaction() as db:
+            if lost := self.lost:
+                raise JournalError(lost)
             if known is not None:
                 db.execute(
                     "UPDATE undo SET written = ?, intended = ?, via = ?, at = ? WHERE id = ?",
@@ -216,7 +231,10 @@ class Journal:
         self._forget(db, decision.at)
 
     def _forget(self, db: sqlite3.Connection, now: float) -> None:
-        """Drop the oldest decisions beyond the limits; what is left still is one chain."""
+        """Drop the oldest decisions beyond the limits; what is left still is one chain.
+
+        A few at a time for their age: a clock that jumps ahead must not take the past with it.
+        """
         limits = self._limits
         # Each by itself: SQLite looks one up, and reads the whole table for both at once.
         first, last = db.execute(
@@ -224,7 +242,8 @@ class Journal:
         ).fetchone()
         beyond = last - limits.decisions
         young = "SELECT id FROM decision WHERE at >= ? ORDER BY id LIMIT 1"
-        beyond = max(beyond, db.execute(young, (now - limits.age_seconds,)).fetchone()[0] - 1)
+        aged = db.execute(young, (now - limits.age_seconds,)).fetchone()[0] - 1
+        beyond = max(beyond, min(aged, first - 1 + AGED_AT_ONCE))
         if self._used_bytes(db) > limits.size_bytes:  # a quarter, so that it is not done each time
             beyond = max(beyond, first + (last - first) // 4)
         if beyond >= first:
@@ -279,7 +298,7 @@ class Journal:
             raise JournalError(f"{self.path} is of version {version}, this program knows {VERSION}")
         if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             # Put back is what can be read, and is ours by what is in force; nothing is begun.
-            self._damage = self.trouble = (
+            self._damage = self._trouble = (
                 f"the journal {self.path} is damaged: {' '.join(found.split())}; once everything "
                 "is put back, move it away"
             )
@@ -305,9 +324,9 @@ class Journal:
                         self._db.execute("ROLLBACK")
                     raise
         except JournalError as error:
-            self.failures, self.trouble = self.failures + 1, str(error)
+            self.failures, self._trouble = self.failures + 1, str(error)
             raise
-        self.trouble = ""
+        self._trouble = ""
 
     @contextmanager
     def _told(self, verb: str) -> Iterator[None]:

@@ -67,6 +67,11 @@ class MachineLock:
             holder = os.pread(file, 4096, 0).decode(errors="replace").strip()
             os.close(file)
             raise Busy(self._taken(holder)) from None
+        except OSError as error:  # such as a file system without locks
+            os.close(file)
+            raise Busy(
+                f"{self._folder / NAME} cannot be locked: {error.strerror}; give another --run-dir"
+            ) from None
         self._file = file
         with suppress(OSError):
             os.ftruncate(file, 0)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cache
 
 from wattgov_actuator.acting.durations import LOOSEN, Durations
+from wattgov_actuator.acting.foreign import foreign
 from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.acting.journal import Journal, JournalError, State, Undo
 from wattgov_actuator.acting.sentences import enforced, gone, late, lie
@@ -98,11 +99,11 @@ class Writer:
 
     def act(self, decision: Decision) -> Decision:
         """Carry out one decision; return it with what came of it."""
-        target = self._hands.target(decision.knob, decision.target)
-        if target is None:
-            return self._failed(decision, KnobError(Fault.LOST, "the device is gone"))
-        undo = self._journal.undo(target.knob, target.name)
+        undo = self._journal.undo(decision.knob, decision.target)
         try:
+            target = self._hands.target(decision.knob, decision.target)
+            if target is None:
+                return self._failed(decision, KnobError(Fault.LOST, "the device is gone"))
             found = self._hands.read(target, () if undo is None else undo.ours)
         except KnobError as error:
             return self._failed(decision, error)
@@ -199,6 +200,9 @@ class Writer:
             refusal = refusal or lie(target, value, after.value)
             self._note(target, refusal)
             self.durations.fail(target, refusal)
+            if foreign(target, found.value, value, after.value, refused=unmoved):
+                detail = self._conflict(undo, after.value).detail
+                return replace(decision, reason=Reason.CONFLICT, detail=detail)
             decision = replace(decision, reason=Reason(refusal.fault), detail=refusal.detail)
             if refusal.fault is Fault.LOST:  # nobody has said that it is not carried out yet
                 return self._recorded(decision)

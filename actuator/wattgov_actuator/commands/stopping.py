@@ -123,7 +123,7 @@ def restore(
     a wrong option.
     """
     if not (state_dir / "journal.sqlite").exists():
-        click.echo(f"Nothing to put back: there is no journal in {state_dir}")
+        click.echo(f"Nothing to put back: there is no journal in {state_dir}; see --state-dir")
         return
     with told():
         machine = Machine(sysfs, procfs)

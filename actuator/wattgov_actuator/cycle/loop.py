@@ -4,8 +4,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 from math import inf
-from queue import Empty
+from queue import Empty, SimpleQueue
 
 from wattgov_actuator.acting.journal import Journal, JournalError
 from wattgov_actuator.acting.restoring import Tell, log_decision, open_undos, put_back
@@ -21,19 +22,33 @@ from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.document.strict import Invalid
 from wattgov_actuator.language.rulefile import FASTEST_SECONDS
 from wattgov_actuator.logfmt import line
-from wattgov_actuator.orders import RELOAD_ON, Heed, Look, Order, Orders, Reload, Restore, Wake
+from wattgov_actuator.orders import (
+    RELOAD_ON,
+    Heed,
+    Inbox,
+    Look,
+    Orders,
+    Reload,
+    Restore,
+    Wake,
+    stops,
+)
 from wattgov_actuator.pause import Pause
 from wattgov_actuator.reading import Answer, Moment
 from wattgov_actuator.rules import RuleSet
 
 LOG = logging.getLogger(__name__)
 Ask = Callable[[Iterable[str]], Mapping[str, Answer]]
-WATCH_SECONDS = 1.0  # between two looks at the devices' own thermometers, and at who wakes
+WATCH_SECONDS = 1.0  # between two looks at the devices' own thermometers, and at who wakes or stops
 
 
 def _never(_: float) -> Pause | None:
     """Find no pause."""
     return None
+
+
+class _StoppedError(Exception):
+    """A stop was ordered in the middle of a tick, which has done nothing yet."""
 
 
 class Loop:
@@ -65,6 +80,7 @@ class Loop:
         self._alive, self._beat_seconds = alive, beat_seconds
         self._rules, self._ask, self._writer, self._journal = rules, ask, writer, journal
         self._now = now
+        self._orders = Inbox(SimpleQueue())
         self._memory = Memory()
         self._soon = frozenset[str]()  # groups that somebody wants looked at by the next tick
         self._ledger = Ledger()
@@ -80,8 +96,11 @@ class Loop:
         the interrupted wait may hold, and SimpleQueue.put was made to be interrupted.
         """
         status = 0
+        self._orders = Inbox(orders)
         try:
-            self._until(orders)
+            self._until_stopped()
+        except _StoppedError:
+            LOG.info(line("stopping", on=self._orders.stop, detail="while Prometheus was asked"))
         except Exception:
             LOG.exception(line("tick_failed"))
             failures = self.snapshot.tick_failures + 1
@@ -213,13 +232,17 @@ class Loop:
         return outcome, decisions
 
     def _answered(self, expressions: Iterable[str]) -> Mapping[str, Answer]:
-        """Ask, and keep an eye on the heat while Prometheus thinks."""
-        if not self._rules.warm_knobs:
-            return self._ask(expressions)
-        return meanwhile(partial(self._ask, tuple(expressions)), self._watched, WATCH_SECONDS)
+        """Ask, and keep an eye on the heat, and on who stops us, while Prometheus thinks.
+
+        No sign of life is given here but by who asks: a question without an end is a hang.
+        """
+        going = takewhile(lambda _: self._orders.stop is None, tuple(expressions))
+        return meanwhile(partial(self._ask, going), self._watched, WATCH_SECONDS)
 
     def _watched(self) -> None:
-        self._alive()
+        self._orders.look()
+        if self._orders.stop is not None:
+            raise _StoppedError
         self.look_at_heat()
 
     def reload(self) -> tuple[str, ...]:
@@ -257,12 +280,15 @@ class Loop:
         return ()
 
     def _looked(self, unix: float) -> Pause | None:
-        """Return what a person has paused; the kill switch is obeyed before anybody is asked."""
+        """Return what a person has paused; the kill switch is obeyed before anybody is asked.
+
+        So is a journal that is gone: nobody after us would know what to put back.
+        """
         pause, before = self._paused(unix), self.snapshot.pause
         if pause != before:
             LOG.warning(line("resumed" if pause is None else "paused", detail=pause))
             self.snapshot = replace(self.snapshot, pause=pause)
-        if pause is not None and pause.restore:
+        if self._journal.lost or (pause is not None and pause.restore):
             self._put_all_back()
         return pause
 
@@ -272,18 +298,18 @@ class Loop:
             put_back(self._writer, self._tell, self._alive)
         self._memory = replace(self._memory, held={})
 
-    def _until(self, orders: Orders) -> None:
+    def _until_stopped(self) -> None:
         due_at = planned = self._now().steady
         while True:
             self._late_seconds = max(self._now().steady - planned, 0.0)
             self.step()
             planned = due_at + self._rules.interval_seconds
             due_at = max(planned, self._now().steady)  # a slow tick is not made up for
-            if self._stopped(orders, due_at):
+            if self._stopped(due_at):
                 return
             due_at = min(due_at, self._now().steady)
 
-    def _stopped(self, orders: Orders, due_at: float) -> bool:
+    def _stopped(self, due_at: float) -> bool:
         """Wait for the next tick with signs of life; return whether to stop instead.
 
         New rules, and a new pause, are a reason not to wait any longer.
@@ -297,18 +323,17 @@ class Loop:
             watched = bool(self._rules.warm_knobs or self._wakes)
             beat = min(self._beat_seconds, WATCH_SECONDS) if watched else self._beat_seconds
             try:
-                order = orders.get(True, max(min(left, beat), 0.0))
+                order = self._orders.get(True, max(min(left, beat), 0.0))
             except Empty:
                 if left <= beat:
                     return False
                 self.look_at_heat()
                 self.look_at_wakes()
                 continue
-            order = Reload() if order == RELOAD_ON else order
-            if not isinstance(order, Order):
+            if stops(order):
                 LOG.info(line("stopping", on=order))
                 return True
-            if self._obeyed(order):
+            if self._obeyed(Reload() if order == RELOAD_ON else order):
                 return False
 
     def _obeyed(self, order: object) -> bool:

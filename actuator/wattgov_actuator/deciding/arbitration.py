@@ -213,7 +213,7 @@ class _Ending(NamedTuple):
         if wish.claim is None and wish.lift is None and claims.keys() <= {own}:
             return Reason.RESTORED, wish.detail, self.wanted
         first = self.first
-        if not first:
+        if first in ("", own):
             others = [rule for rule in claims if rule != own]
             first = min(others, key=lambda rule: claims[rule], default="the value before us")
         unit = verdict.scene.reading.target.unit

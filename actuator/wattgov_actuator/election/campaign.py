@@ -119,6 +119,8 @@ class Elector:
                 self._until = -inf
             case _:
                 if self._put(found, dict(spec_of(held, self._me, began.unix))):
+                    if not self.leads():  # who asked since it was over knows no better: tell anew
+                        self._told = False
                     self._until = began.steady + RENEW_SECONDS
 
     def _found(self) -> Thing | None:

@@ -24,6 +24,7 @@ from wattgov_actuator.scenarios.scenario import (
 from wattgov_actuator.scenarios.selector import labels_of, selector
 from wattgov_actuator.simulation import Place, Planted
 from wattgov_actuator.when import moment_of
+from wattgov_web import regular
 
 RESOLUTIONS = {"watts": 1.0, "hertz": 10e6}  # as the knobs of this version have
 NO_FAULT = "none"
@@ -312,7 +313,7 @@ def read(path: Path, laws: Mapping[str, LawForm], kinds: Mapping[str, Kind]) -> 
     """Return the scenarios of one file; raises Invalid with every mistake found."""
     file = _File(str(path), kinds)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = regular.read(path).decode()
     except UnicodeDecodeError:
         raise Invalid([Mistake(str(path), 1, 1, "not UTF-8 text")]) from None
     except OSError as error:

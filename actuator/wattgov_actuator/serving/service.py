@@ -48,7 +48,7 @@ class Service:
 
     def __enter__(self) -> Self:
         """Start to answer."""
-        Thread(target=self._server.serve_forever, args=(0.1,), daemon=True, name="http").start()
+        Thread(target=self._server.serve_forever, daemon=True, name="http").start()
         return self
 
     def __exit__(
