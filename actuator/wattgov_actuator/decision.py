@@ -146,7 +146,7 @@ class Held:
     claim: float | None = None
     true_since: float | None = None  # steady seconds, as all below
     unknown_since: float | None = None
-    true_at: float | None = None  # when it was true last
+    true_at: float | None = None  # when it was true last, of a rule that keeps
     law: object = None  # what the law wants to remember
 
 

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from actuator.builders import NOW, PROTECT, answer, fresh, look, on, reading, rule, ruleset, watts
 from actuator.fakes import FRESH, target
+from wattgov_actuator.condition import Judged, State
 from wattgov_actuator.deciding.facts import Facts, Memory
+from wattgov_actuator.deciding.ruling import remembered
 from wattgov_actuator.deciding.tick import due, tick
-from wattgov_actuator.decision import Reason
+from wattgov_actuator.decision import Held, Reason
 from wattgov_actuator.document.strict import Quantity
 from wattgov_actuator.laws.threshold import Scale, Set, Step
 from wattgov_actuator.reading import Answer, Moment, Reading
@@ -176,3 +178,12 @@ def test_a_tick_leaves_no_cycles_and_the_collector_as_it_was() -> None:
     with pytest.raises(KeyError):
         tick(the_rules, Memory(), facts({}, NOW), NOW)
     assert gc.isenabled()
+
+
+def test_what_has_not_changed_is_remembered_as_it_was() -> None:
+    """A condition that stays true is nothing new, but for a rule that keeps: it counts from now."""
+    held, judged = Held(280.0, true_since=NOW.steady - 30), Judged(State.TRUE, "because", 1.0)
+    keeps = replace(rule(), keep_seconds=60)
+
+    assert held is remembered(rule(), held, judged, NOW)
+    assert replace(held, true_at=NOW.steady) == remembered(keeps, held, judged, NOW)

@@ -183,7 +183,7 @@ class _Visit:
         if post.rests and self._turnable and held.claim is None and judged.false:
             self._judgements.append(_idle(post, judged, self._seen))
             return
-        self._weigh(post, own, view, judged, ruling.remembered(held, judged, now))
+        self._weigh(post, own, view, judged, ruling.remembered(rule, held, judged, now))
 
     def _rest(self, own: tuple[str, str], held: Held) -> None:
         """Keep what a rule holds that is not asked this time."""
@@ -244,7 +244,7 @@ class _Visit:
         held: dict[tuple[str, str], Held] = {}
         for own, each in self._kept.items():
             now = ruling.claiming(each, claims.get(own[0]))
-            if now.true_at is not None or now != NOTHING:  # the first is the quick way to tell
+            if now.true_since is not None or now != NOTHING:  # the first is quick to tell
                 held[own] = now
         return Place(
             self._key,

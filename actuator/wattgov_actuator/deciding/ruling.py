@@ -66,16 +66,18 @@ def judged(rule: Rule, view: View, held: Held, now: Moment) -> Judged:
     return replace(judged, state=State.TRUE, why=why)
 
 
-def remembered(held: Held, judged: Judged, now: Moment) -> Held:
-    """Note since when a condition is true, or unknown."""
-    steady, true_at = now.steady, held.true_at
+def remembered(rule: Rule, held: Held, judged: Judged, now: Moment) -> Held:
+    """Note since when a condition is true, or unknown; for `keep`, also when it was true last."""
+    true, unknown, true_at = None, None, held.true_at
     if judged.true:
-        since = steady if held.true_since is None else held.true_since
-        return Held(held.claim, since, None, true_at if judged.value is None else steady, held.law)
-    if judged.unknown:
-        since = steady if held.unknown_since is None else held.unknown_since
-        return Held(held.claim, None, since, true_at, held.law)
-    return Held(held.claim, None, None, true_at, held.law)
+        true = now.steady if held.true_since is None else held.true_since
+        if rule.keep_seconds and judged.value is not None:
+            true_at = now.steady
+    elif judged.unknown:
+        unknown = now.steady if held.unknown_since is None else held.unknown_since
+    if (true, unknown, true_at) == (held.true_since, held.unknown_since, held.true_at):
+        return held
+    return Held(held.claim, true, unknown, true_at, held.law)
 
 
 def wished(scene: Scene, view: View, terms: Terms) -> tuple[Wish, Want]:
