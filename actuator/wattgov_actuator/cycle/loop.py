@@ -82,6 +82,7 @@ class Loop:
         self._now = now
         self._orders = Inbox(SimpleQueue())
         self._memory = Memory()
+        self._soon = frozenset[str]()  # groups that somebody wants looked at by the next tick
         self._ledger = Ledger()
         loaded = Reloads(now().unix, rules.sha256)
         self._late_seconds = 0.0
@@ -114,7 +115,8 @@ class Loop:
         """Do one tick."""
         began, knobs = self._now(), self._rules.knobs
         self._looked(began.unix)
-        groups = due(self._rules, self._memory, began.steady)
+        groups = due(self._rules, self._memory, began.steady, self._soon)
+        self._soon = frozenset()
         expressions = dict.fromkeys(expr for group in groups for expr in group.expressions())
         answers = self._answered(expressions)
         pause = self._looked(self._now().unix)  # it may be new since the first question
@@ -176,12 +178,9 @@ class Loop:
             order.answer.put(f"there is no target called {order.target} here")
             return
         at, knobs = self._now().steady, {knob for knob, _ in places}
-        soon = {group.name for group in self._rules.groups for r in group.rules if r.knob in knobs}
-        self._memory = replace(
-            self._memory,
-            woken={**self._memory.woken, **dict.fromkeys(places, at)},
-            asked={name: when for name, when in self._memory.asked.items() if name not in soon},
-        )
+        woken = {**self._memory.woken, **dict.fromkeys(places, at)}
+        self._memory = replace(self._memory, woken=woken)
+        self._soon |= {g.name for g in self._rules.groups for r in g.rules if r.knob in knobs}
         self._wakes.add(order, at)
 
     def look_at_wakes(self) -> None:
@@ -374,8 +373,7 @@ class Loop:
             for group in self._rules.groups
             if group.name in order.groups and now - asked.get(group.name, -inf) >= FASTEST_SECONDS
         }
-        kept = {name: at for name, at in asked.items() if name not in soon}
-        self._memory = replace(self._memory, asked=kept)
+        self._soon |= soon
         order.answer.put(tuple(sorted(soon)))
         return bool(soon)
 
