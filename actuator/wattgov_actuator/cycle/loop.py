@@ -114,11 +114,12 @@ class Loop:
     def step(self) -> None:
         """Do one tick."""
         began, knobs = self._now(), self._rules.knobs
-        pause = self._looked(began.unix)
+        self._looked(began.unix)
         groups = due(self._rules, self._memory, began.steady, self._soon)
         self._soon = frozenset()
         expressions = dict.fromkeys(expr for group in groups for expr in group.expressions())
         answers = self._answered(expressions)
+        pause = self._looked(self._now().unix)  # it may be new since the first question
         self._alive()
         readings, notes = self._writer.observe(knobs)
         celsius = self._writer.warmth(self._rules.warm_knobs)
@@ -232,7 +233,7 @@ class Loop:
         return outcome, decisions
 
     def _answered(self, expressions: Iterable[str]) -> Mapping[str, Answer]:
-        """Ask, and keep an eye on the heat, and on who stops us, while Prometheus thinks.
+        """Ask, and keep an eye on the heat, and on who stops or pauses us, while Prometheus thinks.
 
         No sign of life is given here but by who asks: a question without an end is a hang.
         """
@@ -243,6 +244,7 @@ class Loop:
         self._orders.look()
         if self._orders.stop is not None:
             raise _StoppedError
+        self._looked(self._now().unix)
         self.look_at_heat()
 
     def reload(self) -> tuple[str, ...]:
