@@ -3,7 +3,7 @@
 import ctypes
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -36,10 +36,11 @@ class Wish:
     """What the command line says, besides the configuration.
 
     *replay* is the name of the recording that *machine* shows, None for this machine. *cpu_seconds*
-    tells the CPU time of this process.
+    tells the CPU time of this process, *names* are what this machine is also asked by.
     """
 
     address: tuple[str, int]
+    names: Collection[str]
     connections: int
     config_file: Path | None
     machine: Machine
@@ -57,7 +58,8 @@ def run(wish: Wish, loaded: Loaded, web: WatchedWeb) -> None:
     seats = Seats(Limits(wish.connections), clock)
     try:
         answers = Answers(pages, _asking(events), callers.came)
-        server = Server(wish.address, answers, seats, web, "wattgov-exporter")
+        realm = "wattgov-exporter"
+        server = Server(wish.address, answers, seats, web, realm, names=wish.names)
     except OSError as error:
         raise CannotListen(error.strerror) from error
     _listen_to_signals(events)
@@ -68,7 +70,7 @@ def run(wish: Wish, loaded: Loaded, web: WatchedWeb) -> None:
         collector.restore(state.take(kept, wish.log))
 
     def publish(snapshot: Snapshot, config: Config, reloads: Reloads) -> None:
-        told = replace(reloads, web_failures=web.failures)
+        told = replace(reloads, web_failures=web.failures, web_good=web.good)
         own = Own(__version__, wish.cpu_seconds(), told, wish.replay)
         pages.publish(View(snapshot, config, own))
 
@@ -115,6 +117,7 @@ def _listen_to_signals(events: Events) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: events.put(None))
     signal.signal(signal.SIGHUP, lambda *_: events.put(Ask()))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def _give_back() -> None:

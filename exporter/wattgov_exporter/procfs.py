@@ -7,6 +7,7 @@ from pathlib import Path
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _READ_BYTES = 65536
+_LONG_BYTES = 1 << 20  # a CPU takes about a hundred, and there are machines with thousands
 ReadBytes = Callable[[Path], bytes]
 
 LEAST_WORDS = 5
@@ -28,16 +29,22 @@ class CpuTimes:
     interrupts: float = 0.0
 
 
-def read_bytes(path: Path | str) -> bytes:
+def read_bytes(path: Path | str, most: int = _READ_BYTES) -> bytes:
     """Return a small kernel file in one read.
 
     One `read` gives one consistent text, and a driver that answers EAGAIN cannot make us poll.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(descriptor, _READ_BYTES)
+        return os.read(descriptor, most)
     finally:
         os.close(descriptor)
+
+
+def read_long(path: Path | str) -> bytes:
+    """Return a kernel file that grows with the machine, in one read too."""
+    text = read_bytes(path)
+    return text if len(text) < _READ_BYTES else read_bytes(path, _LONG_BYTES)
 
 
 def cpu_times(proc: Path, read: ReadBytes = read_bytes) -> CpuTimes:
@@ -56,7 +63,7 @@ def cpu_times(proc: Path, read: ReadBytes = read_bytes) -> CpuTimes:
     return CpuTimes(busy, idle + iowait, steal, cpus, irq + softirq)
 
 
-def each_cpu(proc: Path, read: ReadBytes = read_bytes) -> dict[int, tuple[float, float]]:
+def each_cpu(proc: Path, read: ReadBytes = read_long) -> dict[int, tuple[float, float]]:
     """Return the busy and idle seconds of each CPU that is online, fields as in `cpu_times`."""
     seconds = {}
     for line in read(proc / "stat").splitlines():

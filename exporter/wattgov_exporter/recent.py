@@ -6,7 +6,7 @@ To tell the times of all CPUs costs the kernel a millisecond on a machine with h
 import threading
 from pathlib import Path
 
-from wattgov_exporter.procfs import read_bytes
+from wattgov_exporter.procfs import read_long
 from wattgov_exporter.reading import Clock
 
 KEPT_SECONDS = 0.1
@@ -14,7 +14,7 @@ KEPT_SECONDS = 0.1
 
 
 class Recent:
-    """Called, it returns a file's bytes as they were a moment ago; OSError as `read_bytes`."""
+    """Called, it returns a file's bytes as they were a moment ago; OSError as `read_long`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -27,6 +27,6 @@ class Recent:
             text, at = self._read.get(path, (b"", None))
             now = self._clock()
             if at is None or not 0 <= now - at < KEPT_SECONDS:
-                text = read_bytes(path)
+                text = read_long(path)
                 self._read[path] = text, now
             return text

@@ -1,5 +1,6 @@
 """The command: help at once, bad input in sentences, a port in use told, signals obeyed."""
 
+import os
 import re
 import signal
 import socket
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from wattgov_exporter.cli import main
+from wattgov_exporter.cli import hangup_waits, main
 
 
 def test_help_is_light() -> None:
@@ -96,11 +97,18 @@ def test_bad_web_config_is_exit_2(tmp_path: Path) -> None:
 
 
 @contextmanager
-def running(*arguments: str | Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """Run the exporter; yield its address and the process, whose stderr is a pipe."""
+def running(
+    *arguments: str | Path, hangup: bool = False
+) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Run the exporter; yield its address and the process, whose stderr is a pipe.
+
+    *hangup*: it gets a SIGHUP as soon as it is born.
+    """
     command = [sys.executable, "-m", "wattgov_exporter", "run", *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
+            if hangup:
+                process.send_signal(signal.SIGHUP)
             found = re.search(r"http://\S+:[0-9]+", told(process))
             assert found
             yield found[0], process
@@ -157,6 +165,26 @@ def test_reload(tmp_path: Path) -> None:
         assert "site_pue_ratio 1.5" in page
         assert "site_contract_power_watts 40000.0" in page
         refused.value.close()
+
+
+def test_a_reload_asked_for_while_it_starts(tmp_path: Path) -> None:
+    """SIGHUP before there is anything to reload waits, and is obeyed."""
+    file = tmp_path / "exporter.yml"
+    file.write_text("version: 1\n")
+    arguments = ("--listen", "127.0.0.1:0", "--config", file)
+    # It waits from the birth of what is started here.
+    with hangup_waits(), running(*arguments, hangup=True) as (_, process):
+        assert f"{file}: reloaded\n" == told(process)
+
+
+def test_a_hangup_waits() -> None:
+    """It ends nothing while it waits, and what was before is put back."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with hangup_waits():
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.SIGHUP == signal.sigwait({signal.SIGHUP})
+
+    assert before == signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_ipv6() -> None:

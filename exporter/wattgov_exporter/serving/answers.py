@@ -18,6 +18,7 @@ SCRAPE_TIMEOUT = "x-prometheus-scrape-timeout-seconds"
 
 READ = ("/", "/metrics", "/-/healthy", "/-/ready")
 RELOAD = "/-/reload"
+OTHERWISE = "logins are in --web.config.file; `kill -HUP` reloads, too"
 
 _NOT_FRESH = Response(HTTPStatus.SERVICE_UNAVAILABLE, b"no fresh sample\n")
 
@@ -74,10 +75,9 @@ class Answers:
     def _reloaded(self, request: Request, client: Client) -> Response:
         if request.method != "POST":
             return _not_allowed("POST")
-        if not client.may_change(request.headers):
-            return Response(
-                HTTPStatus.FORBIDDEN, b"to reload, log in, or be a program on this host\n"
-            )
+        if said := client.against_changing(request.headers):
+            told = f"not reloaded: {said} ({OTHERWISE})\n"
+            return Response(HTTPStatus.FORBIDDEN, told.encode())
         mistakes = self._reload()
         if mistakes is None:
             return Response(HTTPStatus.GATEWAY_TIMEOUT, b"not reloaded yet; see the log\n")

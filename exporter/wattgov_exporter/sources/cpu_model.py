@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wattgov_exporter.procfs import ReadBytes, each_cpu, read_bytes
+from wattgov_exporter.procfs import ReadBytes, each_cpu, read_bytes, read_long
 from wattgov_exporter.reading import (
     Clock,
     Component,
@@ -65,7 +65,7 @@ class CpuModel:
         "be read"
     )
 
-    def __init__(self, sysfs: Path, proc: Path, clock: Clock, read: ReadBytes = read_bytes) -> None:
+    def __init__(self, sysfs: Path, proc: Path, clock: Clock, read: ReadBytes = read_long) -> None:
         self._sysfs = sysfs
         self._proc = proc
         self._clock = clock
