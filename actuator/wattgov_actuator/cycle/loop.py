@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from wattgov_actuator.acting.journal import Journal, JournalError
 from wattgov_actuator.acting.restoring import Tell, log_decision, open_undos, put_back
 from wattgov_actuator.acting.writer import Writer, nobody
+from wattgov_actuator.cycle.following import Following
 from wattgov_actuator.cycle.ledger import Ledger
 from wattgov_actuator.cycle.meanwhile import meanwhile
 from wattgov_actuator.cycle.reload import carried, unchanged
@@ -111,14 +112,14 @@ class Loop:
             self.snapshot = replace(self.snapshot, open_undos=open_undos(self._journal))
         return status or int(left)
 
-    def step(self) -> None:
-        """Do one tick."""
+    def step(self, *more: str) -> Mapping[str, Answer]:
+        """Do one tick; return the answers to its questions, and before them to *more*."""
         began, knobs = self._now(), self._rules.knobs
         self._looked(began.unix)
         groups = due(self._rules, self._memory, began.steady, self._soon)
         self._soon = frozenset()
-        expressions = dict.fromkeys(expr for group in groups for expr in group.expressions())
-        answers = self._answered(expressions)
+        asked = [expr for group in groups for expr in group.expressions()]
+        answers = self._answered(dict.fromkeys([*more, *asked]))
         pause = self._looked(self._now().unix)  # it may be new since the first question
         self._alive()
         readings, notes = self._writer.observe(knobs)
@@ -166,6 +167,7 @@ class Loop:
             notes=notes,
         )
         self.look_at_wakes()
+        return answers
 
     def wake(self, order: Wake) -> None:
         """Note that somebody wants a target; the next tick comes at once and wakes it."""
@@ -301,11 +303,15 @@ class Loop:
         self._memory = replace(self._memory, held={})
 
     def _until_stopped(self) -> None:
+        following = Following()
         due_at = planned = self._now().steady
         while True:
-            self._late_seconds = max(self._now().steady - planned, 0.0)
-            self.step()
-            planned = due_at + self._rules.interval_seconds
+            rules, began = self._rules, self._now()
+            self._late_seconds = max(began.steady - planned, 0.0)
+            answers = self.step(*following.asks(rules))
+            following.heard(rules, began, answers, self._memory.seen.values())
+            planned = due_at + rules.interval_seconds
+            planned = following.next_look(rules, began.steady, planned)
             due_at = max(planned, self._now().steady)  # a slow tick is not made up for
             if self._stopped(due_at):
                 return
