@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 import click
 
 from wattgov_actuator.acting.guardian import Guardian
-from wattgov_actuator.acting.holding import LEASE_SECONDS, holding
+from wattgov_actuator.acting.holding import LEASE_SECONDS, holding, renewing
 from wattgov_actuator.acting.lease import LeaseFile
 from wattgov_actuator.acting.lock import Busy, MachineLock, evict
 from wattgov_actuator.acting.restoring import log_decision, put_back
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from wattgov_actuator.energypolicies.reflector import Reflector
 
 LOG = logging.getLogger(__name__)
-EVICT_SECONDS = 10.0
 SHORTEST_LEASE_SECONDS = 5.0  # longer than one question to Prometheus may take
 
 
@@ -249,11 +248,11 @@ def guardian(*, state_dir: Path, sysfs: Path, procfs: Path) -> None:
 
     def restored() -> bool:
         with holding(state_dir, machine, now) as (_, writer):
-            return put_back(writer)
+            return put_back(writer, alive=renewing(state_dir, procfs, now))
 
     with told():
         lease = LeaseFile(state_dir, procfs)
-        watch = Guardian(lease, now, partial(evict, state_dir, procfs, EVICT_SECONDS), restored)
+        watch = Guardian(lease, now, partial(evict, state_dir, procfs), restored)
         LOG.info(line("started", mode="guardian", state=state_dir))
         with signalled(SimpleQueue[object]()) as stop:
             watch.run(stop)
@@ -273,7 +272,7 @@ def _refused(mistakes: str, state_dir: Path, machine: Machine) -> NoReturn:
     click.echo(mistakes, err=True)
     if (state_dir / "journal.sqlite").exists():
         with told(), holding(state_dir, machine, now) as (_, writer):
-            put_back(writer)
+            put_back(writer, alive=renewing(state_dir, machine.procfs, now))
     sys.exit(BAD_INPUT)
 
 

@@ -17,6 +17,16 @@ from wattgov_actuator.reading import Knob, Moment
 LEASE_SECONDS = 60.0
 
 
+def renewing(folder: Path, procfs: Path, now: Callable[[], Moment]) -> Callable[[], None]:
+    """Return what says that somebody is at work with the folder: nobody ends who does so."""
+
+    def alive() -> None:
+        with suppress(OSError):  # a full disk must not keep anybody from putting back
+            LeaseFile(folder, procfs).renew(now().steady + LEASE_SECONDS)
+
+    return alive
+
+
 @contextmanager
 def holding(
     folder: Path,
@@ -37,7 +47,6 @@ def holding(
         )
     knobs = Hands(partial(opening, machine=machine))
     with locked(folder):
-        with suppress(OSError):  # a full disk must not keep anybody from putting back
-            LeaseFile(folder, machine.procfs).renew(now().steady + LEASE_SECONDS)
+        renewing(folder, machine.procfs, now)()
         with closing(Journal(folder)) as journal, closing(knobs) as hands:
             yield journal, Writer(journal, hands, now)
