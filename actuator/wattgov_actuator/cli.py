@@ -162,6 +162,7 @@ def run(
     )
     with (
         told(),
+        signalled(orders),  # a stop waits until what a crash has left is put back
         notes,
         closing(alone),
         holding(state_dir, machine, now, turned.opening) as (book, writer),
@@ -215,10 +216,9 @@ def run(
                         prometheus=source.url,
                     )
                 )
-                with signalled(orders):
-                    notify(READY)
-                    status = loop.run(orders)
-                    notify(GOING)
+                notify(READY)
+                status = loop.run(orders)
+                notify(GOING)
         if not loop.snapshot.open_undos:
             lease.end()
     LOG.info(line("stopped", status=status))
@@ -271,7 +271,11 @@ def _refused(mistakes: str, state_dir: Path, machine: Machine) -> NoReturn:
     """Say why it does not start, and end; a crash need not wait for good rules to be undone."""
     click.echo(mistakes, err=True)
     if (state_dir / "journal.sqlite").exists():
-        with told(), holding(state_dir, machine, now) as (_, writer):
+        with (
+            told(),
+            signalled(SimpleQueue()),
+            holding(state_dir, machine, now) as (_, writer),
+        ):
             put_back(writer, alive=renewing(state_dir, machine.procfs, now))
     sys.exit(BAD_INPUT)
 
