@@ -241,7 +241,7 @@ def guardian(*, state_dir: Path, sysfs: Path, procfs: Path) -> None:
     """Watch over a `run` of the same state folder, where no systemd does.
 
     When that one dies, or shows no sign of life for its --lease, it is killed if need be, and
-    everything that it changed is put back.
+    everything that it changed is put back. A folder that no actuator has used yet is warned of.
     """
     _log_to_stderr()
     machine = Machine(sysfs, procfs)
@@ -254,6 +254,8 @@ def guardian(*, state_dir: Path, sysfs: Path, procfs: Path) -> None:
         lease = LeaseFile(state_dir, procfs)
         watch = Guardian(lease, now, partial(evict, state_dir, procfs), restored)
         LOG.info(line("started", mode="guardian", state=state_dir))
+        if not (state_dir / "journal.sqlite").exists():
+            LOG.warning(line("nothing_to_guard", detail=_unused(state_dir)))
         with signalled(SimpleQueue[object]()) as stop:
             watch.run(stop)
 
@@ -265,6 +267,13 @@ def _alive(lease: LeaseFile, seconds: float, notify: Notify) -> None:
     except OSError as error:  # a guardian will end us; until then, what is to do is done
         LOG.error(line("lease_not_renewed", detail=error))  # noqa: TRY400 (one line per event)
     notify(ALIVE)
+
+
+def _unused(folder: Path) -> str:
+    return (
+        f"no actuator has ever worked with {folder}; if that is the folder of one to come, all is "
+        "well, for it is watched from now on, else give another --state-dir"
+    )
 
 
 def _refused(mistakes: str, state_dir: Path, machine: Machine) -> NoReturn:

@@ -102,6 +102,23 @@ def test_a_loop_that_hangs_or_dies_is_undone_by_the_guardian(
     assert 0 == guardian.wait(DEADLINE_SECONDS)
 
 
+def test_a_folder_that_no_actuator_has_used_is_warned_of(machine: Machine) -> None:
+    """It may be mistyped; or the loop is started after its guardian, which watches it then."""
+    guardian = machine.start("guardian")
+    until("a warning", lambda: "event=nothing_to_guard" in machine.log("guardian"))
+    loop = machine.govern()
+    loop.kill()
+    until("the prior limit", lambda: machine.limit() == PRIOR)
+    guardian.terminate()
+    guardian.wait(DEADLINE_SECONDS)
+    later = machine.start("guardian")
+    until("two starts", lambda: machine.log("guardian").count("event=started") == 2)
+    later.terminate()
+
+    assert 0 == later.wait(DEADLINE_SECONDS)
+    assert 1 == machine.log("guardian").count("event=nothing_to_guard")
+
+
 def test_a_loop_that_lives_is_left_alone_for_longer_than_its_lease(machine: Machine) -> None:
     """Its signs of life renew it; stopped as it should be, it ends its lease itself."""
     machine.start("guardian")
