@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -15,7 +16,8 @@ from actuator.fakes import Clock, FakePrometheus
 from actuator.stands import STANDS
 from actuator.test_run import until
 from wattgov_actuator.acting.guardian import Guardian
-from wattgov_actuator.acting.lease import LeaseFile
+from wattgov_actuator.acting.journal import Journal
+from wattgov_actuator.acting.lease import BOOT_ID, LeaseFile
 from wattgov_actuator.acting.lock import Busy
 
 DEADLINE_SECONDS = 30
@@ -152,6 +154,23 @@ def test_after_a_power_cut_the_former_boots_lease_has_passed(tmp_path: Path) -> 
 
     assert guardian.look()
     assert (["restored"], None) == (done, lease.read())
+
+
+def test_after_a_power_cut_what_a_package_begins_with_is_no_conflict(machine: Machine) -> None:
+    """It is left: neither ours nor the value of before us outlives the machine's new start."""
+    loop = machine.govern()
+    loop.kill()
+    loop.wait()
+    (machine.folder / LIMIT).write_text("200000000")
+    boot = machine.folder / "proc" / BOOT_ID
+    boot.parent.mkdir(parents=True)
+    boot.write_text("the next boot\n")
+    restored = machine.start("restore", "--procfs", str(machine.folder / "proc"))
+
+    assert (0, "200000000") == (restored.wait(DEADLINE_SECONDS), machine.limit())
+    with closing(Journal(machine.folder / "state")) as journal:
+        last = journal.decisions()[-1]
+    assert ("restored", True) == (last["reason"], "started anew" in str(last["detail"]))
 
 
 def test_what_cannot_be_put_back_is_tried_again(tmp_path: Path) -> None:

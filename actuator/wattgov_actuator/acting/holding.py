@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.acting.journal import Journal, JournalError
-from wattgov_actuator.acting.lease import LeaseFile
+from wattgov_actuator.acting.lease import LeaseFile, this_boot
 from wattgov_actuator.acting.lock import OTHERS_WRITE, locked
 from wattgov_actuator.acting.writer import Writer
 from wattgov_actuator.knobs import open_knob
@@ -45,8 +45,9 @@ def holding(
             f"others can write in {folder}, and so say what is to be put back where; run: "
             f"chmod go-w {folder}, after a look at what is in it"
         )
+    boot = this_boot(machine.procfs)
     knobs = Hands(partial(opening, machine=machine))
     with locked(folder):
         renewing(folder, machine.procfs, now)()
-        with closing(Journal(folder)) as journal, closing(knobs) as hands:
+        with closing(Journal(folder, boot=boot)) as journal, closing(knobs) as hands:
             yield journal, Writer(journal, hands, now)

@@ -18,7 +18,7 @@ from wattgov_actuator.acting.standing import Standing
 from wattgov_actuator.decision import Decision
 from wattgov_actuator.reading import InForce
 
-VERSION = 3
+VERSION = 4
 LONGEST_WAL = 4 << 20  # bytes kept of the write-ahead file after it was taken over
 AGED_AT_ONCE = 10  # decisions that one new one drops for their age
 KEPT_UNDOS = 1_000  # of those that are closed; an open one is never dropped
@@ -30,6 +30,7 @@ CREATE TABLE undo (
   prior REAL NOT NULL,      -- in force before our first write
   text TEXT NOT NULL DEFAULT '', -- the same, as the kernel spelt it
   via TEXT NOT NULL DEFAULT '', -- the connection that leads there; no secrets are in it
+  boot TEXT NOT NULL DEFAULT '', -- the boot of this machine in which it was written last
   written REAL,             -- read back after our last write
   intended REAL,            -- being written; NULL once it has been read back
   state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'conflict')),
@@ -49,6 +50,7 @@ CREATE TABLE decision (
 UPGRADES = {  # from that version on
     1: "ALTER TABLE undo ADD COLUMN text TEXT NOT NULL DEFAULT ''",
     2: "ALTER TABLE undo ADD COLUMN via TEXT NOT NULL DEFAULT ''",
+    3: "ALTER TABLE undo ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
 }
 
 
@@ -87,6 +89,7 @@ class Undo:
     prior: float
     text: str
     via: str
+    boot: str  # empty where nobody knows: of an earlier version
     written: float | None
     intended: float | None
     state: State
@@ -102,7 +105,9 @@ class Undo:
 class Journal:
     """The undos and decisions of one state folder; one thread, one process."""
 
-    def __init__(self, folder: Path, limits: Limits = LIMITS) -> None:
+    def __init__(self, folder: Path, limits: Limits = LIMITS, boot: str = "") -> None:
+        """Take the folder, and which *boot* of the machine this is, if that is known."""
+        self._boot = boot
         self.path = folder / "journal.sqlite"
         self.failures = 0  # writes that did not succeed
         self._trouble = ""  # why the latest write did not; empty once one does
@@ -140,28 +145,35 @@ class Journal:
         """Return the undo of one target, None when nothing of ours holds it."""
         return self._live.get((knob, target))
 
+    def restarted(self, undo: Undo) -> bool:
+        """Tell whether the machine was started anew since our last write there."""
+        return "" not in (undo.boot, self._boot) and undo.boot != self._boot
+
     def intend(self, decision: Decision, value: float, current: InForce, via: str = "") -> Undo:
         """Put on disk that *value* is about to be written over *current*; return the undo.
 
         *via* is the connection that leads to the target, so that it can be put back by itself. What
         is in force was ours to the last: an earlier order that came late is not forgotten for this.
         """
-        place, at = (decision.knob, decision.target), decision.at
+        place, at, boot = (decision.knob, decision.target), decision.at, self._boot
         known = self._live.get(place)
         with self._transaction() as db:
             if lost := self.lost:
                 raise JournalError(lost)
             if known is not None:
                 db.execute(
-                    "UPDATE undo SET written = ?, intended = ?, via = ?, at = ? WHERE id = ?",
-                    (current.value, value, via, at, known.id),
+                    "UPDATE undo SET written = ?, intended = ?, via = ?, boot = ?, at = ?"
+                    " WHERE id = ?",
+                    (current.value, value, via, boot, at, known.id),
                 )
-                undo = replace(known, written=current.value, intended=value, via=via, at=at)
+                undo = replace(known, written=current.value, intended=value)
+                undo = replace(undo, via=via, boot=boot, at=at)
             else:
                 row = db.execute(
-                    "INSERT INTO undo (knob, target, unit, prior, text, via, intended, state, at)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?) RETURNING *",
-                    (*place, decision.unit, current.value, current.text, via, value, at),
+                    "INSERT INTO undo"
+                    " (knob, target, unit, prior, text, via, boot, intended, state, at)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'open', ?) RETURNING *",
+                    (*place, decision.unit, current.value, current.text, via, boot, value, at),
                 ).fetchone()
                 undo = undo_of(row)
         self._live[place] = undo
@@ -352,7 +364,7 @@ def first_broken(db: sqlite3.Connection) -> int | None:
 
 def undo_of(row: sqlite3.Row) -> Undo:
     """Return the undo that one row holds, of this version or of one before it."""
-    fields = {"text": "", "via": "", **dict(row)}
+    fields = {"text": "", "via": "", "boot": "", **dict(row)}
     for name in ("prior", "written", "intended"):  # RETURNING gives 700.0 back as 700
         fields[name] = None if fields[name] is None else float(fields[name])
     return Undo(**{**fields, "state": State(fields["state"])})

@@ -247,6 +247,8 @@ def _words(decision: Decision) -> str:
     prior, current = (amount(each or 0.0, decision.unit) for each in values)
     if decision.current == decision.prior:
         return f"is at its prior {prior} already"
+    if decision.wanted != decision.prior:
+        return decision.detail
     return f"{current} -> {prior}, put back"
 
 
