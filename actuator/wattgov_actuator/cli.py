@@ -168,7 +168,7 @@ def run(
         holding(state_dir, machine, now, turned.opening) as (book, writer),
     ):
         lease = LeaseFile(state_dir, procfs)
-        alive = partial(_alive, lease, lease_seconds, notify)
+        alive = _Alive(lease, lease_seconds, notify)
         alive()
         put_back(writer, tell, alive)
         writer.connect(turned.here.connections)  # until here those of an earlier run
@@ -260,13 +260,24 @@ def guardian(*, state_dir: Path, sysfs: Path, procfs: Path) -> None:
             watch.run(stop)
 
 
-def _alive(lease: LeaseFile, seconds: float, notify: Notify) -> None:
-    """Tell guardian and systemd that we are."""
-    try:
-        lease.renew(now().steady + seconds)
-    except OSError as error:  # a guardian will end us; until then, what is to do is done
-        LOG.error(line("lease_not_renewed", detail=error))  # noqa: TRY400 (one line per event)
-    notify(ALIVE)
+class _Alive:
+    """Tells guardian and systemd that we are."""
+
+    def __init__(self, lease: LeaseFile, seconds: float, notify: Notify) -> None:
+        self._lease, self._seconds, self._notify = lease, seconds, notify
+        self._trouble = ""
+
+    def __call__(self) -> None:
+        """Tell, many times a tick; what is in the way is logged once."""
+        trouble = ""
+        try:
+            self._lease.renew(now().steady + self._seconds)
+        except OSError as error:  # a guardian will end us; until then, what is to do is done
+            trouble = str(error)
+        if trouble not in {"", self._trouble}:
+            LOG.error(line("lease_not_renewed", detail=trouble))
+        self._trouble = trouble
+        self._notify(ALIVE)
 
 
 def _unused(folder: Path) -> str:

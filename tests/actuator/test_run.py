@@ -135,6 +135,7 @@ def test_after_kill_9_the_next_start_puts_back_first(start: Start, gpus: Virtual
 
     assert 700 == gpus.card(0).limit_watts
     log = later.log.read_text()
+    assert "prior=700" in actuator.log.read_text()
     assert log.index("reason=restored") < log.index("event=started")
 
 

@@ -6,6 +6,7 @@ that a row that was changed or taken out shows.
 
 import hashlib
 import json
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -16,13 +17,19 @@ from pathlib import Path
 
 from wattgov_actuator.acting.standing import Standing
 from wattgov_actuator.decision import Decision
+from wattgov_actuator.logfmt import line
 from wattgov_actuator.reading import InForce
 
+LOG = logging.getLogger(__name__)
 VERSION = 4
 LONGEST_WAL = 4 << 20  # bytes kept of the write-ahead file after it was taken over
 AGED_AT_ONCE = 10  # decisions that one new one drops for their age
 KEPT_UNDOS = 1_000  # of those that are closed; an open one is never dropped
 GENESIS = "0" * 64
+BY_HAND = (
+    "; what it would put back is in the log, as prior= in the lines with event=decision: set that "
+    "by hand, move the file away, and start anew"
+)
 SCHEMA = """
 CREATE TABLE undo (
   id INTEGER PRIMARY KEY,
@@ -109,7 +116,7 @@ class Journal:
         """Take the folder, and which *boot* of the machine this is, if that is known."""
         self._boot = boot
         self.path = folder / "journal.sqlite"
-        self.failures = 0  # writes that did not succeed
+        self.failures = 0  # writes that did not succeed; the log has each new reason once
         self._trouble = ""  # why the latest write did not; empty once one does
         self._damage = ""  # why it is not written any more
         self._limits = limits
@@ -126,7 +133,7 @@ class Journal:
     @property
     def trouble(self) -> str:
         """Why nothing that could be undone can be written now; empty while it can."""
-        return self.lost or self._trouble
+        return self.lost or self._damage or self._trouble
 
     @property
     def lost(self) -> str:
@@ -310,7 +317,7 @@ class Journal:
             raise JournalError(f"{self.path} is of version {version}, this program knows {VERSION}")
         if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             # Put back is what can be read, and is ours by what is in force; nothing is begun.
-            self._damage = self._trouble = (
+            self._damage = (
                 f"the journal {self.path} is damaged: {' '.join(found.split())}; once everything "
                 "is put back, move it away"
             )
@@ -336,16 +343,22 @@ class Journal:
                         self._db.execute("ROLLBACK")
                     raise
         except JournalError as error:
+            if str(error) != self._trouble:
+                LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
             self.failures, self._trouble = self.failures + 1, str(error)
             raise
-        self._trouble = ""
+        if self._trouble and not self.lost:
+            LOG.info(line("journal_written_again", failures=self.failures))
+            self._trouble = ""
 
     @contextmanager
     def _told(self, verb: str) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise JournalError(f"the journal {self.path} cannot be {verb}: {error}") from error
+            advice = BY_HAND if type(error) is sqlite3.DatabaseError and verb == "opened" else ""
+            said = f"the journal {self.path} cannot be {verb}: {error}{advice}"
+            raise JournalError(said) from error
 
 
 def first_broken(db: sqlite3.Connection) -> int | None:

@@ -6,6 +6,7 @@ back, and the knob; it needs neither Prometheus nor room on the disk.
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 
@@ -178,7 +179,6 @@ class Writer:
         try:
             undo = self._journal.intend(decision, value, found, target.via)
         except JournalError as error:
-            LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
             return replace(decision, reason=Reason.UNJOURNALLED, detail=str(error))
         self._begin(target, found.value, value, decision)
         refusal = self._hands.write(target, value)
@@ -209,10 +209,8 @@ class Writer:
         if target.same(after.value, undo.prior):
             self._end(undo, State.CLOSED, decision)
             return decision
-        try:
+        with suppress(JournalError):  # what was intended is on disk: it can be undone
             self._journal.settle(undo, after.value, decision)
-        except JournalError as error:  # what was intended is on disk: it can be undone
-            LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
         return decision
 
     def _put_back(self, undo: Undo, target: Target, decision: Decision) -> Decision:
@@ -340,10 +338,8 @@ class Writer:
         )
 
     def _end(self, undo: Undo, state: State, decision: Decision) -> None:
-        try:
+        with suppress(JournalError):  # found at its prior value later, it is closed then
             self._journal.end(undo, state, decision)
-        except JournalError as error:  # found at its prior value later, it is closed then
-            LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
 
     def _done(self, target: Target) -> None:
         place = (target.knob, target.name)
@@ -365,10 +361,8 @@ class Writer:
         return self._recorded(failed)
 
     def _recorded(self, decision: Decision) -> Decision:
-        try:
+        with suppress(JournalError):  # it has told, and counts
             self._journal.record((decision,))
-        except JournalError as error:
-            LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
         return decision
 
 
