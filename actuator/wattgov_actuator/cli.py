@@ -115,6 +115,7 @@ def run(
     run_dir: Path,
     listen: Address,
     web_file: Path | None,
+    web_names: tuple[str, ...],
     grafana_url: str | None,
     grafana_token_file: Path | None,
     webhook_url_file: Path | None,
@@ -203,7 +204,7 @@ def run(
                 None if policies is None else policies.watched,
             )
             try:
-                service = listening(listen, web, lambda: loop.snapshot, control)
+                service = listening(listen, web, lambda: loop.snapshot, control, web_names)
             except OSError as error:
                 where = f"{listen.host}:{listen.port}"
                 fail(f"cannot listen on {where}: {error.strerror}; give another --listen", FAILED)

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     UNSUPPORTED = "unsupported"
     LOST = "lost"
     BUSY = "busy"
+    IN_USE = "in_use"
     UNJOURNALLED = "unjournalled"
     INEFFECTIVE = "ineffective"
     ROLLED_BACK = "rolled_back"
@@ -87,6 +88,8 @@ MEANING = {
     Reason.UNSUPPORTED: "This device has no such knob.",
     Reason.LOST: "The device or its driver does not answer.",
     Reason.BUSY: "The device works on our last order or rests from it; it is asked at each tick.",
+    Reason.IN_USE: "Somebody works with what was to be put to sleep: it stays awake, and is tried "
+    "again after the rule's `cooldown`.",
     Reason.UNJOURNALLED: "The undo could not be written to disk, so the knob was not touched.",
     Reason.INEFFECTIVE: "The rule went as far as it may, and the device is not held back by it: it "
     "was put back, and is tried again later.",

@@ -58,7 +58,8 @@ class Look:
     memory: object = None  # what the law returned to be remembered
 
 
-class Want(NamedTuple):
+@record
+class Want:
     """What a law asks for: hold a claim, or loosen the claims that others hold."""
 
     claim: float | None  # None: no claim

@@ -23,7 +23,7 @@ from wattgov_actuator.reading import Moment, amount
 
 Clock = Callable[[], Moment]
 LOOK_SECONDS = 0.2
-PATIENCE_SECONDS = 60.0  # the loop looks every 5 s, and between two questions to Prometheus
+PATIENCE_SECONDS = 60.0  # the loop looks every 5 s; putting back may take longer
 
 
 @click.command()
@@ -47,8 +47,8 @@ def pause(
 
     Loosening, restoring and thermal protection go on, so nothing has to be put back. With --restore
     it is a kill switch: everything is put back, and nothing is done, thermal protection included.
-    A running actuator obeys within 5 seconds, or after its questions to Prometheus; one that hangs
-    is killed once its lease has passed. A restart does not end a pause.
+    A running actuator obeys within 5 seconds; one that hangs is killed once its lease has passed. A
+    restart does not end a pause.
 
     Exit status: 0 when it is so, 1 when it could not be, or something could not be put back, 2 for
     a wrong option.

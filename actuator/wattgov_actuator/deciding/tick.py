@@ -3,7 +3,7 @@
 `plan` and the loop run this same function; a replay of history can.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from wattgov_actuator.deciding.facts import QUIET, Facts, Memory
@@ -32,10 +32,14 @@ class Outcome:
     savings: tuple[Saving, ...] = ()
 
 
-def due(rules: RuleSet, memory: Memory, steady: float) -> tuple[Group, ...]:
-    """Return the groups whose turn it is at *steady* seconds."""
+def due(
+    rules: RuleSet, memory: Memory, steady: float, soon: Collection[str] = ()
+) -> tuple[Group, ...]:
+    """Return the groups whose turn it is at *steady* seconds, and those named *soon*."""
 
     def is_due(group: Group) -> bool:
+        if group.name in soon:
+            return True
         last, interval = memory.asked.get(group.name), group.interval_seconds
         part = KEEPING_TIME if interval <= rules.interval_seconds else PUNCTUAL
         return last is None or steady - last >= part * interval
