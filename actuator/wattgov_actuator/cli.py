@@ -18,7 +18,7 @@ from wattgov_actuator.acting.guardian import Guardian
 from wattgov_actuator.acting.holding import LEASE_SECONDS, holding, renewing
 from wattgov_actuator.acting.lease import LeaseFile
 from wattgov_actuator.acting.lock import Busy, MachineLock, evict
-from wattgov_actuator.acting.restoring import log_decision, put_back
+from wattgov_actuator.acting.restoring import log_decision, open_undos, put_back
 from wattgov_actuator.commands.checking import check, plan
 from wattgov_actuator.commands.stopping import pause, restore, resume
 from wattgov_actuator.commands.telling import explain, journal
@@ -45,7 +45,7 @@ from wattgov_actuator.logfmt import Formatter, line
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.notes.options import note_options
 from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
-from wattgov_actuator.orders import Reload
+from wattgov_actuator.orders import Inbox, Reload
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.proxy.command import proxy
 from wattgov_actuator.reading import Moment
@@ -171,7 +171,7 @@ def run(
         lease = LeaseFile(state_dir, procfs)
         alive = _Alive(lease, lease_seconds, notify)
         alive()
-        put_back(writer, tell, alive)
+        left = put_back(writer, tell, alive)
         writer.connect(turned.here.connections)  # until here those of an earlier run
         if enforce or ruleset.enforce:
             alone.take()
@@ -218,9 +218,9 @@ def run(
                     )
                 )
                 notify(READY)
-                status = loop.run(orders)
+                status = _ran(loop, Inbox(orders), left=left)
                 notify(GOING)
-        if not loop.snapshot.open_undos:
+        if not open_undos(book):
             lease.end()
     LOG.info(line("stopped", status=status))
     sys.exit(status)
@@ -259,6 +259,15 @@ def guardian(*, state_dir: Path, sysfs: Path, procfs: Path) -> None:
             LOG.warning(line("nothing_to_guard", detail=_unused(state_dir)))
         with signalled(SimpleQueue[object]()) as stop:
             watch.run(stop)
+
+
+def _ran(loop: Loop, orders: Inbox, *, left: bool) -> int:
+    """Let the loop run until it is stopped, unless it was while it started; return a status."""
+    orders.look()
+    if orders.stop is None:
+        return loop.run(orders)
+    LOG.info(line("stopping", on=orders.stop, detail="before the first tick"))
+    return int(left)
 
 
 class _Alive:

@@ -100,11 +100,7 @@ class Loop:
         status = 0
         self._orders = Inbox(orders)
         try:
-            self._orders.look()
-            if self._orders.stop is None:
-                self._until_stopped()
-            else:
-                LOG.info(line("stopping", on=self._orders.stop, detail="before the first tick"))
+            self._until_stopped()
         except _StoppedError:
             LOG.info(line("stopping", on=self._orders.stop, detail="while Prometheus was asked"))
         except Exception:
