@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
@@ -228,10 +229,9 @@ class Loop:
         news = self._ledger.decided(decisions, groups)
         for each in news:
             self._tell(each)
-        try:  # the writer has journalled what it wrote
+        with suppress(JournalError):  # it has told, and counts
+            # The writer has journalled what it wrote.
             self._journal.record(tuple(each for each in news if not _wrote(each)))
-        except JournalError as error:
-            LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
         return outcome, decisions
 
     def _answered(self, expressions: Iterable[str]) -> Mapping[str, Answer]:
