@@ -52,7 +52,8 @@ UNCHANGED = Reason.UNCHANGED  # the most frequent one, looked up once
 MEANING = {
     Reason.APPLIED: "The knob was written, and reads back as wanted.",
     Reason.WOULD_APPLY: "A dry run: enforcing, the knob would have been written now.",
-    Reason.RESTORED: "The value from before our first write was put back.",
+    Reason.RESTORED: "The value from before our first write was put back. A new start of the "
+    "machine ends what was set, ours and the value before: then that is left as it is.",
     Reason.UNCHANGED: "Nothing to do: the condition is false, or the knob is where it should be.",
     Reason.WAITING: "The condition is true, but not yet for as long as `for` asks, or there is not "
     "yet anything to compare its effect with.",

@@ -32,7 +32,7 @@ class Peer(NamedTuple):
     """One of the devices that share a budget."""
 
     name: str
-    current: float  # what is in force
+    current: float  # what is in force, or at the end of this tick where it is about to be let go
     low: float
     high: float
     need: float | None  # the value of the expression; None: not known
@@ -80,6 +80,7 @@ class Traits(NamedTuple):
     paced: bool = False  # it keeps its own pace: no cooldown unless the rule gives one
     blind: bool = False  # it is asked also when its value is not known, and tightens nothing then
     judges: bool = False  # it measures by itself what its steps bring
+    sums: bool = False  # what its devices get adds up: who gets less is written first
     fixed: bool = False  # it wants one value, and goes no further
     rank: Rank = Rank.COST
 

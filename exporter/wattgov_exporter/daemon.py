@@ -13,6 +13,7 @@ from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import Config
 from wattgov_exporter.loop import Ask, Events, Loaded, Loop
 from wattgov_exporter.reading import Clock
+from wattgov_exporter.rhythm import Callers
 from wattgov_exporter.rows import Own, Reloads, View
 from wattgov_exporter.serving.answers import Answers
 from wattgov_exporter.serving.pages import Pages
@@ -53,10 +54,10 @@ def run(wish: Wish, loaded: Loaded, web: WatchedWeb) -> None:
     """Sample and serve until a signal says stop; CannotListen before anything is sampled."""
     events: Events = SimpleQueue()
     clock = wish.machine.monotonic
-    pages = Pages(clock)
+    pages, callers = Pages(clock), Callers(clock)
     seats = Seats(Limits(wish.connections), clock)
     try:
-        answers = Answers(pages, _asking(events))
+        answers = Answers(pages, _asking(events), callers.came)
         realm = "wattgov-exporter"
         server = Server(wish.address, answers, seats, web, realm, names=wish.names)
     except OSError as error:
@@ -87,6 +88,7 @@ def run(wish: Wish, loaded: Loaded, web: WatchedWeb) -> None:
         monotonic=clock,
         wall=wish.machine.wall,
         log=wish.log,
+        callers=callers,
     )
     _give_back()
     loop.run(events)

@@ -258,7 +258,7 @@ def test_a_journal_that_no_newer_actuator_has_opened_yet_is_understood(stage: St
     """After an update one asks first, and starts then; what is held is told, too."""
     stage.journal.close()
     with sqlite3.connect(stage.journal.path) as db:
-        for column in ("text", "via"):
+        for column in ("text", "via", "boot"):
             db.execute(f"ALTER TABLE undo DROP COLUMN {column}")
         db.execute("PRAGMA user_version = 1")
     db.close()

@@ -145,6 +145,7 @@ class Vigil:
         seen, who = self.scrape, {"app": CHAT.name, "instance": "here"}
         known = {
             FRESH: answer(({"instance": "here"}, EPOCH + seen.at)),
+            f'timestamp({FRESH}{{instance="here"}})': answer(({}, EPOCH + seen.at)),
             "idle": answer((who, seen.idle)),
             "queue": answer((who, seen.queued)) if seen.queued else Answer(),
             "draw": answer((who, seen.watts)),

@@ -55,11 +55,11 @@ RULES = 20
 BUDGET_MS, BUDGET_RATE, BUDGET_SECONDS, BUDGET_MIB = 100.0, 20_000.0, 2.0, 60.0
 
 CARDS = 8
-PHASES = 5  # actuators one after the other; when they tick between two scrapes is chance
+PHASES = 10  # exporters and actuators one after the other, each started at its own moment
 INTERVALS = ("200ms", "1s")
 DEADLINE_SECONDS = 15.0
 LOOK_SECONDS = 0.005
-SETTLE_SECONDS = 1.5
+SETTLE_SECONDS = 8.0  # until both have learnt when scrapes come
 SPREAD_SECONDS = 2.0
 CAP_WATTS = 400.0
 
@@ -199,7 +199,7 @@ def _show_curve(console: Console) -> None:
 
 
 def _show_breaches(console: Console) -> None:
-    title = f"From breach to knob: {CARDS} cards, {PHASES} actuators, scrape 1 s, rules 1 s"
+    title = f"From breach to knob: {CARDS} cards, {PHASES} starts, scrape 1 s, rules 1 s"
     table = Table(title=title, box=box.SIMPLE_HEAD)
     for column in ("exporter reads every", "breaches", "p50 s", "p95 s", "worst s", "MiB"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -247,7 +247,14 @@ def _breached(interval: str) -> tuple[list[float], float]:
 def _phase(
     stack: Stack, gpus: nvml.VirtualGpus, chance: random.Random
 ) -> tuple[list[float], float]:
-    """Breach every card once under a new actuator, whose ticks fall anew between the scrapes."""
+    """Breach every card once under a new exporter and a new actuator.
+
+    When one reads, and the other looks, between two scrapes is chance anew.
+    """
+    exporter = stack.processes["exporter"].command
+    stack.stop("exporter")
+    time.sleep(chance.random())
+    stack.start(exporter)
     actuator = stack.start_actuator()
     time.sleep(SETTLE_SECONDS + chance.random())
     begins = [time.monotonic() + chance.uniform(0, SPREAD_SECONDS) for _ in range(CARDS)]

@@ -4,7 +4,7 @@ import http.client
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +84,7 @@ def serving(
     limits: Limits | None = None,
     reload: Reload = list,
     *,
+    scraped: Callable[[], None] = lambda: None,
     listen: str = "127.0.0.1",
     names: tuple[str, ...] = (),
 ) -> Iterator[Served]:
@@ -92,7 +93,7 @@ def serving(
     pages = pages or Pages(time.monotonic)
     web = WatchedWeb(web_file, load, iter(range(10**9)).__next__, log.append)
     seats = Seats(limits or Limits(), time.monotonic)
-    answers, realm = Answers(pages, reload), "wattgov-exporter"
+    answers, realm = Answers(pages, reload, scraped), "wattgov-exporter"
     server = Server((listen, 0), answers, seats, web, realm, names=names)
     thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))
     thread.start()

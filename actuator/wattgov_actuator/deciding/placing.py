@@ -327,4 +327,15 @@ def _peer(rule: Rule, group: Group, reading: Reading, turn: Turn) -> Peer:
     current = reading.base if reading.current is None else reading.current
     fixed = reading.current is None or reading.conflict or judged.unknown
     need = None if fixed else judged.value
+    if need is None and not reading.conflict and _lets_go(rule, group, target, turn):
+        current = reading.base  # the others make room for it before it has it
     return Peer(target.name, target.high if current is None else current, low, high, need)
+
+
+def _lets_go(rule: Rule, group: Group, target: Target, turn: Turn) -> bool:
+    """Tell whether a claim ends at this tick, for its value is not known and `hold` is over."""
+    held = turn.memory.held.get((rule.action, target.name), NOTHING)
+    if held.claim is None or not rule.law.traits.sums:
+        return False
+    since = turn.now.steady if held.unknown_since is None else held.unknown_since
+    return turn.now.steady - since >= group.protect.hold_seconds

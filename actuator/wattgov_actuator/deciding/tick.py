@@ -119,17 +119,23 @@ def tick(rules: RuleSet, memory: Memory, facts: Facts, now: Moment) -> Outcome:
 
 
 def _orderly(decisions: list[Decision], rules: RuleSet) -> tuple[Decision, ...]:
-    """Put what acts first: loosening before tightening, what is needed most before the rest."""
+    """Put what acts first: loosening before tightening, what is needed most before the rest.
+
+    Where the values of several targets add up to no more than a budget, who gets less comes first:
+    what another one gets is free then.
+    """
     acts = [each for each in decisions if each.acts]
     if not acts:
         return tuple(decisions)
     laws = {rule.action: rule.law for group in rules.groups for rule in group.rules}
+    sums = {name for name, law in laws.items() if law.traits.sums}
+    summed = {(each.knob, each.target) for each in decisions if each.rule in sums}
     ranks = {name: law.priority for name, law in laws.items() if isinstance(law, Ranked)}
 
-    def order(each: Decision) -> tuple[bool, float]:
+    def order(each: Decision) -> tuple[bool, bool, float]:
         tightens = (each.wanted or 0.0) < (each.current or 0.0)
-        rank = ranks.get(each.rule, 0.0)
-        return tightens, rank if tightens else -rank
+        rank, adds_up = ranks.get(each.rule, 0.0), (each.knob, each.target) in summed
+        return tightens and not adds_up, adds_up and not tightens, rank if tightens else -rank
 
     return (*sorted(acts, key=order), *[each for each in decisions if not each.acts])
 
