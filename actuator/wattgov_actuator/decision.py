@@ -40,6 +40,7 @@ class Reason(StrEnum):
     UNSUPPORTED = "unsupported"
     LOST = "lost"
     BUSY = "busy"
+    IN_USE = "in_use"
     UNJOURNALLED = "unjournalled"
     INEFFECTIVE = "ineffective"
     ROLLED_BACK = "rolled_back"
@@ -51,7 +52,8 @@ UNCHANGED = Reason.UNCHANGED  # the most frequent one, looked up once
 MEANING = {
     Reason.APPLIED: "The knob was written, and reads back as wanted.",
     Reason.WOULD_APPLY: "A dry run: enforcing, the knob would have been written now.",
-    Reason.RESTORED: "The value from before our first write was put back.",
+    Reason.RESTORED: "The value from before our first write was put back. A new start of the "
+    "machine ends what was set, ours and the value before: then that is left as it is.",
     Reason.UNCHANGED: "Nothing to do: the condition is false, or the knob is where it should be.",
     Reason.WAITING: "The condition is true, but not yet for as long as `for` asks, or there is not "
     "yet anything to compare its effect with.",
@@ -86,6 +88,8 @@ MEANING = {
     Reason.UNSUPPORTED: "This device has no such knob.",
     Reason.LOST: "The device or its driver does not answer.",
     Reason.BUSY: "The device works on our last order or rests from it; it is asked at each tick.",
+    Reason.IN_USE: "Somebody works with what was to be put to sleep: it stays awake, and is tried "
+    "again after the rule's `cooldown`.",
     Reason.UNJOURNALLED: "The undo could not be written to disk, so the knob was not touched.",
     Reason.INEFFECTIVE: "The rule went as far as it may, and the device is not held back by it: it "
     "was put back, and is tried again later.",

@@ -108,7 +108,15 @@ def service_options(command: Command) -> Command:
         type=PATH,
         metavar="FILE",
         help="TLS and logins, in the format of Prometheus' exporters. Without it nobody logs in, "
-        "and only programs on this host may change anything.",
+        "and only programs of the same user or root on this host may change anything.",
+    )(command)
+    command = click.option(
+        "--web.allowed-host",
+        "web_names",
+        multiple=True,
+        metavar="NAME",
+        help="A name besides localhost by which a browser or a reverse proxy may ask a listener "
+        "on loopback that has no logins.",
     )(command)
     return click.option(
         "--listen",

@@ -108,6 +108,7 @@ class Fault(StrEnum):
     UNSUPPORTED = "unsupported"
     LOST = "lost"
     BUSY = "busy"
+    IN_USE = "in_use"
 
 
 class KnobError(Exception):

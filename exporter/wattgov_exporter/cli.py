@@ -77,6 +77,14 @@ def main() -> None:
     help="TLS, client certificates and passwords, in the format of the Prometheus exporters.",
 )
 @click.option(
+    "--web.allowed-host",
+    "web_names",
+    multiple=True,
+    metavar="NAME",
+    help="A name besides localhost by which a browser or a reverse proxy may ask a listener on "
+    "loopback that has no logins.",
+)
+@click.option(
     "--web.max-connections",
     "connections",
     type=click.IntRange(1, 10_000),
@@ -93,12 +101,13 @@ def run(
     procfs: Path,
     replay_file: Path | None,
     web_file: Path | None,
+    web_names: tuple[str, ...],
     connections: int,
 ) -> None:
     """Sample the meters in the background and serve /metrics.
 
-    SIGHUP, or POST to /-/reload from this host or with a login, reads the configuration again;
-    a bad one is told and not used, and no total is lost.
+    SIGHUP, or POST to /-/reload by root, the same user or with a login, reads the configuration
+    again; a bad one is told and not used, and no total is lost.
     """
     loaded = _load(config_file)
     host, port = _address(listen)
@@ -108,6 +117,7 @@ def run(
     machine = _machine(sysfs, procfs, replay)
     wish = daemon.Wish(
         address=(host, port),
+        names=web_names,
         connections=connections,
         config_file=config_file,
         machine=machine,

@@ -9,6 +9,7 @@ from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import Config
 from wattgov_exporter.pace import Paces
 from wattgov_exporter.reading import Clock
+from wattgov_exporter.rhythm import Callers
 from wattgov_exporter.rows import Reloads
 from wattgov_exporter.snapshot import Snapshot
 from wattgov_web import regular
@@ -54,8 +55,10 @@ class Loop:
         monotonic: Clock,
         wall: Clock,
         log: Callable[[str], object],
+        callers: Callers,
     ) -> None:
         self._path = path
+        self._callers = callers
         self._config = loaded.config
         self._sources = sources
         self._collector = collector
@@ -70,6 +73,7 @@ class Loop:
         """Tick until told to stop."""
         due = self._clock()
         while True:
+            began = self._clock()
             try:
                 snapshot = self._collector.tick()
             except (OSError, ValueError) as error:
@@ -77,8 +81,10 @@ class Loop:
             else:
                 self._publish(snapshot, self._config, self._reloads)
                 self._warn(snapshot)
+            interval = self._config.interval_seconds
+            due = self._callers.next_tick(interval, began, due + interval)
             # After a pause (suspend, a stopped process) go on from now; do not catch up.
-            due = max(due + self._config.interval_seconds, self._clock())
+            due = max(due, self._clock())
             if self._told_to_stop(events, due):
                 return
 

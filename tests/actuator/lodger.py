@@ -212,7 +212,7 @@ class Bed(Slow):
                 return None
             why = await self._gate().hold(0.0)
             if why is not None:
-                return KnobError(Fault.REFUSED, f"in use: {why}; it stays awake")
+                return KnobError(Fault.IN_USE, f"in use: {why}; it stays awake")
             await self._server.fall()
         except KnobError as error:
             if self.dead and self._server.state is State.ASLEEP:

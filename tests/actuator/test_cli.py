@@ -198,7 +198,8 @@ def test_a_damaged_journal_is_a_sentence(rules: Path, tmp_path: Path) -> None:
     for command in (["restore"], ["run", "--rules", rules]):
         result = invoke(*command, "--state-dir", tmp_path)
         assert 1 == result.exit_code
-        assert "journal.sqlite cannot be opened: file is not a database" in result.stderr
+        assert "journal.sqlite cannot be opened: file is not a database; what" in result.stderr
+        assert "is in the log, as prior= in the lines with event=decision" in result.stderr
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o1777])

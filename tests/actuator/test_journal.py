@@ -137,7 +137,7 @@ def test_a_file_of_another_version_is_told(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "journal.sqlite") as db:
         db.execute("PRAGMA user_version = 9")
     db.close()
-    with pytest.raises(JournalError, match="is of version 9, this program knows 3"):
+    with pytest.raises(JournalError, match="is of version 9, this program knows 4"):
         Journal(tmp_path)
 
 
@@ -214,11 +214,13 @@ def test_the_file_stays_below_its_size(tmp_path: Path) -> None:
     journal.close()
 
 
-@pytest.mark.parametrize(("version", "later"), [(1, ("text", "via")), (2, ("via",))])
+@pytest.mark.parametrize(
+    ("version", "later"), [(1, ("text", "via", "boot")), (2, ("via", "boot")), (3, ("boot",))]
+)
 def test_a_journal_of_an_earlier_version_is_taken_over(
     tmp_path: Path, version: int, later: tuple[str, ...]
 ) -> None:
-    """With its open undo, which had no text of the prior setting, or no connection."""
+    """With its open undo, which had no text of the prior setting, no connection, or no boot."""
     journal = Journal(tmp_path)
     journal.intend(DECISION, 280, InForce(300))
     journal.close()
@@ -230,7 +232,7 @@ def test_a_journal_of_an_earlier_version_is_taken_over(
     again = Journal(tmp_path)
     (undo,) = again.undos()
 
-    assert (300, "", "") == (undo.prior, undo.text, undo.via)
+    assert (300, "", "", "") == (undo.prior, undo.text, undo.via, undo.boot)
     again.close()
 
 

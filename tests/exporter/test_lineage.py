@@ -142,9 +142,9 @@ class Watch:
     coming: Iterator[Event] = field(default_factory=lambda: iter(()))
     between: int = 0
 
-    def ran(self, pids: Collection[int]) -> Collection[int]:
+    def ran(self, pids: Collection[int]) -> set[int]:
         """Tell by the clocks who ran."""
-        return [pid for pid in pids if self._has_run(pid)]
+        return {pid for pid in pids if self._has_run(pid)}
 
     def ended(self, pids: Collection[int]) -> Collection[int]:
         """Tell who has no clock any more, or one that is another's."""
@@ -280,7 +280,7 @@ def test_a_life_between_two_looks(
 class Asked:
     """What is answered about processes."""
 
-    ran: Callable[[Collection[int]], Collection[int]]
+    ran: Callable[[Collection[int]], set[int]]
     read: Callable[[int], bytes | None]
     ended: Callable[[Collection[int]], Collection[int]] = lambda _: ()
 
@@ -294,16 +294,16 @@ def look(
         pid: f"{pid} (p) S {parent}{' 0' * 9} {own} 0 {kids} 0 20 0 1 0 {started} 0".encode()
         for pid, parent, own, kids, started in rows
     }
-    told = Asked(lambda pids: [pid for pid in pids if pid not in asleep], texts.get)
+    told = Asked(lambda pids: {pid for pid in pids if pid not in asleep}, texts.get)
     lineage.look(lambda: set(texts), told, busy)
     for process in lineage.known.values():
         process.unsettled = 0
     return {pid: process.used for pid, process in lineage.known.items()}
 
 
-def awake(pids: Collection[int]) -> Collection[int]:
+def awake(pids: Collection[int]) -> set[int]:
     """Say of each that it may have run."""
-    return pids
+    return set(pids)
 
 
 def test_elders_are_read_first() -> None:
@@ -428,7 +428,7 @@ def test_a_child_that_ends_between_its_clock_and_its_waiter() -> None:
     lineage = Lineage()
     look(lineage, "1 0 0 0 0", "7 1 0 0 1", "9 7 700 0 2")
     texts = {1: b"1 (p) S 0", 7: f"7 (p) S 1{' 0' * 9} 5 0 711 0 20 0 1 0 1 0".encode()}
-    told = Asked(lambda _: [7], texts.get, lambda pids: [pid for pid in pids if pid not in texts])
+    told = Asked(lambda _: {7}, texts.get, lambda pids: [pid for pid in pids if pid not in texts])
 
     gone = lineage.look(lambda: {1, 7, 9}, told)
 

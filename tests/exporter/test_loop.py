@@ -11,6 +11,7 @@ from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import Config
 from wattgov_exporter.loop import Ask, Events, Loaded, Loop, read
 from wattgov_exporter.procfs import cpu_times
+from wattgov_exporter.rhythm import Callers
 from wattgov_exporter.rows import Reloads
 from wattgov_exporter.snapshot import Snapshot
 from wattgov_exporter.sources import SOURCES, Machine
@@ -72,6 +73,7 @@ class Stage:
             monotonic=clock,
             wall=lambda: 1.7e9 + self.now,
             log=self._say,
+            callers=Callers(clock),
         )
         loop.run(self.events)
         return [ask.answer.get_nowait() for ask in asks]
@@ -170,6 +172,7 @@ def test_a_file_that_is_gone(stage: Stage) -> None:
         monotonic=lambda: 0.0,
         wall=lambda: 0.0,
         log=stage.log.append,
+        callers=Callers(lambda: 0.0),
     )
 
     assert [f"{stage.root}/gone.yml: cannot be read: No such file or directory"] == loop.reload()

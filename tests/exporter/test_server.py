@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from another import another_user
 from exporter.serving import Reloads, Served, ask, serving
 from exporter.views import publish_when_waited_for, stale_pages, view
 from wattgov_exporter.exposition import SERIES
@@ -167,6 +168,19 @@ def test_reload_for_others(header: str) -> None:
         answer = served.ask("/-/reload", "POST", context=None, **{header: "http://other.example"})
 
     assert (403, 0) == (answer.status, reloads.count)
+
+
+def test_reload_by_another_user() -> None:
+    """Who could not send SIGHUP may not reload so either, and is told what would help."""
+    reloads = Reloads()
+    with serving(reload=reloads) as served, another_user():
+        answer = served.ask("/-/reload", "POST")
+
+    assert (403, 0) == (answer.status, reloads.count)
+    assert (
+        "not reloaded: user 4321 asks: be root or the user that this runs as, or log in "
+        "(logins are in --web.config.file; `kill -HUP` reloads, too)\n"
+    ) == answer.body.decode()
 
 
 def test_bytes_that_are_no_request(served: Served) -> None:

@@ -74,7 +74,7 @@ def test_in_another_proc_everybody_may_have_run(tmp_path: Path) -> None:
     process(tmp_path, 10, "a", 0)
     stats = Stats(tmp_path, kept=8)
 
-    assert [[10], [10]] == [stats.ran([10]), stats.ran([10])]
+    assert [{10}, {10}] == [stats.ran([10]), stats.ran([10])]
 
 
 def test_what_could_not_be_read_is_asked_again(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
@@ -11,6 +12,7 @@ from queue import Empty, SimpleQueue
 from wattgov_actuator.acting.journal import Journal, JournalError
 from wattgov_actuator.acting.restoring import Tell, log_decision, open_undos, put_back
 from wattgov_actuator.acting.writer import Writer, nobody
+from wattgov_actuator.cycle.following import Following
 from wattgov_actuator.cycle.ledger import Ledger
 from wattgov_actuator.cycle.meanwhile import meanwhile
 from wattgov_actuator.cycle.reload import carried, unchanged
@@ -82,6 +84,7 @@ class Loop:
         self._now = now
         self._orders = Inbox(SimpleQueue())
         self._memory = Memory()
+        self._soon = frozenset[str]()  # groups that somebody wants looked at by the next tick
         self._ledger = Ledger()
         loaded = Reloads(now().unix, rules.sha256)
         self._late_seconds = 0.0
@@ -110,13 +113,15 @@ class Loop:
             self.snapshot = replace(self.snapshot, open_undos=open_undos(self._journal))
         return status or int(left)
 
-    def step(self) -> None:
-        """Do one tick."""
+    def step(self, *more: str) -> Mapping[str, Answer]:
+        """Do one tick; return the answers to its questions, and before them to *more*."""
         began, knobs = self._now(), self._rules.knobs
-        pause = self._looked(began.unix)
-        groups = due(self._rules, self._memory, began.steady)
-        expressions = dict.fromkeys(expr for group in groups for expr in group.expressions())
-        answers = self._answered(expressions)
+        self._looked(began.unix)
+        groups = due(self._rules, self._memory, began.steady, self._soon)
+        self._soon = frozenset()
+        asked = [expr for group in groups for expr in group.expressions()]
+        answers = self._answered(dict.fromkeys([*more, *asked]))
+        pause = self._looked(self._now().unix)  # it may be new since the first question
         self._alive()
         readings, notes = self._writer.observe(knobs)
         celsius = self._writer.warmth(self._rules.warm_knobs)
@@ -163,6 +168,7 @@ class Loop:
             notes=notes,
         )
         self.look_at_wakes()
+        return answers
 
     def wake(self, order: Wake) -> None:
         """Note that somebody wants a target; the next tick comes at once and wakes it."""
@@ -175,12 +181,9 @@ class Loop:
             order.answer.put(f"there is no target called {order.target} here")
             return
         at, knobs = self._now().steady, {knob for knob, _ in places}
-        soon = {group.name for group in self._rules.groups for r in group.rules if r.knob in knobs}
-        self._memory = replace(
-            self._memory,
-            woken={**self._memory.woken, **dict.fromkeys(places, at)},
-            asked={name: when for name, when in self._memory.asked.items() if name not in soon},
-        )
+        woken = {**self._memory.woken, **dict.fromkeys(places, at)}
+        self._memory = replace(self._memory, woken=woken)
+        self._soon |= {g.name for g in self._rules.groups for r in g.rules if r.knob in knobs}
         self._wakes.add(order, at)
 
     def look_at_wakes(self) -> None:
@@ -226,14 +229,13 @@ class Loop:
         news = self._ledger.decided(decisions, groups)
         for each in news:
             self._tell(each)
-        try:  # the writer has journalled what it wrote
+        with suppress(JournalError):  # it has told, and counts
+            # The writer has journalled what it wrote.
             self._journal.record(tuple(each for each in news if not _wrote(each)))
-        except JournalError as error:
-            LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
         return outcome, decisions
 
     def _answered(self, expressions: Iterable[str]) -> Mapping[str, Answer]:
-        """Ask, and keep an eye on the heat, and on who stops us, while Prometheus thinks.
+        """Ask, and keep an eye on the heat, and on who stops or pauses us, while Prometheus thinks.
 
         No sign of life is given here but by who asks: a question without an end is a hang.
         """
@@ -244,6 +246,7 @@ class Loop:
         self._orders.look()
         if self._orders.stop is not None:
             raise _StoppedError
+        self._looked(self._now().unix)
         self.look_at_heat()
 
     def reload(self) -> tuple[str, ...]:
@@ -300,11 +303,15 @@ class Loop:
         self._memory = replace(self._memory, held={})
 
     def _until_stopped(self) -> None:
+        following = Following()
         due_at = planned = self._now().steady
         while True:
-            self._late_seconds = max(self._now().steady - planned, 0.0)
-            self.step()
-            planned = due_at + self._rules.interval_seconds
+            rules, began = self._rules, self._now()
+            self._late_seconds = max(began.steady - planned, 0.0)
+            answers = self.step(*following.asks(rules))
+            following.heard(rules, began, answers, self._memory.seen.values())
+            planned = due_at + rules.interval_seconds
+            planned = following.next_look(rules, began.steady, planned)
             due_at = max(planned, self._now().steady)  # a slow tick is not made up for
             if self._stopped(due_at):
                 return
@@ -372,8 +379,7 @@ class Loop:
             for group in self._rules.groups
             if group.name in order.groups and now - asked.get(group.name, -inf) >= FASTEST_SECONDS
         }
-        kept = {name: at for name, at in asked.items() if name not in soon}
-        self._memory = replace(self._memory, asked=kept)
+        self._soon |= soon
         order.answer.put(tuple(sorted(soon)))
         return bool(soon)
 

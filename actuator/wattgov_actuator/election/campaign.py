@@ -7,7 +7,6 @@ from dataclasses import replace
 from http import HTTPStatus
 from math import inf
 from threading import Event, Thread
-from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
@@ -62,12 +61,7 @@ class Elector:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End; the lease is given back, so that nobody has to wait until it is over."""
         self._stop.set()
         self._thread.join()

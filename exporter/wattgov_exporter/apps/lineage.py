@@ -79,7 +79,7 @@ SLACK_TICKS = 5
 class Processes(Protocol):
     """What can be asked about processes by their numbers."""
 
-    def ran(self, pids: Collection[int]) -> Collection[int]:
+    def ran(self, pids: Collection[int]) -> set[int]:
         """Return those that may have run since this was asked last; who is gone is among them."""
 
     def ended(self, pids: Collection[int]) -> Collection[int]:

@@ -29,10 +29,10 @@ class Stats:
         self._has_clocks = is_ours(proc)
         weakref.finalize(self, _close_all, self._files)
 
-    def ran(self, pids: Collection[int]) -> Collection[int]:
+    def ran(self, pids: Collection[int]) -> set[int]:
         """Return those that may have run since this was asked last; who is gone is among them."""
         if not self._has_clocks:
-            return pids
+            return set(pids)
         times, before = cpu_ns(pids), self._clocks.get
         told = zip(pids, times, strict=True)
         ran = {pid for pid, now in told if now is None or now != before(pid)}
