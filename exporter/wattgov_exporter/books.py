@@ -91,9 +91,12 @@ class Books:
         """Add what the platform drew beside its parts: nobody's, and always there."""
         self.composition = self.composition.parts(parts_joules)
         for device in platform:
+            if device.seconds <= 0 and not any(step.is_first for step in device.steps):
+                continue  # its meter stands still: no answer yet
             self.composition, joules = self.composition.platform(device.joules, device.seconds)
-            self.node[Component.REST] += joules
-            self.apps[UNATTRIBUTED, Component.REST, "idle"] += joules
+            if device.seconds > 0:
+                self.node[Component.REST] += joules
+                self.apps[UNATTRIBUTED, Component.REST, "idle"] += joules
 
     def _idle(self, device: Device, use: Use) -> Idle | None:
         """Return a device's idle power: configured, told by a model, else learned from it."""

@@ -15,7 +15,7 @@ from wattgov_exporter.folding import other_series
 from wattgov_exporter.handover import Handover
 from wattgov_exporter.ledger import Ledger, Step, key_of
 from wattgov_exporter.poll import Answer, Poller
-from wattgov_exporter.reading import Component, GpuState, Readings
+from wattgov_exporter.reading import Component, GpuState, Meter, Readings, Reason
 from wattgov_exporter.recent import Recent
 from wattgov_exporter.snapshot import Idle, MeterState, Snapshot, SourceState
 from wattgov_exporter.sources import Machine, configured
@@ -170,14 +170,15 @@ class Collector:
                 continue
             self._good[name] = (answer.readings, answer.at, self._wall())
             for energy in answer.readings.energies:
-                step = self._counting(self._ledger.enter(energy), chosen)
+                entered = self._ledger.enter(energy)
+                step = self._counting(entered, chosen) if entered else None
                 if step is None:
                     continue
                 key = key_of(step.meter)
                 old = self._meters.get(key)
                 before = old.joules if old else self._earlier.get(key, 0.0)
                 # A peer that caches shows one value for a while: the power from before stands.
-                watts = old.watts if old and step.seconds == 0 else step.watts
+                watts = old.watts if old and step.watts is None else step.watts
                 self._meters[key] = MeterState(step.meter, before + step.joules, watts)
                 yield step
 
@@ -229,16 +230,7 @@ class Collector:
             ),
             gpus=tuple(gpu for _, gpu in gpus),
             gpu_sources=gpu_sources,
-            sources=tuple(
-                SourceState(
-                    name=name,
-                    reason=answer.reason,
-                    detail=answer.detail,
-                    read_seconds=answer.seconds,
-                    last_good=self._good[name][2] if name in self._good else None,
-                )
-                for name, answer in answers.items()
-            ),
+            sources=tuple(self._source(name, answer, chosen) for name, answer in answers.items()),
             chosen=chosen,
             node_joules=dict(self._books.node),
             idle=idle,
@@ -249,6 +241,32 @@ class Collector:
             own_joules=self._books.own_joules,
             meter_ratio=self._books.composition.ratio,
         )
+
+    def _source(self, name: str, answer: Answer, chosen: Mapping[Component, Chosen]) -> SourceState:
+        """Return a source's health; one that lacks a meter which should count is not simply ok."""
+        lacks = [
+            one.detail
+            for one in (answer.readings.refused if answer.readings else ())
+            if self._is_missed(one.meter, chosen)
+        ]
+        return SourceState(
+            name=name,
+            reason=Reason.PARTIAL if lacks else answer.reason,
+            detail="; ".join(lacks) or answer.detail,
+            read_seconds=answer.seconds,
+            last_good=self._good[name][2] if name in self._good else None,
+        )
+
+    def _is_missed(self, meter: Meter, chosen: Mapping[Component, Chosen]) -> bool:
+        """Tell whether a refused meter has counted before, or would if it could be read."""
+        state = self._meters.get(key_of(meter))
+        if state is not None and state.watts is not None:
+            return True
+        if meter.component is None:
+            return False
+        order = [poller.name for poller in self._pollers]
+        now = chosen.get(meter.component)
+        return now is None or order.index(now.source) >= order.index(meter.source)
 
 
 def _weights(config: Config, machine: Machine) -> Weights | None:

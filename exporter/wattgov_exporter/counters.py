@@ -1,8 +1,8 @@
 """Counters that hold: unwrap, tell a wrap from a reset, add nothing implausible, lose nothing."""
 
-import math
 from dataclasses import dataclass, replace
 
+from wattgov_exporter.doubt import impossible
 from wattgov_exporter.reading import Anomaly, Meter
 
 MARGIN = 1.5
@@ -38,7 +38,7 @@ def advance(
     counter: Counter, meter: Meter, joules: float, at: float
 ) -> tuple[Counter, float, Anomaly | None]:
     """Take one raw reading; return the next counter, the joules to add, and what was wrong."""
-    wrong = impossible(meter, joules)
+    wrong = impossible(joules, meter.range_joules)
     if wrong is not None:
         return replace(counter, since=None), 0.0, wrong
     now = Mark(joules, at)
@@ -51,16 +51,6 @@ def advance(
             return Counter(now, since=counter.suspect.at), step, None
     kind = Anomaly.RESET if joules < counter.mark.joules else Anomaly.SPIKE
     return Counter(counter.mark, suspect=now), 0.0, kind
-
-
-def impossible(meter: Meter, joules: float) -> Anomaly | None:
-    """Return what is wrong with a value that no such counter shows, None if nothing."""
-    if not math.isfinite(joules):
-        return Anomaly.NAN
-    if joules < 0:
-        return Anomaly.NEGATIVE
-    beyond = meter.range_joules is not None and joules > meter.range_joules
-    return Anomaly.SENTINEL if beyond else None
 
 
 def _plausible(since: Mark, now: Mark, meter: Meter) -> float:

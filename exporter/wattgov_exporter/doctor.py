@@ -75,7 +75,10 @@ def _paragraph(finding: Finding, interval_seconds: float) -> Iterator[str]:
             meter = energy.meter
             place = " ".join(part for part in (meter.package, meter.zone) if part)
             counted = "" if meter.component else ", published only: it overlaps another zone"
-            yield f"{'':<{LABEL}}{place}: {watts:.1f} W, {meter.method.value}{counted}"
+            power = "stands still" if watts is None else f"{watts:.1f} W"
+            yield f"{'':<{LABEL}}{place}: {power}, {meter.method.value}{counted}"
+        for one in answer.readings.refused:
+            yield from _indented(f"warning: {one.detail}")
         for sentence in _slow(finding, interval_seconds):
             yield from _indented(f"warning: {sentence}")
         if answer.anomalies:
@@ -101,8 +104,8 @@ def _slow(finding: Finding, interval_seconds: float) -> Iterator[str]:
             yield sentence
 
 
-def _powers(finding: Finding) -> Iterator[tuple[Energy, float]]:
-    """Yield each meter with its mean power between the two answers."""
+def _powers(finding: Finding) -> Iterator[tuple[Energy, float | None]]:
+    """Yield each meter with its mean power between the two answers, None if it told nothing new."""
     before = {
         energy.meter: energy
         for energy in (finding.first.readings.energies if finding.first.readings else ())
@@ -110,7 +113,7 @@ def _powers(finding: Finding) -> Iterator[tuple[Energy, float]]:
     for energy in finding.second.readings.energies if finding.second.readings else ():
         old = before.get(energy.meter, energy)
         seconds = energy.at - old.at
-        yield energy, (energy.joules - old.joules) / seconds if seconds > 0 else 0.0
+        yield energy, (energy.joules - old.joules) / seconds if seconds > 0 else None
 
 
 def _verdict(findings: Iterable[Finding]) -> Iterator[str]:

@@ -296,7 +296,8 @@ SERIES: tuple[Series, ...] = (
     ),
     Series(
         "energy_source_up",
-        "Whether a source reads; reason ok, absent, permission, unsupported, invalid, timeout.",
+        "Whether a source reads all its meters; reason ok, partial (it lacks one that should "
+        "count), absent, permission, unsupported, invalid, timeout.",
         ("source", "reason"),
         lambda view: (
             ((one.name, one.reason.value), float(one.reason is Reason.OK))

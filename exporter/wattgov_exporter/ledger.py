@@ -4,7 +4,8 @@ from collections import Counter as Tally
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wattgov_exporter.counters import Counter, Mark, advance, impossible
+from wattgov_exporter.counters import Counter, Mark, advance
+from wattgov_exporter.doubt import impossible
 from wattgov_exporter.reading import Anomaly, Energy, Meter
 
 Key = tuple[str, str, str]
@@ -12,12 +13,16 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The joules that a meter counted from *since* to *at* (monotonic seconds)."""
+    """The joules that a meter counted from *since* to *at* (monotonic seconds).
+
+    *is_first*: this is where the meter starts. Another step of no time is of one that stands still.
+    """
 
     meter: Meter
     joules: float
     since: float
     at: float
+    is_first: bool = False
 
     @property
     def seconds(self) -> float:
@@ -25,9 +30,9 @@ class Step:
         return self.at - self.since
 
     @property
-    def watts(self) -> float:
-        """Mean power over the step."""
-        return self.joules / self.seconds if self.seconds > 0 else 0.0
+    def watts(self) -> float | None:
+        """Mean power over the step; None where no time has passed: nothing is known yet."""
+        return self.joules / self.seconds if self.seconds > 0 else None
 
 
 class Ledger:
@@ -37,22 +42,27 @@ class Ledger:
         self._counters: dict[Key, Counter] = {}
         self.anomalies: Tally[tuple[str, str]] = Tally()
 
-    def enter(self, energy: Energy) -> Step:
-        """Take one reading; the first of a meter that can be only sets where it starts."""
+    def enter(self, energy: Energy) -> Step | None:
+        """Take one reading; the first of a meter that can be only sets where it starts.
+
+        None of a meter that has not shown anything that can be.
+        """
         meter = energy.meter
         key = key_of(meter)
         old = self._counters.get(key)
         if old is None:
-            anomaly = impossible(meter, energy.joules)
+            anomaly = impossible(energy.joules, meter.range_joules)
             new, joules = Counter(Mark(energy.joules, energy.at)), 0.0
         else:
             new, joules, anomaly = advance(old, meter, energy.joules, energy.at)
         if anomaly is not None:
             self.anomalies[meter.source, anomaly.value] += 1
-        if old is not None or anomaly is None:
-            self._counters[key] = new
+        if old is None and anomaly is not None:
+            return None
+        self._counters[key] = new
         at = new.mark.at
-        return Step(meter, joules, at if new.since is None else new.since, at)
+        since = at if new.since is None else new.since
+        return Step(meter, joules, since, at, is_first=old is None)
 
     def leave_out(self, source: str, anomalies: Iterable[Anomaly]) -> None:
         """Count values that a source itself has left out."""

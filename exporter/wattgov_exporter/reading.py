@@ -28,9 +28,10 @@ class Method(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a source is up or not."""
+    """Why a source is up or not; PARTIAL: it reads, but a meter that should count is refused."""
 
     OK = "ok"
+    PARTIAL = "partial"
     ABSENT = "absent"
     PERMISSION = "permission"
     UNSUPPORTED = "unsupported"
@@ -93,6 +94,14 @@ class Energy:
     meter: Meter
     joules: float
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A meter that is there and tells nothing that can be true, while others of its source do."""
+
+    meter: Meter
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +178,18 @@ class Pods:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """All that one source said in one read; *anomalies* are the values that it left out."""
+    """All that one source said in one read; *anomalies* are the values that it left out.
+
+    *refused* are the meters that are there and not among *energies*. Whether somebody misses one is
+    not for the source to know: a sensor that never worked is nobody's loss.
+    """
 
     energies: tuple[Energy, ...]
     gpus: tuple[GpuState, ...] = ()
     gpu_uses: tuple[GpuUse, ...] = field(default=())
     anomalies: tuple[Anomaly, ...] = ()
     pods: Pods | None = None
+    refused: tuple[Refused, ...] = ()
 
 
 class Source(Protocol):

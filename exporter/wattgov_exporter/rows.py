@@ -49,32 +49,34 @@ CPU_ZONES = (Component.CPU, Component.DRAM)
 
 
 def meters(view: View, *, joules: bool) -> Iterator[Row]:
-    """Yield the CPU zones: joules or watts."""
+    """Yield the CPU zones: joules, or the watts that are known."""
     for state in view.snapshot.meters:
         meter = state.meter
-        if meter.component in CPU_ZONES or meter.source == "rapl":
-            value = state.joules if joules else state.watts
+        value = state.joules if joules else state.watts
+        if value is not None and (meter.component in CPU_ZONES or meter.source == "rapl"):
             yield (meter.package, meter.zone, meter.source), value
 
 
 def sensors(view: View, *, joules: bool) -> Iterator[Row]:
-    """Yield the sensors that are no component's meter: joules or watts."""
+    """Yield the sensors that are no component's meter: joules, or the watts that are known."""
     for state in view.snapshot.meters:
         meter = state.meter
-        if meter.component is None and meter.source != "rapl":
-            value = state.joules if joules else state.watts
+        value = state.joules if joules else state.watts
+        if value is not None and meter.component is None and meter.source != "rapl":
             yield (meter.package, meter.zone, meter.source), value
 
 
 def platform(view: View, *, joules: bool) -> Iterator[Row]:
-    """Yield what BMCs and supplies see: joules or watts."""
-    sums: dict[str, float] = {}
+    """Yield what BMCs and supplies see: joules, or the watts where all of a source are known."""
+    values: dict[str, list[float | None]] = {}
     for state in view.snapshot.meters:
         if _is_platform(state.meter):
             value = state.joules if joules else state.watts
-            sums[state.meter.source] = sums.get(state.meter.source, 0.0) + value
-    for source, value in sums.items():
-        yield (source,), value
+            values.setdefault(state.meter.source, []).append(value)
+    for source, each in values.items():
+        known = [value for value in each if value is not None]
+        if len(known) == len(each):
+            yield (source,), sum(known)
 
 
 def _is_platform(meter: Meter) -> bool:
@@ -92,12 +94,11 @@ def gpu_joules(view: View) -> Iterator[Row]:
 
 def gpu_watts(view: View) -> Iterator[Row]:
     """Yield the GPUs' watts: the driver's own, else the mean over the last interval."""
-    means = {state.meter.zone: state for state in view.snapshot.meters}
+    means = {state.meter.zone: state.watts for state in view.snapshot.meters}
     for gpu in view.snapshot.gpus:
-        if gpu.power_watts is not None:
-            yield (gpu.gpu, gpu.uuid, view.snapshot.gpu_sources[gpu.uuid]), gpu.power_watts
-        elif gpu.uuid in means:
-            yield (gpu.gpu, gpu.uuid, view.snapshot.gpu_sources[gpu.uuid]), means[gpu.uuid].watts
+        watts = means.get(gpu.uuid) if gpu.power_watts is None else gpu.power_watts
+        if watts is not None:
+            yield (gpu.gpu, gpu.uuid, view.snapshot.gpu_sources[gpu.uuid]), watts
 
 
 def gpu(field: str) -> Callable[[View], Iterator[Row]]:

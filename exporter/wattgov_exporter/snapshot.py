@@ -1,5 +1,6 @@
 """What one tick knows. A scrape renders it and changes nothing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from wattgov_exporter.choice import Chosen
@@ -8,11 +9,14 @@ from wattgov_exporter.reading import Component, GpuState, Meter, Method, Reason
 
 @dataclass(frozen=True, slots=True)
 class MeterState:
-    """A meter's unwrapped total and its mean power over the last interval."""
+    """A meter's unwrapped total, and its mean power over the last interval.
+
+    *watts* is None until a first interval is over: that is unknown, and no 0 W.
+    """
 
     meter: Meter
     joules: float
-    watts: float
+    watts: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +68,22 @@ class Snapshot:
     meter_ratio: float | None = None
 
     @property
-    def parts_watts(self) -> float:
-        """Power of the components that are metered one by one."""
-        return sum(self._watts(one) for one in self.chosen if one is not Component.PLATFORM)
+    def parts_watts(self) -> float | None:
+        """Power of the components that are metered one by one; None while one is unknown."""
+        parts = [self._watts(one) for one in self.chosen if one is not Component.PLATFORM]
+        return _sum(parts)
 
     @property
     def total(self) -> tuple[str, float] | None:
-        """Power of the node, each joule once, and how that is composed; None without a meter.
+        """Power of the node, each joule once, and how that is composed; None where unknown.
 
         `platform`: a BMC's; `psys`: the processor's figure for the whole board; `sum`: all parts
         metered; `model`: a part is estimated. A platform that shows less than its parts is wrong.
         """
         parts = self.parts_watts
         platform = self.chosen.get(Component.PLATFORM)
-        if platform is not None and (watts := self._watts(Component.PLATFORM)) >= max(parts, 1.0):
+        watts = self._watts(Component.PLATFORM) if platform is not None else None
+        if platform is not None and watts is not None and watts >= max(parts or 0.0, 1.0):
             return "psys" if platform.source == "rapl" else "platform", watts
         methods = {
             method
@@ -85,14 +91,20 @@ class Snapshot:
             for _, method in one.sources
             if key is not Component.PLATFORM
         }
-        if not methods:
+        if parts is None or not methods:
             return None
         return "model" if Method.ESTIMATED in methods else "sum", parts
 
-    def _watts(self, component: Component) -> float:
+    def _watts(self, component: Component) -> float | None:
         chosen = self.chosen[component]
-        return sum(
+        return _sum(
             state.watts
             for state in self.meters
             if state.meter.component is component and chosen.counts(state.meter)
         )
+
+
+def _sum(parts: Iterable[float | None]) -> float | None:
+    """Return the sum; one that lacks a part would be no sum."""
+    known = list(parts)
+    return sum(one for one in known if one is not None) if known and None not in known else None

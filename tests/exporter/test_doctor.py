@@ -34,6 +34,19 @@ def examine(root: Path, clock: Clock, *sources: Source) -> list[str]:
     return list(report([Finding(*one) for one in zip(sources, first, second, strict=True)]))
 
 
+def test_what_is_refused_and_what_stands_still(tmp_path: Path) -> None:
+    """A zone that says nothing true is told with its file; what tells nothing new has no watts."""
+    root, clock = machine("xeon-2-sockets", tmp_path), Clock()
+    (root / "sys/class/powercap/intel-rapl:0:0/energy_uj").write_text("?")
+
+    text = " ".join(" ".join(examine(root, clock, Rapl(root / "sys", clock))).split())
+
+    assert "0 package: stands still, measured" in text
+    assert "1 package: 100.0 W, measured" in text
+    assert "warning: " in text
+    assert "intel-rapl:0:0/energy_uj: invalid literal" in text
+
+
 def test_a_machine_with_meters(tmp_path: Path) -> None:
     """Each zone has its watts; zones that overlap are said to be published only."""
     root, clock = machine("xeon-2-sockets", tmp_path), Clock()

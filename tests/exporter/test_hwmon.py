@@ -189,8 +189,8 @@ def test_a_device_is_known_by_its_own_name(tmp_path: Path) -> None:
         ("4294967295000", (Anomaly.SENTINEL,)),
         ("-1000", (Anomaly.NEGATIVE,)),
         ("30000000000", (Anomaly.SPIKE,)),
-        ("", ()),
-        ("n/a", ()),
+        ("", (Anomaly.NAN,)),
+        ("n/a", (Anomaly.NAN,)),
     ],
 )
 def test_what_cannot_be_is_not_counted(
@@ -219,6 +219,92 @@ def test_nothing_but_a_sentinel(tmp_path: Path) -> None:
         Bench(tmp_path).read()
 
     assert raised.value.reason is Reason.INVALID
+
+
+def test_a_dead_meter_hides_no_supply(tmp_path: Path) -> None:
+    """An ACPI meter that never worked leaves the node to the supplies; alive again, it has it."""
+    bench = dead_meter_and_two_supplies(tmp_path)
+
+    dead = meters(bench.read())
+    (bench.folder / "hwmon0/power1_average").write_text("250000000\n")
+    alive = meters(bench.read(seconds=1))
+
+    platform, none = (Component.PLATFORM, Method.DERIVED), (None, Method.DERIVED)
+    assert {("0-0058", "supply"): platform, ("1-0058", "supply"): platform} == dead
+    assert {
+        ("ACPI000D:00", "meter"): platform,
+        ("0-0058", "supply"): none,
+        ("1-0058", "supply"): none,
+    } == alive
+
+
+def test_a_meter_that_dies_leaves_the_node_to_the_supplies(tmp_path: Path) -> None:
+    """One bad moment changes nothing; a scan's time of them does."""
+    bench = dead_meter_and_two_supplies(tmp_path)
+    meter = bench.folder / "hwmon0/power1_average"
+    shown: list[Component | None] = []
+    for content, seconds in (("250000000", 0), ("?", 1), ("?", SCAN_SECONDS - 1), ("?", 1)):
+        meter.write_text(f"{content}\n")
+        supplies = [one for one in bench.read(seconds).energies if one.meter.zone == "supply"]
+        shown += {one.meter.component for one in supplies}
+
+    assert [None, None, None, Component.PLATFORM] == shown
+
+
+def test_a_dead_sensor_has_chips_looked_for_no_more_often(tmp_path: Path) -> None:
+    """Only one that begins to fail may mean that chips have new numbers."""
+    bench = dead_meter_and_two_supplies(tmp_path)
+    bench.read()
+    bench.read(seconds=1)  # looked for anew, once
+    shutil.copytree(bench.folder / "hwmon1", bench.folder / "hwmon3")
+
+    soon, later = len(bench.read(seconds=1).energies), len(bench.read(SCAN_SECONDS).energies)
+
+    assert (2, 3) == (soon, later)
+
+
+def dead_meter_and_two_supplies(root: Path) -> Bench:
+    """Plant an ACPI meter that shows all ones, and two good supplies; each on its device."""
+    devices = ("ACPI000D:00", "0-0058", "1-0058")
+    files = ("power1_average = 4294967295000", *["power1_input = 100000000"] * 2)
+    for number, (device, file) in enumerate(zip(devices, files, strict=True)):
+        chip = f"sys/class/hwmon/hwmon{number}"
+        name = "pfe1100" if number else "power_meter"
+        label = f"\n{chip}/power1_label = pin" if number else ""
+        plant(f"{chip}/name = {name}\n{chip}/{file}{label}", root)
+        on_device(root, number, device)
+    return Bench(root)
+
+
+def on_device(root: Path, number: int, device: str) -> None:
+    """Let a chip be of a device."""
+    place = root / "sys/devices" / device
+    place.mkdir(parents=True)
+    (root / f"sys/class/hwmon/hwmon{number}/device").symlink_to(place)
+
+
+def test_two_devices_with_one_name(tmp_path: Path) -> None:
+    """Behind two parents they are two meters, each told by as much of its place as it takes."""
+    for number, joules in enumerate((5, 777, 9)):
+        chip = f"sys/class/hwmon/hwmon{number}"
+        plant(f"{chip}/name = ina\n{chip}/energy1_input = {joules}000000", tmp_path)
+        on_device(tmp_path, number, ("a/i2c-1/1-0040", "b/i2c-1/1-0040", "b/i2c-1/1-0041")[number])
+
+    energies = Bench(tmp_path).read().energies
+
+    assert {"a/i2c-1/1-0040": 5.0, "b/i2c-1/1-0040": 777.0, "1-0041": 9.0} == {
+        one.meter.package: one.joules for one in energies
+    }
+
+
+def test_a_refused_sensor_is_told_of(bench: Bench) -> None:
+    """With its meter and its file."""
+    (bench.folder / "hwmon4/device/power1_average").write_text("n/a\n")
+
+    (refused,) = bench.read().refused
+
+    assert ("hwmon4", "meter") == (refused.meter.package, refused.meter.zone)
+    assert "power1_average" in refused.detail
 
 
 def test_a_chip_that_vanishes_and_returns(bench: Bench) -> None:

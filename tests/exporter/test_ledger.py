@@ -24,6 +24,7 @@ def test_a_first_reading_that_cannot_be_is_no_start(first: float, kind: str) -> 
         for at, joules in enumerate([first, 300.0, 400.0, 500.0])
     ]
 
-    assert [0.0, 0.0, 100.0, 100.0] == [step.joules for step in steps]
-    assert [0.0, 0.0, 1.0, 1.0] == [step.seconds for step in steps]
+    assert steps[0] is None
+    told = [(step.joules, step.seconds, step.is_first) for step in steps if step]
+    assert [(0.0, 0.0, True), (100.0, 1.0, False), (100.0, 1.0, False)] == told
     assert {("rapl", kind): 1} == ledger.anomalies

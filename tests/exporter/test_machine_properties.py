@@ -313,7 +313,7 @@ def test_random_machines_with_meters_that_hang() -> None:
     steps=st.lists(
         st.tuples(
             st.sampled_from([100, 1000, 10_000, 120_000]),
-            st.lists(st.integers(0, 350), min_size=6, max_size=6),
+            st.lists(st.integers(1, 350), min_size=6, max_size=6),
         )
     ),
     amd=st.booleans(),

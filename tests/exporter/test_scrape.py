@@ -21,6 +21,7 @@ from wattgov_exporter.reading import (
     Anomaly,
     Clock,
     Component,
+    Energy,
     GpuState,
     Method,
     NoMeter,
@@ -316,7 +317,14 @@ def package(joules: float) -> str:
 def counted(bench: Bench, ledger: Ledger, joules: float, seconds: float = 5.0) -> float:
     """Return what the books count for a socket's next value."""
     (energy,) = bench.read(package(joules), seconds).energies
-    return ledger.enter(energy).joules
+    return entered(ledger, energy)
+
+
+def entered(ledger: Ledger, energy: Energy) -> float:
+    """Return what the books count for a reading that can be."""
+    step = ledger.enter(energy)
+    assert step is not None
+    return step.joules
 
 
 @pytest.mark.parametrize("end", [65_532.610987, 262_143.32885])
@@ -347,7 +355,7 @@ def test_kepler_adds_sockets_up_before_it_wraps(peer: Peer) -> None:
     found = []
     for joules in (2 * 262_143.32885 - 1000, 500):
         (energy,) = bench.read(text.format(joules), seconds=5).energies
-        found.append(ledger.enter(energy).joules)
+        found.append(entered(ledger, energy))
 
     assert [0.0, pytest.approx(1500.0)] == found
 
@@ -360,7 +368,7 @@ def test_values_that_a_peer_keeps_for_a_while(peer: Peer) -> None:
         millijoules = tick // 6 * 30 * 600_000
         text = f"DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{{{CARD}}} {millijoules}"
         (energy,) = bench.read(text, seconds=5).energies
-        total += ledger.enter(energy).joules
+        total += entered(ledger, energy)
 
     assert 4 * 30 * 600.0 == total
     assert not ledger.anomalies
@@ -378,6 +386,33 @@ def test_a_peer_that_serves_old_values(peer: Peer) -> None:
     assert ["GPU-b"] == [one.uuid for one in readings.gpus]
     with pytest.raises(NoMeter, match="serves old values"):
         bench.read(DCGM + other.replace("939", "999"), seconds=STILL_SECONDS + 1)
+
+
+def test_a_socket_that_is_no_number(peer: Peer) -> None:
+    """It is left out, counted and told of; alone it is no meter."""
+    bench = Bench(peer, "node")
+    broken = 'node_rapl_package_joules_total{index="1",path="intel-rapl:1"} NaN\n'
+
+    readings = bench.read(package(300.0) + broken)
+
+    assert {("0", "package"): (Component.CPU, 300.0)} == meters(readings)
+    assert (Anomaly.NAN,) == readings.anomalies
+    assert ["1"] == [one.meter.package for one in readings.refused]
+    with pytest.raises(NoMeter, match="package 1 shows nan J") as raised:
+        bench.read(broken)
+    assert Anomaly.NAN is raised.value.anomaly
+
+
+def test_a_socket_that_stands_still_beside_one_that_moves(peer: Peer) -> None:
+    """It is refused and told of; a card that stands may sleep."""
+    bench = Bench(peer, "node")
+    other = 'node_rapl_package_joules_total{index="1",path="intel-rapl:1"} 700\n'
+    bench.read(package(300.0) + other)
+
+    readings = bench.read(package(400.0) + other, seconds=STILL_SECONDS + 1)
+
+    assert ["1"] == [one.meter.package for one in readings.refused]
+    assert "has not moved" in readings.refused[0].detail
 
 
 def test_several_entries(peer: Peer) -> None:

@@ -123,8 +123,8 @@ class Watched:
         """Hold that the node's counters show what the meters told: see `expected_books`."""
         assert [] == self.bench.strangers
         told = self.bench.sources
-        reasons = [key for key, up in self.page.items() if key[0] == "energy_source_up" and up]
-        up = {dict(labels)["source"] for _, labels in reasons}
+        health = [dict(labels) for name, labels in self.page if name == "energy_source_up"]
+        up = {one["source"] for one in health if one["reason"] in {"ok", "partial"}}
         last = by_label(self.page, "energy_source_last_sample_timestamp_seconds", "source")
         new = {name for name in up if last[name] == self.machine.wall()}
         self._heard |= {name: told[name].told for name in new}

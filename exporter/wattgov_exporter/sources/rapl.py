@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from wattgov_exporter.doubt import Standing, impossible
 from wattgov_exporter.procfs import read_bytes
 from wattgov_exporter.reading import (
+    Anomaly,
     Clock,
     Component,
     Energy,
@@ -18,6 +20,7 @@ from wattgov_exporter.reading import (
     NoMeter,
     Readings,
     Reason,
+    Refused,
 )
 
 COMPONENTS = {
@@ -36,6 +39,14 @@ The stated limit is the long-term one, and short bursts go to several times a la
 NODE_WATTS = 5_000.0
 """The same for psys, which holds several packages, and cards with them."""
 
+STILL_SECONDS = 10.0
+"""A counter that has not moved for so long is stuck, as in some virtual machines.
+
+Hardware counts every millisecond in units of 61 uJ or less, so that the deepest sleep moves it many
+times a second; a virtual one (QEMU's rapl) is brought up to date once a second. A suspend does not
+count here: the monotonic clock stands meanwhile.
+"""
+
 
 class Rapl:
     """All powercap zones of the `intel-rapl` control type, which AMD's driver uses too."""
@@ -50,35 +61,69 @@ class Rapl:
     def __init__(self, sysfs: Path, clock: Clock) -> None:
         self._root = sysfs / "class" / "powercap"
         self._clock = clock
+        self._standing = Standing()
 
     def read(self) -> Readings:
         """Read every zone; NoMeter tells why when none can be read."""
         energies: list[Energy] = []
-        refused: list[NoMeter] = []
+        refused: list[tuple[Meter, NoMeter]] = []
         for folder, meter in self._zones():
             try:
-                microjoules = int(read_bytes(folder / "energy_uj"))
-            except PermissionError:
-                refused.append(
-                    NoMeter(
-                        Reason.PERMISSION,
-                        f"{folder}/energy_uj is readable by root only (since CVE-2020-8694): "
-                        "run as root or grant CAP_DAC_READ_SEARCH",
-                    )
-                )
-            except (OSError, ValueError) as error:
-                refused.append(NoMeter(Reason.INVALID, f"{folder}/energy_uj: {error}"))
-            else:
-                energies.append(Energy(meter, microjoules / 1e6, self._clock()))
+                energies.append(self._energy(folder / "energy_uj", meter))
+            except NoMeter as fault:
+                refused.append((meter, fault))
         if energies:
-            return Readings(tuple(energies))
+            return Readings(
+                tuple(energies),
+                anomalies=tuple(fault.anomaly for _, fault in refused if fault.anomaly),
+                refused=tuple(
+                    Refused(meter, fault.detail)
+                    for meter, fault in refused
+                    if not self._is_unwired(meter)
+                ),
+            )
         if refused:
-            raise refused[0]
+            raise refused[0][1]
         raise NoMeter(
             Reason.ABSENT,
             f"no intel-rapl zone under {self._root}: "
             "the CPU has none, its module intel_rapl_msr is not loaded, or this is a virtual one",
         )
+
+    def _energy(self, path: Path, meter: Meter) -> Energy:
+        """Return what a zone counted, as of when its counter came to that."""
+        try:
+            joules = int(read_bytes(path)) / 1e6
+        except PermissionError as error:
+            raise NoMeter(
+                Reason.PERMISSION,
+                f"{path} is readable by root only (since CVE-2020-8694): "
+                "run as root or grant CAP_DAC_READ_SEARCH",
+            ) from error
+        except OSError as error:
+            raise NoMeter(Reason.INVALID, f"{path}: {error}") from error
+        except ValueError as error:
+            raise NoMeter(Reason.INVALID, f"{path}: {error}", Anomaly.NAN) from error
+        now = self._clock()
+        anomaly = impossible(joules, meter.range_joules)
+        if anomaly is not None:
+            words = f"{path} shows {joules:g} J, which its counter cannot"
+            raise NoMeter(Reason.INVALID, words, anomaly)
+        if meter.component is None:  # a graphics core that nobody uses may draw nothing
+            return Energy(meter, joules, now)
+        since = self._standing.since((meter.package, meter.zone), joules, now)
+        if now - since > STILL_SECONDS:
+            raise NoMeter(
+                Reason.INVALID,
+                f"{path} has shown {joules:g} J for more than {STILL_SECONDS:g} s: "
+                "its counter is stuck, as in some virtual machines",
+            )
+        return Energy(meter, joules, since)
+
+    def _is_unwired(self, meter: Meter) -> bool:
+        """Tell a psys that never counted: on many boards it leads nowhere, which is no fault."""
+        key = meter.package, meter.zone
+        return meter.component is Component.PLATFORM and not self._standing.has_moved(key)
 
     def _zones(self) -> Iterator[tuple[Path, Meter]]:
         # `intel-rapl-mmio:*` shows package-0 a second time: not matched, not counted twice.
@@ -104,7 +149,8 @@ class Rapl:
                     zone=zone,
                     method=Method.MEASURED,
                     max_watts=max([least, *(2 * watts for watts in stated)]),
-                    range_joules=int(range_microjoules) / 1e6
+                    # 0 is a kernel that does not know it.
+                    range_joules=int(range_microjoules) / 1e6 or None
                     if range_microjoules.isdigit()
                     else None,
                 ),

@@ -1,7 +1,7 @@
 """Another exporter as a source, where the hardware cannot be read directly."""
 
 from collections import Counter as Tally
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
@@ -10,15 +10,18 @@ import requests
 import urllib3
 
 from wattgov_exporter.config import Scrape as Settings
+from wattgov_exporter.doubt import impossible
 from wattgov_exporter.integral import Integral
 from wattgov_exporter.reading import (
     Clock,
+    Component,
     Energy,
     GpuState,
     Meter,
     NoMeter,
     Readings,
     Reason,
+    Refused,
 )
 from wattgov_exporter.sources.scrape_peers import PEERS, Page, Shown, parse
 
@@ -82,27 +85,50 @@ class Scrape:
         if not (page.meters or page.gpus):
             names = ", ".join(f"{prefix}*" for prefix in self._peer.prefixes)
             raise NoMeter(Reason.UNSUPPORTED, f"{self._url} shows no {names}: {self._peer.missing}")
-        energies = tuple(self._energies(page, now))
-        if page.meters and not energies:
-            raise NoMeter(
-                Reason.INVALID,
-                f"{self._url}: no counter has moved for {STILL_SECONDS:g} s: it serves old values",
-            )
-        return Readings(energies, _gpus(page, energies), anomalies=page.anomalies)
-
-    def _energies(self, page: Page, now: float) -> Iterator[Energy]:
+        energies: list[Energy] = []
+        refused: list[tuple[Shown, NoMeter]] = []
         # Of two that are named alike the first.
         named = {(shown.package, shown.zone): shown for shown in reversed(page.meters)}
-        for key, shown in named.items():
-            if shown.joules is not None:
-                seen = _follow(self._seen.get(key), shown.joules, now)
-                self._seen[key] = seen
-                if now - seen.since <= STILL_SECONDS:
-                    yield Energy(self._meter(shown, seen.peak), shown.joules, seen.since)
-            elif shown.watts is not None:
-                bridge = BRIDGED_INTERVALS * self.interval_seconds
-                integral = self._integrals.setdefault(key, Integral(bridge))
-                yield Energy(self._meter(shown, 0.0), integral.add(shown.watts, now), now)
+        for shown in named.values():
+            try:
+                energies.append(self._energy(shown, now))
+            except NoMeter as fault:
+                refused.append((shown, fault))
+        if refused and not energies:
+            raise refused[0][1]
+        found = tuple(fault.anomaly for _, fault in refused if fault.anomaly)
+        return Readings(
+            tuple(energies),
+            _gpus(page, energies),
+            anomalies=page.anomalies + found,
+            refused=tuple(
+                Refused(self._meter(shown, 0.0), fault.detail)
+                for shown, fault in refused
+                # A card's may: it sleeps.
+                if fault.anomaly or shown.component is not Component.GPU
+            ),
+        )
+
+    def _energy(self, shown: Shown, now: float) -> Energy:
+        """Return what a meter counted, as of when it came to that."""
+        key, name = (shown.package, shown.zone), f"{shown.zone} {shown.package}".strip()
+        if shown.joules is None:
+            bridge = BRIDGED_INTERVALS * self.interval_seconds
+            integral = self._integrals.setdefault(key, Integral(bridge))
+            return Energy(self._meter(shown, 0.0), integral.add(shown.watts or 0.0, now), now)
+        anomaly = impossible(shown.joules)
+        if anomaly is not None:
+            words = f"{self._url}: {name} shows {shown.joules:g} J, which cannot be"
+            raise NoMeter(Reason.INVALID, words, anomaly)
+        seen = _follow(self._seen.get(key), shown.joules, now)
+        self._seen[key] = seen
+        if now - seen.since > STILL_SECONDS:
+            raise NoMeter(
+                Reason.INVALID,
+                f"{self._url}: the counter of {name} has not moved for {STILL_SECONDS:g} s: "
+                "it serves old values, or that meter is stuck",
+            )
+        return Energy(self._meter(shown, seen.peak), shown.joules, seen.since)
 
     def _meter(self, shown: Shown, peak: float) -> Meter:
         """Return the meter. It wraps at the least range that holds the most it ever showed.
@@ -194,7 +220,6 @@ def _gpus(page: Page, energies: Sequence[Energy]) -> tuple[GpuState, ...]:
 
 def _follow(seen: Seen | None, joules: float, now: float) -> Seen:
     old = seen or Seen(joules, now, 0.0)
-    # In this order, so that a NaN leaves the peak as it was.
     return Seen(joules, old.since if joules == old.joules else now, max(old.peak, joules))
 
 

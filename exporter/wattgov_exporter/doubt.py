@@ -1,0 +1,49 @@
+"""What no energy counter shows: a value that cannot be, and one that never changes."""
+
+import math
+from dataclasses import dataclass
+
+from wattgov_exporter.reading import Anomaly
+
+
+def impossible(joules: float, range_joules: float | None = None) -> Anomaly | None:
+    """Return what is wrong with a value that no such counter shows, None if nothing."""
+    if not math.isfinite(joules):
+        return Anomaly.NAN
+    if joules < 0:
+        return Anomaly.NEGATIVE
+    return Anomaly.SENTINEL if range_joules is not None and joules > range_joules else None
+
+
+@dataclass(slots=True)
+class Stand:
+    """What a counter shows, since when, and whether it ever showed something else."""
+
+    joules: float
+    since: float
+    moved: bool = False
+
+
+class Standing:
+    """Tells a counter that counts from one that is stuck.
+
+    A reading is as old as its value: who takes *since* for its time says of a counter that stands
+    that nothing is known yet, not that nothing was drawn.
+    """
+
+    def __init__(self) -> None:
+        self._stands: dict[tuple[str, str], Stand] = {}
+
+    def since(self, key: tuple[str, str], joules: float, now: float) -> float:
+        """Take what a counter shows now; return since when it has shown that."""
+        stand = self._stands.get(key)
+        if stand is None:
+            stand = self._stands[key] = Stand(joules, now)
+        elif joules != stand.joules:
+            stand.joules, stand.since, stand.moved = joules, now, True
+        return stand.since
+
+    def has_moved(self, key: tuple[str, str]) -> bool:
+        """Tell whether a counter was ever seen to count."""
+        stand = self._stands.get(key)
+        return stand is not None and stand.moved
