@@ -1,6 +1,5 @@
 """The command: help at once, bad input in sentences, a port in use told, signals obeyed."""
 
-import os
 import re
 import signal
 import socket
@@ -181,7 +180,7 @@ def test_a_hangup_waits() -> None:
     """It ends nothing while it waits, and what was before is put back."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with hangup_waits():
-        os.kill(os.getpid(), signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)  # to this thread: others of this process do not wait
         assert signal.SIGHUP == signal.sigwait({signal.SIGHUP})
 
     assert before == signal.pthread_sigmask(signal.SIG_BLOCK, ())
