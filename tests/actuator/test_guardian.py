@@ -245,15 +245,9 @@ def test_without_a_guardian_who_puts_back_by_hand_ends_a_loop_that_hangs(
         hint = f"if it hangs: kill -9 {loop.pid}; wattgov-actuator restore --state-dir "
         assert hint in machine.log("restore")
         lease = LeaseFile(machine.folder / "state", Path("/proc"))
-        until("the lease to pass", lambda: passed(lease))
+        until("the lease to pass", lambda: lease.over(time.monotonic()))
     stopped = machine.start(*words)
 
     assert (0, PRIOR) == (stopped.wait(DEADLINE_SECONDS), machine.limit())
     assert -signal.SIGKILL == loop.wait(DEADLINE_SECONDS)
     assert LeaseFile(machine.folder / "state", Path("/proc")).read() is None
-
-
-def passed(lease: LeaseFile) -> bool:
-    """Tell whether a lease has passed."""
-    found = lease.read()
-    return found is not None and found.passed(time.monotonic(), lease.boot)
