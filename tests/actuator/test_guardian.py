@@ -236,14 +236,15 @@ def test_who_puts_back_by_hand_is_not_killed_for_it(machine: Machine) -> None:
 def test_without_a_guardian_who_puts_back_by_hand_ends_a_loop_that_hangs(
     machine: Machine, words: tuple[str, ...]
 ) -> None:
-    """Not before its lease has passed: it might be waiting for a device."""
+    """And leaves one that lives alone."""
     loop = machine.govern()
+    early = machine.start("restore")
+    assert (1, FLOOR, None) == (early.wait(DEADLINE_SECONDS), machine.limit(), loop.poll())
+    hint = f"if it hangs: kill -9 {loop.pid}; wattgov-actuator restore --state-dir "
+    assert hint in machine.log("restore")
+
     loop.send_signal(signal.SIGSTOP)
     if words == ("restore",):
-        early = machine.start("restore")
-        assert (1, FLOOR) == (early.wait(DEADLINE_SECONDS), machine.limit())
-        hint = f"if it hangs: kill -9 {loop.pid}; wattgov-actuator restore --state-dir "
-        assert hint in machine.log("restore")
         lease = LeaseFile(machine.folder / "state", Path("/proc"))
         until("the lease to pass", lambda: lease.over(time.monotonic()))
     stopped = machine.start(*words)
