@@ -253,7 +253,8 @@ def guardian(*, state_dir: Path, sysfs: Path, procfs: Path) -> None:
 
     with told():
         lease = LeaseFile(state_dir, procfs)
-        watch = Guardian(lease, now, partial(evict, state_dir, procfs), restored)
+        ended = partial(evict, state_dir, procfs, lambda: lease.over(now().steady))
+        watch = Guardian(lease, now, ended, restored)
         LOG.info(line("started", mode="guardian", state=state_dir))
         if not (state_dir / "journal.sqlite").exists():
             LOG.warning(line("nothing_to_guard", detail=_unused(state_dir)))

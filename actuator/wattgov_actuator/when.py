@@ -58,6 +58,14 @@ def span_text(seconds: float) -> str:
     return f"{seconds:.3g} s" if abs(seconds) < 1 else f"{seconds:.0f} s"
 
 
+def exact_text(seconds: float) -> str:
+    """Return a length of time in the largest unit that it is whole in: 75 min, and not 1.2 h."""
+    for size, name in SPANS:
+        if seconds and seconds % size == 0:
+            return f"{seconds / size:g} {name}"
+    return f"{seconds:g} s"
+
+
 def moment_of(text: str) -> float | None:
     """Return the unix seconds of an ISO 8601 moment, UTC where it names no zone; else None."""
     try:

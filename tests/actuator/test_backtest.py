@@ -271,6 +271,21 @@ def test_check_online_tells_what_each_expression_gives(
     )
 
 
+@pytest.mark.usefixtures("gpus")
+def test_check_online_notes_what_is_set_below_a_floor_in_percent(tmp_path: Path, url: str) -> None:
+    """Offline nobody knows what 60 % of a card is."""
+    rule = "- {action: quiet, expr: vector(5), knob: gpu_power_limit, set: %s}"
+    rules = ONLINE.partition("      - {")[0] + "      " + rule
+    low, high = (
+        run(tmp_path, "check", "--online", "--prometheus", url, rules=rules % watts)
+        for watts in ("300W", "450W")
+    )
+    told = "note: quiet: set 300W is never reached here: its floor of 60% is 420 W at GPU-"
+
+    assert (0, True) == (low.exit_code, told in low.stderr)
+    assert (0, False) == (high.exit_code, "never reached" in high.stderr)
+
+
 @pytest.mark.parametrize(
     ("expr", "word", "status"), [("nosuch(quiet)", "bad_query", 2), ("time()", "not_a_vector", 2)]
 )

@@ -236,24 +236,19 @@ def test_who_puts_back_by_hand_is_not_killed_for_it(machine: Machine) -> None:
 def test_without_a_guardian_who_puts_back_by_hand_ends_a_loop_that_hangs(
     machine: Machine, words: tuple[str, ...]
 ) -> None:
-    """Not before its lease has passed: it might be waiting for a device."""
+    """And leaves one that lives alone."""
     loop = machine.govern()
+    early = machine.start("restore")
+    assert (1, FLOOR, None) == (early.wait(DEADLINE_SECONDS), machine.limit(), loop.poll())
+    hint = f"if it hangs: kill -9 {loop.pid}; wattgov-actuator restore --state-dir "
+    assert hint in machine.log("restore")
+
     loop.send_signal(signal.SIGSTOP)
     if words == ("restore",):
-        early = machine.start("restore")
-        assert (1, FLOOR) == (early.wait(DEADLINE_SECONDS), machine.limit())
-        hint = f"if it hangs: kill -9 {loop.pid}; wattgov-actuator restore --state-dir "
-        assert hint in machine.log("restore")
         lease = LeaseFile(machine.folder / "state", Path("/proc"))
-        until("the lease to pass", lambda: passed(lease))
+        until("the lease to pass", lambda: lease.over(time.monotonic()))
     stopped = machine.start(*words)
 
     assert (0, PRIOR) == (stopped.wait(DEADLINE_SECONDS), machine.limit())
     assert -signal.SIGKILL == loop.wait(DEADLINE_SECONDS)
     assert LeaseFile(machine.folder / "state", Path("/proc")).read() is None
-
-
-def passed(lease: LeaseFile) -> bool:
-    """Tell whether a lease has passed."""
-    found = lease.read()
-    return found is not None and found.passed(time.monotonic(), lease.boot)

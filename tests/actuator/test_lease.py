@@ -84,6 +84,11 @@ def test_a_lease_that_cannot_be_read_has_passed(
     assert found.passed(0.0, lease.boot)
 
 
+def hung() -> bool:
+    """Tell that the lease has passed."""
+    return True
+
+
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     """Return another process that holds the folder."""
@@ -106,9 +111,9 @@ def test_who_holds_the_lock_is_killed_even_when_stopped(
     """A stopped process does not get to run any more, and cannot write over what we put back."""
     holder.send_signal(signal.SIGSTOP)
 
-    assert holder.pid == evict(tmp_path, PROC, 10)
+    assert holder.pid == evict(tmp_path, PROC, hung, 10)
     assert -signal.SIGKILL == holder.wait(10)
-    assert evict(tmp_path, PROC, 10) is None
+    assert evict(tmp_path, PROC, hung, 10) is None
 
 
 def test_a_number_that_is_somebody_elses_now_is_not_killed(
@@ -118,10 +123,30 @@ def test_a_number_that_is_somebody_elses_now_is_not_killed(
     with subprocess.Popen(["sleep", "60"]) as stranger:
         (tmp_path / "lock").write_text(str(stranger.pid))
         with pytest.raises(Busy, match="cannot be seen from here: run this as the same"):
-            evict(tmp_path, PROC, 10)
+            evict(tmp_path, PROC, hung, 10)
         assert stranger.poll() is None
         stranger.kill()
     assert holder.poll() is None
+
+
+def test_who_has_taken_the_lock_since_is_not_killed(
+    tmp_path: Path, lease: LeaseFile, holder: "subprocess.Popen[str]"
+) -> None:
+    """Guardian and person come at once: one ends the loop that hangs, and the other waits."""
+    lease.renew(1e12)
+    with pytest.raises(Busy, match=f"works with {tmp_path}: process {holder.pid}"):
+        evict(tmp_path, PROC, lambda: lease.over(0.0), 10)
+    assert holder.poll() is None
+
+
+def test_nobody_sees_the_number_of_a_new_holder_before_its_lease(tmp_path: Path) -> None:
+    """The number is read first, and then the lease: so no lease of the dead is taken for ours."""
+    (tmp_path / "lock").write_text("12345")
+    seen: list[str] = []
+    with locked(tmp_path, lambda: seen.append((tmp_path / "lock").read_text())):
+        seen.append((tmp_path / "lock").read_text().strip())
+
+    assert ["12345", str(os.getpid())] == seen
 
 
 @pytest.mark.parametrize("text", ["", "unknown", "999999999"])
@@ -131,7 +156,7 @@ def test_a_holder_without_a_number_is_told(
     """It cannot be ended from here."""
     (tmp_path / "lock").write_text(text)
     with pytest.raises(Busy, match="cannot be seen from here"):
-        evict(tmp_path, PROC, 10)
+        evict(tmp_path, PROC, hung, 10)
     assert holder.poll() is None
 
 

@@ -56,6 +56,7 @@ def test_durations_are_read_in_seconds(written: str, seconds: float) -> None:
         ("-20s", "step: '-20s': the knob takes watts or percent: did you mean '-20W'?"),
         ("-20", "step: '-20' has no unit: the knob takes watts or percent: did you mean '-20W'?"),
         ("20w", "step: '20w': the knob takes watts or percent: did you mean '20W'?"),
+        ("2GHz", "step: '2GHz': the knob takes watts or percent, such as '20W'"),
         ("20KW", "step: '20KW': the knob takes watts or percent: did you mean '20kW'?"),
         (
             "down a bit",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wattgov_actuator.when import clock_text, moment_of, span_text
+from wattgov_actuator.when import clock_text, exact_text, moment_of, span_text
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,15 @@ from wattgov_actuator.when import clock_text, moment_of, span_text
 def test_a_span_is_told_in_its_largest_unit(seconds: float, text: str) -> None:
     """As a person would."""
     assert text == span_text(seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (0.25, "0.25 s"), (90, "90 s"), (4500, "75 min"), (90_000, "25 h"), (7200, "2 h")],
+)
+def test_a_length_may_be_told_without_rounding(seconds: float, text: str) -> None:
+    """Who looks for what a test expects at 75 minutes does not look for 1.2 hours."""
+    assert text == exact_text(seconds)
 
 
 @pytest.mark.parametrize(

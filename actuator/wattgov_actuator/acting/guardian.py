@@ -44,8 +44,7 @@ class Guardian:
 
     def look(self) -> bool:
         """Put back if the lease has passed; return False when that has to be tried again."""
-        lease = self._lease.read()
-        if lease is None or not lease.passed(self._now().steady, self._lease.boot):
+        if not self._lease.over(self._now().steady):
             return True
         try:
             killed = self._evict()

@@ -47,7 +47,9 @@ def holding(
         )
     boot = this_boot(machine.procfs)
     knobs = Hands(partial(opening, machine=machine))
-    with locked(folder):
-        renewing(folder, machine.procfs, now)()
-        with closing(Journal(folder, boot=boot)) as journal, closing(knobs) as hands:
-            yield journal, Writer(journal, hands, now)
+    with (
+        locked(folder, renewing(folder, machine.procfs, now)),
+        closing(Journal(folder, boot=boot)) as journal,
+        closing(knobs) as hands,
+    ):
+        yield journal, Writer(journal, hands, now)

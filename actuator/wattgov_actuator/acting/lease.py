@@ -68,6 +68,11 @@ class LeaseFile:
         except ValueError:
             return Lease(0.0, "")
 
+    def over(self, steady: float) -> bool:
+        """Tell whether somebody has been at work, and has given no sign of life for too long."""
+        found = self.read()
+        return found is not None and found.passed(steady, self.boot)
+
     def end(self) -> None:
         """Say that nothing of ours is left to be put back."""
         self._path.unlink(missing_ok=True)

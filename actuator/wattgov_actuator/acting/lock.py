@@ -8,7 +8,7 @@ import os
 import select
 import signal
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,9 +22,27 @@ class Busy(Exception):
     """Another actuator works with this folder, or on this machine."""
 
 
+def _nobody() -> None:
+    """Tell nobody."""
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; raises Busy. The kernel lets go of it however the process ends."""
+def locked(folder: Path, alive: Callable[[], None] = _nobody) -> Iterator[None]:
+    """Hold the folder's lock; raises Busy. The kernel lets go of it however the process ends.
+
+    *alive* renews the lease before our number is in the file: whoever means to end the one before
+    us reads the number first and then the lease, and so never takes us for that one.
+    """
+    with _taken(folder) as file:
+        alive()
+        with suppress(OSError):  # a full disk must not keep anybody from putting back
+            os.pwrite(file, f"{os.getpid():<20}".encode(), 0)
+        yield
+
+
+@contextmanager
+def _taken(folder: Path) -> Iterator[int]:
+    """Hold the folder's lock, and leave its text as it is; raises Busy."""
     file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -32,9 +50,7 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             holder = os.read(file, 20).decode(errors="replace").strip() or "unknown"
             raise Busy(_held(folder, holder)) from None
-        with suppress(OSError):  # a full disk must not keep anybody from putting back
-            os.pwrite(file, f"{os.getpid():<20}".encode(), 0)
-        yield
+        yield file
     finally:
         os.close(file)
 
@@ -108,15 +124,18 @@ class MachineLock:
         )
 
 
-def evict(folder: Path, procfs: Path, wait_seconds: float = EVICT_SECONDS) -> int | None:
+def evict(
+    folder: Path, procfs: Path, hung: Callable[[], bool], wait_seconds: float = EVICT_SECONDS
+) -> int | None:
     """Kill who holds the lock; return its number, None when nobody does. Raises Busy.
 
+    *hung* tells at the last moment whether the lease has passed: it may be somebody else by now.
     Only a process that has the lock open is killed: its number may belong to somebody else since,
     or in another container. SIGKILL also ends one that was stopped; one that goes on after SIGCONT
     would write over what was put back.
     """
     try:
-        with locked(folder):
+        with _taken(folder):
             return None
     except Busy:
         text = (folder / NAME).read_text().strip()
@@ -128,6 +147,8 @@ def evict(folder: Path, procfs: Path, wait_seconds: float = EVICT_SECONDS) -> in
     try:
         if not _has_open(procfs / str(pid) / "fd", folder / NAME):
             raise Busy(_unseen(folder, text))
+        if not hung():
+            raise Busy(_held(folder, text))
         signal.pidfd_send_signal(process, signal.SIGKILL)
         ended, _, _ = select.select([process], [], [], wait_seconds)
     finally:

@@ -11,7 +11,7 @@ import click
 
 from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.columns import aligned
-from wattgov_actuator.commands.online import BAD, Finding, findings
+from wattgov_actuator.commands.online import BAD, Finding, findings, floored
 from wattgov_actuator.commands.plan import diff, told
 from wattgov_actuator.deciding.facts import Facts, Memory
 from wattgov_actuator.deciding.tick import tick
@@ -55,7 +55,8 @@ def check(
     """Check rule files, and report every mistake.
 
     They are read as `run` reads them. With --online every expression is asked once, and it is told
-    which fail, return nothing or NaN, or name no device of this machine. PromQL is checked offline,
+    which fail, return nothing or NaN, or name no device of this machine, and which rules set what
+    is below their floor here. PromQL is checked offline,
     too, where wattgov[promql] is installed. What is allowed and will do nothing is a note.
 
     Exit status: 0, 1 when Prometheus did not answer, 2 for a mistake in a file or an expression
@@ -70,7 +71,9 @@ def check(
     mode = "enforcing" if ruleset.enforce else "dry run unless --enforce"
     click.echo(f"OK: {names}; {mode}")
     if online:
-        found = _asked(ruleset, prometheus, Machine(sysfs, procfs), now)
+        found, floors = _asked(ruleset, prometheus, Machine(sysfs, procfs), now)
+        for said in floors:
+            click.echo(said, err=True)
         rows = [(each.place, each.word, each.says) for each in found]
         click.echo("\n".join(aligned([("EXPRESSION OF", "IS", "BECAUSE"), *rows])))
         failures = {each.failure for each in found if each.failure}
@@ -124,8 +127,10 @@ def plan(
         click.secho(text, fg=COLOURS.get(text[:1]))
 
 
-def _asked(rules: RuleSet, url: str, machine: Machine, now: Clock) -> tuple[Finding, ...]:
-    """Ask every expression once."""
+def _asked(
+    rules: RuleSet, url: str, machine: Machine, now: Clock
+) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+    """Ask every expression once, and look at the devices; return findings, and notes on floors."""
     from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
 
     with (
@@ -135,4 +140,4 @@ def _asked(rules: RuleSet, url: str, machine: Machine, now: Clock) -> tuple[Find
         hands.connect(rules.connections)
         answers = source.ask(dict.fromkeys(expr for _, expr in places(rules)))
         targets = [target for knob in rules.knobs for target in hands.probe(knob).targets]
-    return findings(rules, answers, targets)
+    return findings(rules, answers, targets), tuple(floored(rules, targets))

@@ -1,9 +1,12 @@
 """What Prometheus says to each expression of the rules right now, and whether a rule can use it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+from wattgov_actuator.columns import value_text
+from wattgov_actuator.guards.bounds import floor
+from wattgov_actuator.laws.threshold import Set
 from wattgov_actuator.naming import named
 from wattgov_actuator.places import places
 from wattgov_actuator.reading import Answer, QueryFailure, Target
@@ -46,6 +49,29 @@ def findings(
         word, says = _judged(place, answers[expr], meant, rule)
         found.append(Finding(place, expr, word, says, answers[expr].failure))
     return tuple(found)
+
+
+def floored(rules: RuleSet, targets: Iterable[Target]) -> Iterator[str]:
+    """Yield where a rule sets less than it may on the devices of this machine.
+
+    Their highest values are not known offline, and so is what a floor in percent comes to.
+    """
+    here = tuple(targets)
+    for rule in (each for group in rules.groups for each in group.rules):
+        law = rule.law
+        if not isinstance(law, Set):
+            continue
+        short = [
+            (floor(each, rule.bounds), each)
+            for each in here
+            if _concerns(rule, each) and law.value.of(each.high) < floor(each, rule.bounds)
+        ]
+        if short:
+            low, first = max(short, key=lambda each: each[0])
+            what = (
+                f"its floor of {rule.bounds.low} is {value_text(low, first.unit)} at {first.name}"
+            )
+            yield f"note: {rule.action}: set {law.value} is never reached here: {what}; give a min"
 
 
 def _judged(

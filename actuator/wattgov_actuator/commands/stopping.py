@@ -179,20 +179,17 @@ def _held(given_up: Collection[str], held: Collection[str]) -> None:
             fail(f"nothing of ours holds '{name}'; we hold {there}", BAD_INPUT)
 
 
-def _passed(lease: LeaseFile, clock: Clock) -> bool:
-    """Tell whether somebody was at work, and has given no sign of life for too long."""
-    found = lease.read()
-    return found is not None and found.passed(clock().steady, lease.boot)
-
-
 def _end_the_hung(folder: Path, procfs: Path, clock: Clock) -> None:
     """Kill who holds the folder and hangs, as the guardian does; raises Busy.
 
     There is one writer all the same: who puts back takes the lock, and nobody has it who lives.
     """
-    if not _passed(LeaseFile(folder, procfs), clock):
-        return
-    if (killed := evict(folder, procfs)) is not None:
+    lease = LeaseFile(folder, procfs)
+
+    def hung() -> bool:
+        return lease.over(clock().steady)
+
+    if hung() and (killed := evict(folder, procfs, hung)) is not None:
         click.echo(f"Process {killed} hung: its lease had passed. It was killed")
 
 
@@ -232,7 +229,7 @@ def _awaited(lease: LeaseFile, clock: Clock, end: float, past: Past, busy: str) 
                 stop.get(timeout=LOOK_SECONDS)
             except Empty:
                 if clock().steady < end:
-                    if _passed(lease, clock):
+                    if lease.over(clock().steady):
                         return None
                     continue
             open_now = ", ".join(f"{each.knob} {each.target}" for each in undos)

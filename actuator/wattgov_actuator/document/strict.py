@@ -212,7 +212,10 @@ class Fields:
             if not symbol and accepts == ("percent",) and 0 < abs(float(number)) <= 1:
                 guess = f"{float(number) * 100:g}%"
             trouble = f"'{shown}': " if symbol else f"'{shown}' has no unit: "
-            self._note(node, f"{key}: {trouble}{takes}: did you mean '{guess}'?")
+            end = f": did you mean '{guess}'?"
+            if size not in {0.0, 1.0}:  # 2GHz is no slip of the pen for 2W
+                end = f", such as '20{SYMBOLS[accepts[0]]}'"
+            self._note(node, f"{key}: {trouble}{takes}{end}")
             return default
         return Quantity(float(number) * size, unit)
 

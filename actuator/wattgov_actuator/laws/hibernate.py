@@ -236,6 +236,9 @@ def parse(fields: Fields, knob: str, kind: Kind, strategy: Strategy, _bounds: Bo
     if kind.accepts and "asleep" not in kind.levels:
         told = f"{knob} cannot sleep; hibernate goes with the knob hibernate"
         fields.refuse("hibernate", told)
+    if "asleep" in kind.levels:
+        told = "give hibernate: {wake: ...} instead of set, which looks at the rule's expr alone"
+        fields.refuse("wake", f"wake is a key of hibernate; {told}")
     block = fields.block("hibernate")
     if block is None:
         return None

@@ -11,7 +11,7 @@ from wattgov_actuator.reading import Moment, Target
 from wattgov_actuator.rules import RuleSet
 from wattgov_actuator.scenarios.scenario import Check, Expected, Scenario, answers
 from wattgov_actuator.simulation import Place, Planted, Simulation, simulated
-from wattgov_actuator.when import span_text
+from wattgov_actuator.when import exact_text
 
 EARLY = 1e-6  # of a tick: sums of intervals are not exact
 
@@ -44,7 +44,7 @@ class _Trial:
 
     def checked(self, check: Check) -> Iterator[Miss]:
         """Yield what is not as *check* expects."""
-        when = f"at {span_text(check.at)}"
+        when = f"at {exact_text(check.at)}"
         latest = self._simulation.loop.snapshot.decisions
         for expected in check.decisions:
             mine = [each for each in latest if _about(expected, each)]
