@@ -36,7 +36,7 @@ lint: $(VENV)/.dev  ## the checks that need no program to run
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 
-bench: $(VENV)/.dev  ## what the meter, the rules and the governor cost, and how good they are; some twenty minutes
+bench: $(VENV)/.dev  ## what the meter, the rules and the governor cost, and how good they are; nearly half an hour
 	$(BIN)/pytest -q tests/actuator/test_fuzz.py --fuzz 10000
 	$(BIN)/python tests/bench/run.py
 

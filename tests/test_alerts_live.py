@@ -28,9 +28,6 @@ EMPTY = {
     'app_energy_joules_total{app="_unattributed",component!="rest",share="active"}': (
         "the nodes of the story know whose every process is"
     ),
-    'cluster:forecast_abs_error:avg1d{horizon="1h",signal="power"}': (
-        "what was forecast an hour ago takes more than an hour"
-    ),
     'cluster:forecast_weight:ratio{basis=~"day|week",horizon="1h",signal="power"}': (
         "no yesterday to forecast by"
     ),
@@ -39,8 +36,6 @@ EMPTY = {
         "no driver refuses anything"
     ),
     'wattgov_actuator_decisions_total{reason=~"rolled_back|ineffective"}': ("every step helps"),
-    'wattgov_actuator_energy_policies{state="refused"}': "no cluster has an EnergyPolicy",
-    "wattgov_actuator_energy_policies_watched": "no cluster has an EnergyPolicy",
     "wattgov_actuator_pause_end_timestamp_seconds": "nobody pauses anything",
 }
 """Selectors that find nothing, and why that is right."""

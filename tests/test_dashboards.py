@@ -30,6 +30,68 @@ UNITS = {
 DOOR = door.published()
 OF_NO_NODE = ("ALERTS", "cluster:", "energy:cluster_", "energy_optimization_")
 """Series that no node's labels choose."""
+UNSEEN = {
+    **dict.fromkeys(
+        (
+            "node_cpu_energy_joules_total",
+            "node_gpu_energy_joules_total",
+            "node_platform_energy_joules_total",
+            "node_sensor_energy_joules_total",
+            "node_cpu_power_watts",
+            "node_gpu_power_average_watts",
+            "node_gpu_power_instant_watts",
+            "node_platform_power_watts",
+            "node_sensor_power_watts",
+            "node_total_power_watts",
+        ),
+        "one meter's own; what is shown is by component, each joule once",
+    ),
+    **dict.fromkeys(
+        (
+            "node_gpu_instance_activity_ratio",
+            "node_gpu_instance_info",
+            "node_gpu_instance_memory_bytes",
+            "node_gpu_instance_slice_ratio",
+            "node_gpu_memory_used_bytes",
+            "node_gpu_processes",
+            "app_cpu_seconds_total",
+            "app_gpu_memory_used_bytes",
+            "app_memory_resident_bytes",
+            "app_processes",
+        ),
+        "by what energy is shared out; for who doubts the shares",
+    ),
+    **dict.fromkeys(
+        (
+            "app_idle_seconds",
+            "app_last_active_timestamp_seconds",
+            "app_last_request_timestamp_seconds",
+            "node_gpu_clock_hertz",
+        ),
+        "for rules of the actuator that a user writes",
+    ),
+    **dict.fromkeys(
+        (
+            "app_queue_wait_seconds_count",
+            "app_queue_wait_seconds_sum",
+            "app_request_duration_seconds_count",
+        ),
+        "of a histogram that is shown by its buckets",
+    ),
+    **dict.fromkeys(
+        (
+            "wattgov_actuator_config_last_reload_success_timestamp_seconds",
+            "wattgov_exporter_config_last_reload_success_timestamp_seconds",
+        ),
+        "as old as the process where nobody reloads; whether the last one went well is shown",
+    ),
+    "node_gpu_read_interval_seconds": "how often a card is read; a stale one is shown by its age",
+    "wattgov_actuator_last_query_success_timestamp_seconds": "its age is shown",
+    "wattgov_exporter_cpu_seconds_total": "its energy is shown",
+    "wattgov_exporter_web_config_failures_total": "that the file is bad now has an alert",
+    "wattgov_exporter_replay_info": "no node, and nobody's dashboard",
+}
+"""What is published and in no panel, alert or rule, and why that is right."""
 
 
 @pytest.fixture(params=FILES, ids=lambda file: file.stem)
@@ -242,6 +304,16 @@ def test_every_series_exists(dashboard: dict[str, Any]) -> None:
     used = {name for expr in expressions(dashboard) for name, _ in selectors(expr)}
 
     assert set() == used - known - {"ALERTS"}
+
+
+def test_nothing_is_published_that_nobody_sees() -> None:
+    """What a daemon tells is in a panel, an alert or a rule; or in a list, with the reason."""
+    folders = ("grafana/dashboards", "alerting/rules", "rules/recording", "rules/actuator")
+    files = [file for folder in folders for file in (ROOT / folder).iterdir() if file.is_file()]
+    seen = set(re.findall(r"\w+", " ".join(file.read_text() for file in files)))
+    told = itself.published() | DOOR | {series.name for series in SERIES}
+
+    assert set(UNSEEN) == told - seen
 
 
 @pytest.mark.parametrize("kind", ["datasources", "dashboards"])

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 import click
 
 from wattgov_actuator.acting.guardian import Guardian
-from wattgov_actuator.acting.holding import LEASE_SECONDS, holding
+from wattgov_actuator.acting.holding import LEASE_SECONDS, holding, renewing
 from wattgov_actuator.acting.lease import LeaseFile
 from wattgov_actuator.acting.lock import Busy, MachineLock, evict
-from wattgov_actuator.acting.restoring import log_decision, put_back
+from wattgov_actuator.acting.restoring import log_decision, open_undos, put_back
 from wattgov_actuator.commands.checking import check, plan
 from wattgov_actuator.commands.stopping import pause, restore, resume
 from wattgov_actuator.commands.telling import explain, journal
@@ -45,7 +45,7 @@ from wattgov_actuator.logfmt import Formatter, line
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.notes.options import note_options
 from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
-from wattgov_actuator.orders import Reload
+from wattgov_actuator.orders import Inbox, Reload
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.proxy.command import proxy
 from wattgov_actuator.reading import Moment
@@ -58,13 +58,17 @@ if TYPE_CHECKING:
     from wattgov_actuator.energypolicies.reflector import Reflector
 
 LOG = logging.getLogger(__name__)
-EVICT_SECONDS = 10.0
 SHORTEST_LEASE_SECONDS = 5.0  # longer than one question to Prometheus may take
 
 
 def now() -> Moment:
     """Return this moment by both clocks."""
     return Moment(time.time(), time.monotonic())
+
+
+def now_asleep_too() -> Moment:
+    """Return this moment, by a clock that counts what a suspended machine sleeps through."""
+    return Moment(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
 def _steady() -> float:
@@ -111,6 +115,7 @@ def run(
     run_dir: Path,
     listen: Address,
     web_file: Path | None,
+    web_names: tuple[str, ...],
     grafana_url: str | None,
     grafana_token_file: Path | None,
     webhook_url_file: Path | None,
@@ -158,14 +163,15 @@ def run(
     )
     with (
         told(),
+        signalled(orders),  # a stop waits until what a crash has left is put back
         notes,
         closing(alone),
         holding(state_dir, machine, now, turned.opening) as (book, writer),
     ):
         lease = LeaseFile(state_dir, procfs)
-        alive = partial(_alive, lease, lease_seconds, notify)
+        alive = _Alive(lease, lease_seconds, notify)
         alive()
-        put_back(writer, tell, alive)
+        left = put_back(writer, tell, alive)
         writer.connect(turned.here.connections)  # until here those of an earlier run
         if enforce or ruleset.enforce:
             alone.take()
@@ -198,7 +204,7 @@ def run(
                 None if policies is None else policies.watched,
             )
             try:
-                service = listening(listen, web, lambda: loop.snapshot, control)
+                service = listening(listen, web, lambda: loop.snapshot, control, web_names)
             except OSError as error:
                 where = f"{listen.host}:{listen.port}"
                 fail(f"cannot listen on {where}: {error.strerror}; give another --listen", FAILED)
@@ -211,11 +217,10 @@ def run(
                         prometheus=source.url,
                     )
                 )
-                with signalled(orders):
-                    notify(READY)
-                    status = loop.run(orders)
-                    notify(GOING)
-        if not loop.snapshot.open_undos:
+                notify(READY)
+                status = _ran(loop, Inbox(orders), left=left)
+                notify(GOING)
+        if not open_undos(book):
             lease.end()
     LOG.info(line("stopped", status=status))
     sys.exit(status)
@@ -237,38 +242,71 @@ def guardian(*, state_dir: Path, sysfs: Path, procfs: Path) -> None:
     """Watch over a `run` of the same state folder, where no systemd does.
 
     When that one dies, or shows no sign of life for its --lease, it is killed if need be, and
-    everything that it changed is put back.
+    everything that it changed is put back. A folder that no actuator has used yet is warned of.
     """
     _log_to_stderr()
     machine = Machine(sysfs, procfs)
 
     def restored() -> bool:
         with holding(state_dir, machine, now) as (_, writer):
-            return put_back(writer)
+            return put_back(writer, alive=renewing(state_dir, procfs, now))
 
     with told():
         lease = LeaseFile(state_dir, procfs)
-        watch = Guardian(lease, now, partial(evict, state_dir, procfs, EVICT_SECONDS), restored)
+        watch = Guardian(lease, now, partial(evict, state_dir, procfs), restored)
         LOG.info(line("started", mode="guardian", state=state_dir))
+        if not (state_dir / "journal.sqlite").exists():
+            LOG.warning(line("nothing_to_guard", detail=_unused(state_dir)))
         with signalled(SimpleQueue[object]()) as stop:
             watch.run(stop)
 
 
-def _alive(lease: LeaseFile, seconds: float, notify: Notify) -> None:
-    """Tell guardian and systemd that we are."""
-    try:
-        lease.renew(now().steady + seconds)
-    except OSError as error:  # a guardian will end us; until then, what is to do is done
-        LOG.error(line("lease_not_renewed", detail=error))  # noqa: TRY400 (one line per event)
-    notify(ALIVE)
+def _ran(loop: Loop, orders: Inbox, *, left: bool) -> int:
+    """Let the loop run until it is stopped, unless it was while it started; return a status."""
+    orders.look()
+    if orders.stop is None:
+        return loop.run(orders)
+    LOG.info(line("stopping", on=orders.stop, detail="before the first tick"))
+    return int(left)
+
+
+class _Alive:
+    """Tells guardian and systemd that we are."""
+
+    def __init__(self, lease: LeaseFile, seconds: float, notify: Notify) -> None:
+        self._lease, self._seconds, self._notify = lease, seconds, notify
+        self._trouble = ""
+
+    def __call__(self) -> None:
+        """Tell, many times a tick; what is in the way is logged once."""
+        trouble = ""
+        try:
+            self._lease.renew(now().steady + self._seconds)
+        except OSError as error:  # a guardian will end us; until then, what is to do is done
+            trouble = str(error)
+        if trouble not in {"", self._trouble}:
+            LOG.error(line("lease_not_renewed", detail=trouble))
+        self._trouble = trouble
+        self._notify(ALIVE)
+
+
+def _unused(folder: Path) -> str:
+    return (
+        f"no actuator has ever worked with {folder}; if that is the folder of one to come, all is "
+        "well, for it is watched from now on, else give another --state-dir"
+    )
 
 
 def _refused(mistakes: str, state_dir: Path, machine: Machine) -> NoReturn:
     """Say why it does not start, and end; a crash need not wait for good rules to be undone."""
     click.echo(mistakes, err=True)
     if (state_dir / "journal.sqlite").exists():
-        with told(), holding(state_dir, machine, now) as (_, writer):
-            put_back(writer)
+        with (
+            told(),
+            signalled(SimpleQueue()),
+            holding(state_dir, machine, now) as (_, writer),
+        ):
+            put_back(writer, alive=renewing(state_dir, machine.procfs, now))
     sys.exit(BAD_INPUT)
 
 
@@ -301,7 +339,9 @@ def _turned(
     from wattgov_actuator.energypolicies.reflector import following  # noqa: PLC0415 (the same)
 
     policies = following(shared.policies, ruleset, KNOBS, _steady, shared.changed)
-    elector = standing(shared.elect, ruleset, KNOBS, now, shared.changed)
+    # Others take the lease of one who sleeps. No other clock may do so: a cooldown, or the lease of
+    # the guardian, would be over at once when a laptop is opened.
+    elector = standing(shared.elect, ruleset, KNOBS, now_asleep_too, shared.changed)
     reading = read if policies is None else Loading(read, lambda: policies.documents)
     return Turned(ruleset, lambda: allowed(reading()), KNOBS, elector), policies
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 
-from wattgov_actuator.reading import Labels
+from wattgov_actuator.reading import Fault, KnobError, Labels
 
 Setting = str | float | bool
 
@@ -39,7 +39,13 @@ class Connection:
         return str(self.settings.get(key, ""))
 
     def number(self, key: str) -> float:
-        """Return the number of a setting that has one."""
+        """Return the number of a setting that has one; raises KnobError.
+
+        The journal of another version may know none of that name.
+        """
+        if key not in self.settings:
+            detail = f"this version's backend {self.backend} needs '{key}', which is not given"
+            raise KnobError(Fault.UNSUPPORTED, detail)
         return float(self.settings[key])
 
 

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     UNSUPPORTED = "unsupported"
     LOST = "lost"
     BUSY = "busy"
+    IN_USE = "in_use"
     UNJOURNALLED = "unjournalled"
     INEFFECTIVE = "ineffective"
     ROLLED_BACK = "rolled_back"
@@ -51,7 +52,8 @@ UNCHANGED = Reason.UNCHANGED  # the most frequent one, looked up once
 MEANING = {
     Reason.APPLIED: "The knob was written, and reads back as wanted.",
     Reason.WOULD_APPLY: "A dry run: enforcing, the knob would have been written now.",
-    Reason.RESTORED: "The value from before our first write was put back.",
+    Reason.RESTORED: "The value from before our first write was put back. A new start of the "
+    "machine ends what was set, ours and the value before: then that is left as it is.",
     Reason.UNCHANGED: "Nothing to do: the condition is false, or the knob is where it should be.",
     Reason.WAITING: "The condition is true, but not yet for as long as `for` asks, or there is not "
     "yet anything to compare its effect with.",
@@ -79,11 +81,15 @@ MEANING = {
     "and thermal protection go on.",
     Reason.DISARMED: "Somebody used `pause --restore`: everything was put back, and nothing is "
     "done until `resume`.",
-    Reason.CONFLICT: "Somebody else changed the value after us; it is left alone.",
+    Reason.CONFLICT: "Somebody else changed the value after us; it is left alone. A change in the "
+    "moment between our write and its read-back is seen as theirs only where no driver rounds so: "
+    "the other way, or beyond what the driver refused.",
     Reason.REFUSED: "The driver said no, or said yes and did not do it.",
     Reason.UNSUPPORTED: "This device has no such knob.",
     Reason.LOST: "The device or its driver does not answer.",
     Reason.BUSY: "The device works on our last order or rests from it; it is asked at each tick.",
+    Reason.IN_USE: "Somebody works with what was to be put to sleep: it stays awake, and is tried "
+    "again after the rule's `cooldown`.",
     Reason.UNJOURNALLED: "The undo could not be written to disk, so the knob was not touched.",
     Reason.INEFFECTIVE: "The rule went as far as it may, and the device is not held back by it: it "
     "was put back, and is tried again later.",
@@ -238,6 +244,17 @@ class Wish:
         if scene.reading.target.both_ways and base is not None and self.claim > base:
             return self.claim > held
         return self.claim < held and not (scene.reading.target.both_ways and self.claim == base)
+
+    def presses(self, scene: Scene) -> bool:
+        """Tell whether it tightens below the value in force.
+
+        A claim that does not costs no write: another rule holds the knob there already, and when
+        that one lets go the knob must not pass this claim on its way up.
+        """
+        target, claim, current = scene.reading.target, self.claim, scene.reading.current
+        if claim is None or current is None or target.both_ways:
+            return self.tightens(scene)
+        return claim < current and not target.same(claim, current) and self.tightens(scene)
 
     def stopped(self, scene: Scene, reason: Reason, detail: str) -> "Wish":
         """Leave everything as it is, for a reason; what was wished stays to be seen."""

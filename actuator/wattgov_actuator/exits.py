@@ -44,6 +44,8 @@ def told() -> Iterator[None]:
         yield
     except (Busy, JournalError) as error:
         fail(str(error), FAILED)
+    except BrokenPipeError:
+        raise  # who reads has seen enough, as `head` has: click ends without a word
     except OSError as error:
         fail(f"{error.filename or 'the state folder'}: {error.strerror}", FAILED)
 

@@ -90,11 +90,13 @@ def notes(counts: Iterable[tuple[str, str, int]]) -> Iterator[Metric]:
         yield _counter("notes", "Notes on changes by result.", ("sink", "result"), told)
 
 
-def web(failures: int | None) -> Iterator[Metric]:
-    """Return how often a changed web.config.file was bad; nothing where there is none."""
-    if failures is not None:
+def web(failures: int | None, good: bool | None) -> Iterator[Metric]:
+    """Return how often a changed web.config.file was bad, and is; nothing where there is none."""
+    if failures is not None and good is not None:
         text = "Changes of the web.config.file or its certificates that were bad and not used."
         yield _counter("web_config_failures", text, (), {(): failures})
+        text = "Whether the web.config.file was taken as it is now; if not, the one before is used."
+        yield _gauge("web_config_last_reload_successful", text, good)
 
 
 def watched(policies: bool | None) -> Iterator[Metric]:

@@ -52,9 +52,16 @@ def hidden(text: str) -> str:
 
 
 def state_dir() -> Path:
-    """Return systemd's state folder, else the user's."""
+    """Return systemd's state folder, else the user's.
+
+    Root's is where our unit has it: who is called to a machine types `restore`, and no more.
+    """
     given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    return Path(given) if given else Path.home() / ".local" / "state" / "wattgov"
+    if given:
+        return Path(given)
+    if os.geteuid() == 0:
+        return Path("/var/lib/wattgov")
+    return Path.home() / ".local" / "state" / "wattgov"
 
 
 def run_dir() -> Path:
@@ -101,7 +108,15 @@ def service_options(command: Command) -> Command:
         type=PATH,
         metavar="FILE",
         help="TLS and logins, in the format of Prometheus' exporters. Without it nobody logs in, "
-        "and only programs on this host may change anything.",
+        "and only programs of the same user or root on this host may change anything.",
+    )(command)
+    command = click.option(
+        "--web.allowed-host",
+        "web_names",
+        multiple=True,
+        metavar="NAME",
+        help="A name besides localhost by which a browser or a reverse proxy may ask a listener "
+        "on loopback that has no logins.",
     )(command)
     return click.option(
         "--listen",
@@ -159,7 +174,8 @@ state_option = click.option(
     "--state-dir",
     type=PATH,
     default=state_dir,
-    help="Folder of the journal. [default: $STATE_DIRECTORY or ~/.local/state/wattgov]",
+    help="Folder of the journal. [default: $STATE_DIRECTORY, /var/lib/wattgov for root, or "
+    "~/.local/state/wattgov]",
 )
 
 run_option = click.option(

@@ -32,7 +32,7 @@ class Peer(NamedTuple):
     """One of the devices that share a budget."""
 
     name: str
-    current: float  # what is in force
+    current: float  # what is in force, or at the end of this tick where it is about to be let go
     low: float
     high: float
     need: float | None  # the value of the expression; None: not known
@@ -58,7 +58,8 @@ class Look:
     memory: object = None  # what the law returned to be remembered
 
 
-class Want(NamedTuple):
+@record
+class Want:
     """What a law asks for: hold a claim, or loosen the claims that others hold."""
 
     claim: float | None  # None: no claim
@@ -79,6 +80,7 @@ class Traits(NamedTuple):
     paced: bool = False  # it keeps its own pace: no cooldown unless the rule gives one
     blind: bool = False  # it is asked also when its value is not known, and tightens nothing then
     judges: bool = False  # it measures by itself what its steps bring
+    sums: bool = False  # what its devices get adds up: who gets less is written first
     fixed: bool = False  # it wants one value, and goes no further
     rank: Rank = Rank.COST
 

@@ -1,6 +1,8 @@
 """What a running loop is asked to do between two ticks."""
 
+from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
@@ -54,6 +56,31 @@ class Orders(Protocol):
 
     def get(self, block: bool = True, timeout: float | None = None, /) -> object:
         """Return the next one; raises queue.Empty."""
+
+
+def stops(order: object) -> bool:
+    """Tell whether an order is the name of a signal that ends the loop."""
+    return not isinstance(order, Order) and order != RELOAD_ON
+
+
+class Inbox:
+    """The orders of one loop, which may look for a stop before it comes to the others."""
+
+    def __init__(self, orders: Orders) -> None:
+        self.stop: object = None  # the one that was seen
+        self._orders = orders
+        self._seen = deque[object]()
+
+    def get(self, block: bool = True, timeout: float | None = None, /) -> object:
+        """Return the next one, in the order that they came; raises queue.Empty."""
+        return self._seen.popleft() if self._seen else self._orders.get(block, timeout)
+
+    def look(self) -> None:
+        """See whether a stop is among them."""
+        with suppress(Empty):
+            while self.stop is None:
+                self._seen.append(self._orders.get(False))
+                self.stop = self._seen[-1] if stops(self._seen[-1]) else None
 
 
 class Asking:

@@ -108,6 +108,7 @@ class Fault(StrEnum):
     UNSUPPORTED = "unsupported"
     LOST = "lost"
     BUSY = "busy"
+    IN_USE = "in_use"
 
 
 class KnobError(Exception):
@@ -180,6 +181,9 @@ class Slow(Protocol):
     @property
     def at_work(self) -> bool:
         """Whether an order is under way."""
+
+    def target(self, name: str) -> Target | None:
+        """Return one target, None when it is not there; no other device is asked."""
 
     def prepare(self, targets: Iterable[str]) -> None:
         """Begin to read these, so that they are waited for together."""

@@ -1,9 +1,10 @@
 """The command `wattgov-exporter`: the only wiring, and the only real clocks."""
 
 import os
+import signal
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # the heavy half is imported when it is used: `--help` answer
     from wattgov_web.web import WatchedWeb, Web
 
 BAD_INPUT = 2
+HIGHEST_PORT = 65535
 NOBODY = 0
 """The number of no process."""
 
@@ -35,6 +37,16 @@ def _roots(command: Callable[..., None]) -> Callable[..., None]:
             help=f"Root of {root}fs: {meaning}." if meaning else f"Root of {root}fs.",
         )(command)
     return command
+
+
+@contextmanager
+def hangup_waits() -> Iterator[None]:
+    """Let SIGHUP wait until there is a handler, which takes it: without one it ends a process."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -65,6 +77,14 @@ def main() -> None:
     help="TLS, client certificates and passwords, in the format of the Prometheus exporters.",
 )
 @click.option(
+    "--web.allowed-host",
+    "web_names",
+    multiple=True,
+    metavar="NAME",
+    help="A name besides localhost by which a browser or a reverse proxy may ask a listener on "
+    "loopback that has no logins.",
+)
+@click.option(
     "--web.max-connections",
     "connections",
     type=click.IntRange(1, 10_000),
@@ -72,6 +92,7 @@ def main() -> None:
     show_default=True,
     help="Scrapers and browsers at once; when all are taken, who is idle longest makes room.",
 )
+@hangup_waits()
 def run(
     *,
     config_file: Path | None,
@@ -80,12 +101,13 @@ def run(
     procfs: Path,
     replay_file: Path | None,
     web_file: Path | None,
+    web_names: tuple[str, ...],
     connections: int,
 ) -> None:
     """Sample the meters in the background and serve /metrics.
 
-    SIGHUP, or POST to /-/reload from this host or with a login, reads the configuration again;
-    a bad one is told and not used, and no total is lost.
+    SIGHUP, or POST to /-/reload by root, the same user or with a login, reads the configuration
+    again; a bad one is told and not used, and no total is lost.
     """
     loaded = _load(config_file)
     host, port = _address(listen)
@@ -95,6 +117,7 @@ def run(
     machine = _machine(sysfs, procfs, replay)
     wish = daemon.Wish(
         address=(host, port),
+        names=web_names,
         connections=connections,
         config_file=config_file,
         machine=machine,
@@ -285,6 +308,10 @@ def _log(line: str) -> None:
 
 def _address(listen: str) -> tuple[str, int]:
     host, _, port = listen.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal():
         raise click.BadParameter(f"expected ADDRESS:PORT, found {listen!r}", param_hint="--listen")
+    if int(port) > HIGHEST_PORT:
+        raise click.BadParameter(
+            f"port {port} is outside 0 to {HIGHEST_PORT}", param_hint="--listen"
+        )
     return host.strip("[]"), int(port)

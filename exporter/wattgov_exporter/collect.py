@@ -1,6 +1,7 @@
 """One tick: ask every source, add the joules up, give them to apps, make a snapshot."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from wattgov_exporter import cards, choice
 from wattgov_exporter.apps.frequency import Weights
@@ -15,6 +16,7 @@ from wattgov_exporter.handover import Handover
 from wattgov_exporter.ledger import Ledger, Step, key_of
 from wattgov_exporter.poll import Answer, Poller
 from wattgov_exporter.reading import Component, GpuState, Readings
+from wattgov_exporter.recent import Recent
 from wattgov_exporter.snapshot import Idle, MeterState, Snapshot, SourceState
 from wattgov_exporter.sources import Machine, configured
 from wattgov_exporter.state import Totals
@@ -36,6 +38,7 @@ class Collector:
 
     def __init__(self, config: Config, machine: Machine, own_pid: int) -> None:
         self._interval = config.interval_seconds
+        machine = replace(machine, read=Recent(machine.monotonic))
         self._machine = machine
         self._wall = machine.wall
         self._clock = machine.monotonic
@@ -55,6 +58,7 @@ class Collector:
             label_bytes=budget.label_length,
             names=self._directory,
             weights=_weights(config, machine),
+            read=machine.read,
         )
         self._figures = Figures(config)
         self._ledger = Ledger()

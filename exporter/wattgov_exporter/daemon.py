@@ -3,7 +3,7 @@
 import ctypes
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -13,6 +13,7 @@ from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import Config
 from wattgov_exporter.loop import Ask, Events, Loaded, Loop
 from wattgov_exporter.reading import Clock
+from wattgov_exporter.rhythm import Callers
 from wattgov_exporter.rows import Own, Reloads, View
 from wattgov_exporter.serving.answers import Answers
 from wattgov_exporter.serving.pages import Pages
@@ -35,10 +36,11 @@ class Wish:
     """What the command line says, besides the configuration.
 
     *replay* is the name of the recording that *machine* shows, None for this machine. *cpu_seconds*
-    tells the CPU time of this process.
+    tells the CPU time of this process, *names* are what this machine is also asked by.
     """
 
     address: tuple[str, int]
+    names: Collection[str]
     connections: int
     config_file: Path | None
     machine: Machine
@@ -52,11 +54,12 @@ def run(wish: Wish, loaded: Loaded, web: WatchedWeb) -> None:
     """Sample and serve until a signal says stop; CannotListen before anything is sampled."""
     events: Events = SimpleQueue()
     clock = wish.machine.monotonic
-    pages = Pages(clock)
+    pages, callers = Pages(clock), Callers(clock)
     seats = Seats(Limits(wish.connections), clock)
     try:
-        answers = Answers(pages, _asking(events))
-        server = Server(wish.address, answers, seats, web, "wattgov-exporter")
+        answers = Answers(pages, _asking(events), callers.came)
+        realm = "wattgov-exporter"
+        server = Server(wish.address, answers, seats, web, realm, names=wish.names)
     except OSError as error:
         raise CannotListen(error.strerror) from error
     _listen_to_signals(events)
@@ -67,7 +70,7 @@ def run(wish: Wish, loaded: Loaded, web: WatchedWeb) -> None:
         collector.restore(state.take(kept, wish.log))
 
     def publish(snapshot: Snapshot, config: Config, reloads: Reloads) -> None:
-        told = replace(reloads, web_failures=web.failures)
+        told = replace(reloads, web_failures=web.failures, web_good=web.good)
         own = Own(__version__, wish.cpu_seconds(), told, wish.replay)
         pages.publish(View(snapshot, config, own))
 
@@ -85,6 +88,7 @@ def run(wish: Wish, loaded: Loaded, web: WatchedWeb) -> None:
         monotonic=clock,
         wall=wish.machine.wall,
         log=wish.log,
+        callers=callers,
     )
     _give_back()
     loop.run(events)
@@ -113,6 +117,7 @@ def _listen_to_signals(events: Events) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: events.put(None))
     signal.signal(signal.SIGHUP, lambda *_: events.put(Ask()))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def _give_back() -> None:

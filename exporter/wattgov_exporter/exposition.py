@@ -370,6 +370,12 @@ SERIES: tuple[Series, ...] = (
         ),
     ),
     Series(
+        "wattgov_exporter_web_config_last_reload_successful",
+        "Whether the web.config.file was taken as it is now; if not, the one before is in force.",
+        (),
+        rows.reloads(lambda one: None if one.web_good is None else ((), float(one.web_good))),
+    ),
+    Series(
         "wattgov_exporter_build_info",
         "The exporter's version.",
         ("version",),

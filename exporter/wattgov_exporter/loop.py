@@ -9,8 +9,10 @@ from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import Config
 from wattgov_exporter.pace import Paces
 from wattgov_exporter.reading import Clock
+from wattgov_exporter.rhythm import Callers
 from wattgov_exporter.rows import Reloads
 from wattgov_exporter.snapshot import Snapshot
+from wattgov_web import regular
 from wattgov_web.mistakes import Invalid, mistakes_of
 
 
@@ -33,6 +35,9 @@ Events = SimpleQueue[Ask | None]
 """What the loop is told; None is stop. A signal may put into it at any moment, which an Event's
 lock would not survive: it may be held by the very wait that the signal interrupts."""
 
+RESTART = ("sources", "state_file")
+"""The keys that are only heeded at the start."""
+
 Publish = Callable[[Snapshot, Config, Reloads], None]
 
 
@@ -50,8 +55,10 @@ class Loop:
         monotonic: Clock,
         wall: Clock,
         log: Callable[[str], object],
+        callers: Callers,
     ) -> None:
         self._path = path
+        self._callers = callers
         self._config = loaded.config
         self._sources = sources
         self._collector = collector
@@ -66,6 +73,7 @@ class Loop:
         """Tick until told to stop."""
         due = self._clock()
         while True:
+            began = self._clock()
             try:
                 snapshot = self._collector.tick()
             except (OSError, ValueError) as error:
@@ -73,8 +81,10 @@ class Loop:
             else:
                 self._publish(snapshot, self._config, self._reloads)
                 self._warn(snapshot)
+            interval = self._config.interval_seconds
+            due = self._callers.next_tick(interval, began, due + interval)
             # After a pause (suspend, a stopped process) go on from now; do not catch up.
-            due = max(due + self._config.interval_seconds, self._clock())
+            due = max(due, self._clock())
             if self._told_to_stop(events, due):
                 return
 
@@ -111,8 +121,9 @@ class Loop:
                 self._log(mistake)
             self._log(f"{self._path}: not used; the configuration from before stays in force")
             return mistakes
-        if loaded.config.sources != self._config.sources:
-            self._log(f"{self._path}: what changed under `sources` waits for a restart")
+        for key in RESTART:
+            if getattr(loaded.config, key) != getattr(self._config, key):
+                self._log(f"{self._path}: what changed under `{key}` waits for a restart")
         self._collector.reconfigure(loaded.config)
         self._config = loaded.config
         self._reloads = Reloads(True, self._wall(), loaded.sha256)
@@ -126,5 +137,5 @@ def read(path: Path, sources: Collection[str]) -> Loaded:
 
     from wattgov_exporter.configfile import load  # noqa: PLC0415  1 MiB of YAML; no file, no YAML
 
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(regular.read(path)).hexdigest()
     return Loaded(load(path, sources), digest)

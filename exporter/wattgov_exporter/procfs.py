@@ -1,11 +1,15 @@
 """The few facts that both the CPU model and the attribution take from /proc/stat."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _READ_BYTES = 65536
+_LONG_BYTES = 1 << 20  # a CPU takes about a hundred, and there are machines with thousands
+ReadBytes = Callable[[Path], bytes]
+
 LEAST_WORDS = 5
 """`cpu` and the four times that every kernel tells."""
 
@@ -25,25 +29,31 @@ class CpuTimes:
     interrupts: float = 0.0
 
 
-def read_bytes(path: Path | str) -> bytes:
+def read_bytes(path: Path | str, most: int = _READ_BYTES) -> bytes:
     """Return a small kernel file in one read.
 
     One `read` gives one consistent text, and a driver that answers EAGAIN cannot make us poll.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(descriptor, _READ_BYTES)
+        return os.read(descriptor, most)
     finally:
         os.close(descriptor)
 
 
-def cpu_times(proc: Path) -> CpuTimes:
+def read_long(path: Path | str) -> bytes:
+    """Return a kernel file that grows with the machine, in one read too."""
+    text = read_bytes(path)
+    return text if len(text) < _READ_BYTES else read_bytes(path, _LONG_BYTES)
+
+
+def cpu_times(proc: Path, read: ReadBytes = read_bytes) -> CpuTimes:
     """Read /proc/stat; OSError or ValueError when it cannot be read or parsed.
 
     Fields after `cpu` are user nice system idle iowait irq softirq steal guest guest_nice
     (proc_stat(5)); guest time is already inside user time.
     """
-    lines = read_bytes(proc / "stat").splitlines()
+    lines = read(proc / "stat").splitlines()
     if not lines or len(lines[0].split()) < LEAST_WORDS or not lines[0].startswith(b"cpu "):
         raise ValueError(f"{proc}/stat does not begin with the times of all CPUs")
     fields = [int(text) / TICKS_PER_SECOND for text in lines[0].split()[1:9]]
@@ -53,10 +63,10 @@ def cpu_times(proc: Path) -> CpuTimes:
     return CpuTimes(busy, idle + iowait, steal, cpus, irq + softirq)
 
 
-def each_cpu(proc: Path) -> dict[int, tuple[float, float]]:
+def each_cpu(proc: Path, read: ReadBytes = read_long) -> dict[int, tuple[float, float]]:
     """Return the busy and idle seconds of each CPU that is online, fields as in `cpu_times`."""
     seconds = {}
-    for line in read_bytes(proc / "stat").splitlines():
+    for line in read(proc / "stat").splitlines():
         name, *texts = line.split(maxsplit=8)[:8]
         if not name.startswith(b"cpu"):
             break

@@ -15,13 +15,14 @@ class Reloads:
     """How the last loading of the configuration went.
 
     *success_at* is the Unix time of the last that went well; *sha256* is of the file in force, None
-    without a file; *web_failures* is None without a web.config.file.
+    without a file; *web_failures* and *web_good* are None without a web.config.file.
     """
 
     successful: bool
     success_at: float
     sha256: str | None = None
     web_failures: int | None = None
+    web_good: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from wattgov_exporter.reading import Clock, NoMeter, Reason
+from wattgov_web import regular
 
 REST_SECONDS = 300.0
 """How long a refused password rests: management controllers lock an account after a few tries."""
@@ -47,7 +48,7 @@ class Password:
 def read(path: Path, key: str) -> str:
     """Return a secret's text without its line end; NoMeter names the *key* that gave the path."""
     try:
-        text = path.read_text(encoding="utf-8").rstrip("\r\n")
+        text = regular.read(path).decode().rstrip("\r\n")
     except PermissionError as error:
         raise NoMeter(Reason.PERMISSION, f"{key} {path} is not readable by this user") from error
     except OSError as error:

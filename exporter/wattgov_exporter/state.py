@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wattgov_exporter.reading import Component
+from wattgov_web import regular
 
 VERSION = 1
 
@@ -35,6 +36,9 @@ class Totals:
     own: Table = field(default_factory=dict)
 
 
+NO_TOTALS = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+"""What reading text that holds no totals may raise; the last is from lists without end."""
+
 FIELDS = {"meters": 3, "node": 1, "apps": 3, "cpu_seconds": 1, "own": 1}
 """Each table, and of how many parts its keys are."""
 
@@ -46,15 +50,15 @@ def load(path: Path, say: Callable[[str], object]) -> Totals:
     at zero, which Prometheus takes for a restart.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        content = regular.read(path)
     except FileNotFoundError:
         return Totals()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         say(f"{path}: cannot be read, counters start at zero: {error}")
         return Totals()
     try:
-        return _totals(json.loads(text))
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        return _totals(json.loads(content.decode()))
+    except NO_TOTALS as error:
         aside = path.with_suffix(".bad")
         try:
             path.replace(aside)

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from wattgov_web import regular
 from wattgov_web.mistakes import Invalid
 
 UNITS_SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -79,7 +80,7 @@ def compose(path: Path, begins: str = "it begins with `version: 1`") -> yaml.Nod
     *begins* tells, of an empty file, what should stand there.
     """
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+        node = yaml.compose(regular.read(path).decode(), yaml.SafeLoader)
     except UnicodeDecodeError as error:
         raise Invalid([f"{path}:1:1: not UTF-8 text: {error}"]) from error
     except yaml.MarkedYAMLError as error:

@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 TEXT = "text/plain; charset=utf-8"
 LONGEST_LENGTH = 18  # digits: what is longer is no length
+_ORIGIN = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -60,8 +61,10 @@ def parse(head: bytes) -> Request:
     leaves = "close" in headers.get("connection", "").lower()
     # A body may not be read, and then what comes after it cannot be told from it.
     keeps = length == 0 and not leaves and version != "HTTP/1.0"
-    path, _, query = target.partition("?")
-    return Request(method, path, headers, keeps, query, length)
+    # As a proxy is asked, with the host before the path; servers must take it (RFC 9112, 3.2.2).
+    origin = _ORIGIN.match(target)
+    path, _, query = target[origin.end() if origin else 0 :].partition("?")
+    return Request(method, path or "/", headers, keeps, query, length)
 
 
 def _length(headers: Mapping[str, str]) -> int | None:

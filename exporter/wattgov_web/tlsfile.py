@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from wattgov_web import fields
+from wattgov_web import fields, regular
 from wattgov_web.fields import Field, Mistake, Parse, Reader
 from wattgov_web.tls import Tls
 
@@ -27,7 +27,7 @@ def _readable(folder: Path) -> Parse:
     def parse(reader: Reader, node: yaml.Node) -> Path:
         file = folder / fields.path(reader, node)
         try:
-            file.open("rb").close()
+            regular.opened(file).close()
         except OSError as error:
             raise Mistake(f"{file} cannot be read: {error.strerror}") from error
         return file

@@ -58,6 +58,11 @@ class WatchedWeb:
         self._told: list[str] = []
         self.failures: int | None = 0 if path else None
 
+    @property
+    def good(self) -> bool | None:
+        """Whether the file was taken as it was last looked at; None where there is none."""
+        return None if self._path is None else not self._told
+
     def current(self) -> Web:
         """Return the settings for what is answered now."""
         if self._path is None:

@@ -34,6 +34,7 @@ class FileKnob:
         name: str = "gpu_power_limit",
     ) -> None:
         self.folder, self.at, self.name = folder, at, name
+        self.via = ""  # as if its cards were reached by a connection
         self.lies = False  # writes succeed and change nothing
         self.refuses: Fault | None = None
         self.gone: set[str] = set()
@@ -52,7 +53,7 @@ class FileKnob:
         """Return the cards that are there."""
         names = sorted(path.name for path in self.folder.iterdir())
         found = [target(name, i) for i, name in enumerate(names) if name not in self.gone]
-        here = [replace(each, knob=self.name) for each in found]
+        here = [replace(each, knob=self.name, via=self.via) for each in found]
         return Probe(tuple(here), "" if here else "no card")
 
     def read(self, target: str) -> InForce:

@@ -164,6 +164,10 @@ class Bed(Slow):
         self._alive()
         return Probe((CHAT,))
 
+    def target(self, name: str) -> Target | None:
+        """Return the server."""
+        return self.probe().target(name)
+
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)
         """Return whether somebody is served."""
         self._alive()
@@ -208,7 +212,7 @@ class Bed(Slow):
                 return None
             why = await self._gate().hold(0.0)
             if why is not None:
-                return KnobError(Fault.REFUSED, f"in use: {why}; it stays awake")
+                return KnobError(Fault.IN_USE, f"in use: {why}; it stays awake")
             await self._server.fall()
         except KnobError as error:
             if self.dead and self._server.state is State.ASLEEP:

@@ -87,4 +87,4 @@ def test_alertmanager_has_the_rule_of_an_alert_looked_at(
                 acting.ticked(ticks + 1)
             finally:
                 process.terminate()
-        assert acting.stage.asked[-1] == acting.stage.asked[0]
+        assert set(acting.stage.asked[0]) <= set(acting.stage.asked[-1])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -185,7 +186,7 @@ def test_restore_without_a_journal_says_so(tmp_path: Path) -> None:
     """There is nothing to do, and that is no error."""
     result = invoke("restore", "--state-dir", tmp_path)
 
-    assert (0, f"Nothing to put back: there is no journal in {tmp_path}\n") == (
+    assert (0, f"Nothing to put back: there is no journal in {tmp_path}; see --state-dir\n") == (
         result.exit_code,
         result.stdout,
     )
@@ -197,7 +198,8 @@ def test_a_damaged_journal_is_a_sentence(rules: Path, tmp_path: Path) -> None:
     for command in (["restore"], ["run", "--rules", rules]):
         result = invoke(*command, "--state-dir", tmp_path)
         assert 1 == result.exit_code
-        assert "journal.sqlite cannot be opened: file is not a database" in result.stderr
+        assert "journal.sqlite cannot be opened: file is not a database; what" in result.stderr
+        assert "is in the log, as prior= in the lines with event=decision" in result.stderr
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o1777])
@@ -224,8 +226,19 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(rules: Path) -> None:
 def test_the_state_folder_is_systemds_else_the_users() -> None:
     """$STATE_DIRECTORY may name several; the first is ours."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STATE_DIRECTORY", "/var/lib/wattgov:/var/lib/other")
-        assert Path("/var/lib/wattgov") == flags.state_dir()
+        patch.setenv("STATE_DIRECTORY", "/srv/wattgov:/srv/other")
+        assert Path("/srv/wattgov") == flags.state_dir()
         patch.delenv("STATE_DIRECTORY")
         patch.setenv("HOME", "/home/ann")
+        patch.setattr(os, "geteuid", lambda: 1000)
         assert Path("/home/ann/.local/state/wattgov") == flags.state_dir()
+
+
+def test_root_finds_the_journal_of_the_unit_without_an_option() -> None:
+    """What alerts tell people to type in an emergency has to find what the service left."""
+    unit = Path(__file__).parents[2] / "deploy" / "systemd" / "wattgov-actuator.service"
+    (name,) = re.findall("^StateDirectory=(.+)$", unit.read_text(), re.MULTILINE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("STATE_DIRECTORY", raising=False)
+        patch.setattr(os, "geteuid", lambda: 0)
+        assert Path("/var/lib", name) == flags.state_dir()

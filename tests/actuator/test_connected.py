@@ -234,6 +234,38 @@ def test_a_rack_that_does_not_answer_is_waited_for_once(step: str, tmp_path: Pat
     hands.close()
 
 
+def test_a_write_asks_its_own_device_only(wire: Wire, tmp_path: Path) -> None:
+    """Another one that hangs would hold up each write of a tick, a thermal one too."""
+    journal, asked = Journal(tmp_path), list[str]()
+    knobs: dict[str, FileKnob] = {"rack": wire.knob, "hangs": Asked(tmp_path / "other", asked)}
+    knobs["hangs"].add("GPU-b")
+    hands = Hands(lambda _, ways: Connected([(way, knobs[way.name]) for way in ways]))
+    writer = Writer(journal, hands, Clock())
+    writer.connect([WAY, replace(WAY, name="hangs")])
+    writer.observe(["gpu_power_limit"])
+    asked.clear()
+
+    assert Reason.APPLIED is writer.act(decided(300.0, 200.0)).reason
+    assert ([], str(WAY)) == (asked, journal.undos()[0].via)
+
+    gone = writer.act(replace(decided(300.0, 200.0), target="GPU-c"))
+    assert ([Reason.LOST, "the device is gone"], ["probe"]) == ([gone.reason, gone.detail], asked)
+    journal.close()
+
+
+class Asked(FileKnob):
+    """A device that tells when it is looked for."""
+
+    def __init__(self, folder: Path, asked: list[str]) -> None:
+        super().__init__(folder)
+        self._asked = asked
+
+    def probe(self) -> Probe:
+        """Return it."""
+        self._asked.append("probe")
+        return super().probe()
+
+
 def servers(folder: Path, *names: str) -> tuple[Writer, Journal, list[Connection]]:
     """Return a writer, and ways by which each of these files is called chat."""
     ways = []
@@ -329,6 +361,26 @@ def test_what_was_written_can_be_put_back_without_the_rules(tmp_path: Path) -> N
 
     assert "batch_size chat: 8 requests -> 32 requests, put back" in result.output
     assert (tmp_path / "sys/server.conf").read_text().strip() == "max_batch = 32"
+
+
+def test_what_another_version_has_left_hides_no_other_device(tmp_path: Path) -> None:
+    """It is told with the way's name, and its undo stays; rules go on with the others."""
+    writer, journal, (way,) = servers(tmp_path, "here")
+    strange = [
+        replace(way, name="newer", backend="telepathy"),
+        replace(
+            way, name="older", settings={key: way.settings[key] for key in ("path", "pattern")}
+        ),
+    ]
+    writer.connect([*strange, way])
+    (reading,), notes = writer.observe(["batch_size"])
+
+    assert ("chat", 32.0) == (reading.target.name, reading.current)
+    assert notes["batch_size"] == (
+        "newer: this version has no backend telepathy for batch_size; "
+        "older: this version's backend file needs 'low', which is not given"
+    )
+    journal.close()
 
 
 def test_a_connection_is_the_same_after_the_journal() -> None:

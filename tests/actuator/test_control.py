@@ -229,6 +229,32 @@ def test_a_budget_is_kept_at_every_moment(tmp_path: Path) -> None:
     assert {300} == {knob.watts(card) for card in cards}
 
 
+def test_a_budget_makes_room_before_one_of_its_cards_is_let_go(tmp_path: Path) -> None:
+    """Whose draw is not known any more gets its prior value after the others have gone down."""
+    sums: list[float] = []
+    cards = ("GPU-a", "GPU-b", "GPU-c")
+
+    def wrote(step: str) -> None:
+        if step == "wrote":
+            sums.append(sum(map(knob.watts, cards)))
+
+    knob = FileKnob(tmp_path / "cards", wrote)
+    knob.add("GPU-b", 300.0)
+    knob.add("GPU-c", 300.0)
+    play = stage(tmp_path, paced("rack", "draw", Budget(watts(660))), knob=knob)
+    everybody = [({"uuid": card, "instance": "here"}, 300.0) for card in cards]
+    play.said = {"draw": answer(*everybody)}
+    play.play(3)
+    assert [220] * 3 == [knob.watts(card) for card in cards]
+
+    sums.clear()
+    play.said = {"draw": answer(*everybody[1:])}
+    play.play(12)
+
+    assert [300, 180, 180] == [knob.watts(card) for card in cards]
+    assert (620, 580, 660) == tuple(sums)
+
+
 def test_a_dry_run_tells_one_move_of_a_pid(tmp_path: Path) -> None:
     """It winds nothing up on a knob that it does not turn."""
     law = Pid(target=200.0, kp=0.0, ki=0.1, kd=0.0)

@@ -3,6 +3,7 @@
 The limit on a process's file size stands for a full disk: the kernel refuses each write to a file.
 """
 
+import logging
 import os
 import resource
 import sqlite3
@@ -77,6 +78,31 @@ def test_on_a_full_disk_nothing_new_is_written_and_the_old_is_put_back(folder: P
     assert "165000123" == limit(folder)
 
 
+def test_a_full_disk_is_logged_once_and_counted(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often something is tried; and once more when it takes what is written again."""
+    caplog.set_level(logging.INFO)
+
+    def work() -> None:
+        bench = Attributes(folder, STAND)
+        assert Reason.APPLIED == bench.act(140).reason
+        fill_the_disk(folder)
+        for wanted in (130, 120, 110):
+            assert Reason.UNJOURNALLED == bench.act(wanted).reason
+        failures = bench.journal.failures
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert Reason.APPLIED == bench.act(120).reason
+        said = [each.getMessage() for each in caplog.records if "event=journal" in each.message]
+        assert failures >= 3
+        assert ["event=journal_failed", "event=journal_written_again"] == [
+            each.split()[0] for each in said
+        ]
+        assert f"failures={failures}" in said[-1]
+
+    assert 0 == in_a_child(work)
+
+
 def test_after_a_crash_a_full_disk_does_not_keep_us_from_putting_back(folder: Path) -> None:
     """The whole command, on a disk that takes nothing: the journal can be read, and that is all."""
 
@@ -128,7 +154,7 @@ def test_the_loop_that_starts_after_a_crash_puts_back_without_a_lease(folder: Pa
         assert "165000123" == limit(folder)
         run.terminate()
 
-    assert any("event=lease_not_renewed" in each for each in said)
+    assert 1 == sum("event=lease_not_renewed" in each for each in said)
     assert not any("never" in each for each in said)
 
 
@@ -145,6 +171,26 @@ def test_a_file_that_is_torn_under_us_stops_all_acting(folder: Path) -> None:
     assert "no such table: undo" in done.detail
     bench.writer.restore()
     assert "165000123" == limit(folder)
+    bench.close()
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved", "emptied"])
+def test_what_nobody_would_find_is_no_undo(folder: Path, how: str) -> None:
+    """SQLite writes on, and reports success; after a crash there would be nothing to put back."""
+    bench = Attributes(folder, STAND)
+    assert "" == bench.journal.trouble
+    path = bench.journal.path
+    match how:
+        case "deleted":
+            path.unlink()
+        case "moved":
+            path.rename(path.with_name("old.sqlite"))
+        case _:
+            os.truncate(path, 0)
+    done = bench.act(140)
+
+    assert (Reason.UNJOURNALLED, "165000123") == (done.reason, limit(folder))
+    assert "was deleted, moved or emptied while it was in use" in bench.journal.trouble
     bench.close()
 
 

@@ -110,14 +110,14 @@ def test_it_sleeps_behind_a_held_door_that_opens_when_it_is_awake(
 def test_who_is_in_use_stays_awake(
     url: str, door: Door, tmp_path: Path, seen: dict[str, float], why: str
 ) -> None:
-    """The refusal says what the proxy saw; nothing was done, and nothing is to be undone."""
+    """The reason says what the proxy saw; nothing was done, and nothing is to be undone."""
     for name, value in seen.items():
         setattr(door, name, value)
     server = Server(tmp_path)
     bench = Bench(tmp_path, "hibernate", lambda: behind(server, way(url)))
     done = bench.act(ASLEEP)
 
-    assert (Reason.REFUSED, why) == (done.reason, done.detail)
+    assert (Reason.IN_USE, why) == (done.reason, done.detail)
     assert (False, None, ()) == (server.flag.exists(), door.held_by, bench.journal.undos())
     bench.close()
 

@@ -16,7 +16,7 @@ from actuator.test_run import Actuator, until
 from fakes.api import Reply, Request, serving
 from fakes.kubernetes import Cluster, deployment
 from testbed.nvml import VirtualGpus
-from wattgov_actuator.cli import main
+from wattgov_actuator.cli import _Shared, _turned, main
 from wattgov_actuator.connection import Connection, Setting
 from wattgov_actuator.document.strict import Invalid, Mistake
 from wattgov_actuator.election.campaign import Elector
@@ -227,6 +227,41 @@ def test_a_lease_that_is_given_back_is_taken_at_once(cluster: Cluster, url: str)
 
     assert ("", False) == (holder(cluster), one.elector.leads())
     assert other.turn()
+
+
+def test_who_was_seen_not_to_lead_is_told_that_it_does_again(url: str, tmp_path: Path) -> None:
+    """The rules were read in the moment between the end of its time and its renewal."""
+    rules = loaded(tmp_path / "rules.yml", RULES.replace("URL", url))
+    one = Candidate(url, "one")
+    turned = Turned(rules, lambda: rules, KNOBS, one.elector)
+    one.elector._changed = lambda: one.told.append(bool(turned().leads))  # noqa: SLF001 (its edge)
+    one.turn()
+    one.clock.advance(RENEW_SECONDS)
+
+    assert not turned().leads
+    assert (True, [True, True]) == (one.turn(), one.told)
+    assert [True, True] == [turned.here.leads, one.turn(2)]
+    assert 2 == len(one.told)
+
+
+def test_the_time_that_a_machine_sleeps_counts(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others do not sleep: they have taken the lease when it wakes up."""
+    rules = loaded(tmp_path / "rules.yml", RULES.replace("URL", url))
+    slept = [0.0]
+    boot = time.clock_gettime(time.CLOCK_BOOTTIME)
+    clocks = {time.CLOCK_BOOTTIME: lambda: boot + slept[0]}
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: clocks[clock]())
+    turned, _ = _turned(
+        lambda: rules, rules, lambda each: each, _Shared(None, "shop/governor", lambda: None)
+    )
+    assert turned.elector is not None
+    turned.elector.turn()
+    before = turned.elector.leads()
+    slept[0] = RENEW_SECONDS
+
+    assert (True, False) == (before, turned.elector.leads())
 
 
 def test_a_missing_right_is_said_once(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -15,7 +16,8 @@ from actuator.fakes import Clock, FakePrometheus
 from actuator.stands import STANDS
 from actuator.test_run import until
 from wattgov_actuator.acting.guardian import Guardian
-from wattgov_actuator.acting.lease import LeaseFile
+from wattgov_actuator.acting.journal import Journal
+from wattgov_actuator.acting.lease import BOOT_ID, LeaseFile
 from wattgov_actuator.acting.lock import Busy
 
 DEADLINE_SECONDS = 30
@@ -102,6 +104,23 @@ def test_a_loop_that_hangs_or_dies_is_undone_by_the_guardian(
     assert 0 == guardian.wait(DEADLINE_SECONDS)
 
 
+def test_a_folder_that_no_actuator_has_used_is_warned_of(machine: Machine) -> None:
+    """It may be mistyped; or the loop is started after its guardian, which watches it then."""
+    guardian = machine.start("guardian")
+    until("a warning", lambda: "event=nothing_to_guard" in machine.log("guardian"))
+    loop = machine.govern()
+    loop.kill()
+    until("the prior limit", lambda: machine.limit() == PRIOR)
+    guardian.terminate()
+    guardian.wait(DEADLINE_SECONDS)
+    later = machine.start("guardian")
+    until("two starts", lambda: machine.log("guardian").count("event=started") == 2)
+    later.terminate()
+
+    assert 0 == later.wait(DEADLINE_SECONDS)
+    assert 1 == machine.log("guardian").count("event=nothing_to_guard")
+
+
 def test_a_loop_that_lives_is_left_alone_for_longer_than_its_lease(machine: Machine) -> None:
     """Its signs of life renew it; stopped as it should be, it ends its lease itself."""
     machine.start("guardian")
@@ -135,6 +154,23 @@ def test_after_a_power_cut_the_former_boots_lease_has_passed(tmp_path: Path) -> 
 
     assert guardian.look()
     assert (["restored"], None) == (done, lease.read())
+
+
+def test_after_a_power_cut_what_a_package_begins_with_is_no_conflict(machine: Machine) -> None:
+    """It is left: neither ours nor the value of before us outlives the machine's new start."""
+    loop = machine.govern()
+    loop.kill()
+    loop.wait()
+    (machine.folder / LIMIT).write_text("200000000")
+    boot = machine.folder / "proc" / BOOT_ID
+    boot.parent.mkdir(parents=True)
+    boot.write_text("the next boot\n")
+    restored = machine.start("restore", "--procfs", str(machine.folder / "proc"))
+
+    assert (0, "200000000") == (restored.wait(DEADLINE_SECONDS), machine.limit())
+    with closing(Journal(machine.folder / "state")) as journal:
+        last = journal.decisions()[-1]
+    assert ("restored", True) == (last["reason"], "started anew" in str(last["detail"]))
 
 
 def test_what_cannot_be_put_back_is_tried_again(tmp_path: Path) -> None:
@@ -194,3 +230,30 @@ def test_who_puts_back_by_hand_is_not_killed_for_it(machine: Machine) -> None:
 
     assert (0, PRIOR) == (restored.wait(DEADLINE_SECONDS), machine.limit())
     assert LeaseFile(machine.folder / "state", Path("/proc")).read() is None
+
+
+@pytest.mark.parametrize("words", [("pause", "--restore"), ("restore",)])
+def test_without_a_guardian_who_puts_back_by_hand_ends_a_loop_that_hangs(
+    machine: Machine, words: tuple[str, ...]
+) -> None:
+    """Not before its lease has passed: it might be waiting for a device."""
+    loop = machine.govern()
+    loop.send_signal(signal.SIGSTOP)
+    if words == ("restore",):
+        early = machine.start("restore")
+        assert (1, FLOOR) == (early.wait(DEADLINE_SECONDS), machine.limit())
+        hint = f"if it hangs: kill -9 {loop.pid}; wattgov-actuator restore --state-dir "
+        assert hint in machine.log("restore")
+        lease = LeaseFile(machine.folder / "state", Path("/proc"))
+        until("the lease to pass", lambda: passed(lease))
+    stopped = machine.start(*words)
+
+    assert (0, PRIOR) == (stopped.wait(DEADLINE_SECONDS), machine.limit())
+    assert -signal.SIGKILL == loop.wait(DEADLINE_SECONDS)
+    assert LeaseFile(machine.folder / "state", Path("/proc")).read() is None
+
+
+def passed(lease: LeaseFile) -> bool:
+    """Tell whether a lease has passed."""
+    found = lease.read()
+    return found is not None and found.passed(time.monotonic(), lease.boot)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wattgov_actuator.acting.journal import Journal, JournalError, Limits, State
+from wattgov_actuator.acting.journal import AGED_AT_ONCE, Journal, JournalError, Limits, State
 from wattgov_actuator.decision import Decision, Input, Reason
 from wattgov_actuator.reading import InForce
 
@@ -137,7 +137,7 @@ def test_a_file_of_another_version_is_told(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "journal.sqlite") as db:
         db.execute("PRAGMA user_version = 9")
     db.close()
-    with pytest.raises(JournalError, match="is of version 9, this program knows 3"):
+    with pytest.raises(JournalError, match="is of version 9, this program knows 4"):
         Journal(tmp_path)
 
 
@@ -179,6 +179,24 @@ def test_a_clock_that_jumps_back_drops_nothing(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_a_clock_that_jumps_ahead_takes_little_along(tmp_path: Path) -> None:
+    """Each decision of that time drops a few of the oldest; what has aged goes in the end."""
+    journal = Journal(tmp_path, Limits(age_seconds=100))
+
+    def decided(*times: float) -> list[object]:
+        journal.record(tuple(replace(DECISION, at=at) for at in times))
+        return [row["at"] for row in journal.decisions()]
+
+    past = [float(at) for at in range(45)]
+    decided(*past)
+
+    assert [*past[AGED_AT_ONCE:], 1e9] == decided(1e9)
+    assert [*past[AGED_AT_ONCE:], 1e9, 45.0] == decided(45.0)
+    assert [1e9, 45.0, 1e9, 1e9, 1e9, 1e9] == decided(1e9, 1e9, 1e9, 1e9)
+    assert journal.broken() is None
+    journal.close()
+
+
 def test_the_file_stays_below_its_size(tmp_path: Path) -> None:
     """The oldest go first, the undo stays, and the pages are used again."""
     limit = 256 << 10
@@ -196,11 +214,13 @@ def test_the_file_stays_below_its_size(tmp_path: Path) -> None:
     journal.close()
 
 
-@pytest.mark.parametrize(("version", "later"), [(1, ("text", "via")), (2, ("via",))])
+@pytest.mark.parametrize(
+    ("version", "later"), [(1, ("text", "via", "boot")), (2, ("via", "boot")), (3, ("boot",))]
+)
 def test_a_journal_of_an_earlier_version_is_taken_over(
     tmp_path: Path, version: int, later: tuple[str, ...]
 ) -> None:
-    """With its open undo, which had no text of the prior setting, or no connection."""
+    """With its open undo, which had no text of the prior setting, no connection, or no boot."""
     journal = Journal(tmp_path)
     journal.intend(DECISION, 280, InForce(300))
     journal.close()
@@ -212,7 +232,7 @@ def test_a_journal_of_an_earlier_version_is_taken_over(
     again = Journal(tmp_path)
     (undo,) = again.undos()
 
-    assert (300, "", "") == (undo.prior, undo.text, undo.via)
+    assert (300, "", "", "") == (undo.prior, undo.text, undo.via, undo.boot)
     again.close()
 
 

@@ -117,7 +117,7 @@ def test_a_number_that_is_somebody_elses_now_is_not_killed(
     """The lock's text may come from another container: only who has it open is the holder."""
     with subprocess.Popen(["sleep", "60"]) as stranger:
         (tmp_path / "lock").write_text(str(stranger.pid))
-        with pytest.raises(Busy, match="cannot be seen from here: run the guardian as the same"):
+        with pytest.raises(Busy, match="cannot be seen from here: run this as the same"):
             evict(tmp_path, PROC, 10)
         assert stranger.poll() is None
         stranger.kill()

@@ -1,5 +1,7 @@
 """The lock of a machine: one that enforces, whatever its state folder."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -85,6 +87,24 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     """In a sentence that says what to do."""
     with pytest.raises(Busy, match="No such file or directory; give another --run-dir"):
         MachineLock(tmp_path / "not" / "there", tmp_path).take()
+
+
+def test_a_file_system_without_locks_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload that wants to enforce leaves the rules from before in force; nothing else ends."""
+    files: list[int] = []
+
+    def refused(file: int, _: int) -> None:
+        files.append(file)
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with pytest.raises(Busy, match="cannot be locked: No locks available; give another --run-dir"):
+        MachineLock(tmp_path / "run", tmp_path).take()
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(files[0])
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Stories: what the actuator does with a card, tick by tick."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from queue import Empty, SimpleQueue
+from threading import Event
 
 import pytest
 
@@ -10,8 +12,8 @@ from actuator.fakes import FileKnob
 from actuator.stage import DOWN, Make
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.laws.threshold import Set, Step
-from wattgov_actuator.reading import Fault
-from wattgov_actuator.rules import RuleSet, Sla, Thermal
+from wattgov_actuator.reading import Answer, Fault
+from wattgov_actuator.rules import Rank, RuleSet, Sla, Thermal
 
 TRIM = rule("trim", "quiet", cooldown_seconds=30)
 RELAX = rule("relax", "busy", Step(watts(20)))
@@ -339,6 +341,47 @@ def test_every_stop_puts_back(make: Make) -> None:
     assert (0, 300) == (stage.stop(), stage.knob.watts())
 
 
+def test_a_stop_waits_for_no_answer_of_prometheus(make: Make) -> None:
+    """All is put back while a question is open; the next one is not asked any more.
+
+    Who waits for answers gives no sign of life: a question without an end is a hang.
+    """
+    stage = make(ruleset(NIGHT))
+    stage.say("dark")
+    stage.play()
+    stage.clock.advance(15)
+    asked: list[str] = []
+    stopped, ended = Event(), Event()
+    signs: list[None] = []
+    looks: list[int] = []
+    stage.loop._alive = lambda: signs.append(None)  # noqa: SLF001 (an edge of the stage)
+
+    def ask(expressions: Iterable[str]) -> Mapping[str, Answer]:
+        for each in expressions:
+            asked.append(each)
+            assert stopped.wait(30)
+        ended.set()
+        return {}
+
+    class Orders:
+        def get(self, block: bool = True, timeout: float | None = None, /) -> object:
+            assert (block, timeout) == (False, None)
+            looks.append(len(signs))
+            if len(looks) == 1:
+                raise Empty
+            return "SIGTERM"
+
+    stage.loop._ask = ask  # noqa: SLF001 (the same)
+
+    assert 1 < len({expr for group in stage.rules.groups for expr in group.expressions()})
+    assert (0, 300) == (stage.loop.run(Orders()), stage.knob.watts())
+    assert 1 == len(set(looks))
+
+    stopped.set()
+
+    assert (True, 1) == (ended.wait(30), len(asked))
+
+
 def test_an_error_in_a_tick_puts_back_and_is_told(make: Make) -> None:
     """A bug is counted, everything is put back, and the status says so."""
     stage = make(ruleset(TRIM))
@@ -468,3 +511,43 @@ def test_a_tick_that_begins_late_says_so(make: Make) -> None:
     stage.loop.run(Waiting())
 
     assert ([0, 0, 3], 0) == (seen, stage.loop.snapshot.late_seconds)
+
+
+def test_a_journal_that_is_deleted_puts_all_back_and_nothing_is_done_after(make: Make) -> None:
+    """Killed later, we would leave a card that nobody knows to have been changed."""
+    stage = make(ruleset(TRIM))
+    stage.say("quiet")
+    assert (Reason.APPLIED, 280) == (stage.play().reason, stage.knob.watts())
+    stage.journal.path.unlink()
+    stage.play(ticks=4)
+
+    assert (Reason.UNJOURNALLED, 300) == (stage.reason("trim"), stage.knob.watts())
+    assert () == stage.journal.undos()
+    assert "deleted" in stage.loop.snapshot.journal_trouble
+
+
+def test_a_claim_stands_before_the_tighter_one_of_another_rule_goes(make: Make) -> None:
+    """Else a power budget is broken for a cooldown, whenever a cheaper rule lets go."""
+    budget = replace(rule("budget", "full", Set(watts(250))), rank=Rank.BUDGET)
+    stage = make(ruleset(NIGHT, budget))
+    stage.say("dark")
+    stage.play()
+    stage.say("dark", "full")
+    stage.play()
+    assert (200, Reason.OUTRANKED) == (stage.knob.watts(), stage.reason("budget"))
+    stage.say("full")
+    stage.play()
+
+    assert 250 == stage.knob.watts()
+
+
+def test_a_rule_that_lifts_in_vain_is_told_which_one_holds(make: Make) -> None:
+    """Not itself."""
+    budget = replace(rule("budget", "full", Set(watts(250))), rank=Rank.BUDGET)
+    stage = make(ruleset(budget, RELAX))
+    stage.say("full")
+    stage.play()
+    stage.say("full", "busy")
+    stage.play()
+
+    assert "budget comes first, at 250 watts" in stage.decision("relax").detail

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty
+from threading import Event
 
 import pytest
 
@@ -221,6 +222,28 @@ def test_the_kill_switch_counts_at_the_last_moment(make: Make) -> None:
 
     assert (Reason.DISARMED, 300) == (stage.play().reason, stage.knob.watts())
     assert [] == stage.knob.writes
+
+
+def test_the_kill_switch_waits_for_no_answer_of_prometheus(make: Make) -> None:
+    """All is put back while a question is open; so a pause is heeded by the tick that asked it."""
+    stage = make(TRIM)
+    stage.say("quiet")
+    stage.play()
+    assert 280 == stage.knob.watts()
+    restored = Event()
+    stage.knob.at = lambda step: restored.set() if step == "wrote" else None
+    ask = stage.loop._ask  # noqa: SLF001 (the edge of the stage)
+
+    def slow(wanted: Iterable[str]) -> Mapping[str, Answer]:
+        stage.brake.write(KILL)
+        assert restored.wait(30)
+        stage.brake.write(BRAKE)
+        return ask(wanted)
+
+    stage.loop._ask = slow  # noqa: SLF001 (the same)
+
+    assert (Reason.PAUSED, 300) == (stage.play(seconds=60).reason, stage.knob.watts())
+    assert [280, 300] == [watts for _, watts in stage.knob.writes]
 
 
 def test_a_pause_is_not_waited_for(make: Make) -> None:

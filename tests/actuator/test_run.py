@@ -135,6 +135,7 @@ def test_after_kill_9_the_next_start_puts_back_first(start: Start, gpus: Virtual
 
     assert 700 == gpus.card(0).limit_watts
     log = later.log.read_text()
+    assert "prior=700" in actuator.log.read_text()
     assert log.index("reason=restored") < log.index("event=started")
 
 
@@ -150,6 +151,24 @@ def test_after_kill_9_even_bad_rules_put_back(
 
     assert (2, 700) == (later.process.wait(DEADLINE_SECONDS), gpus.card(0).limit_watts)
     assert "rules.yml:1:1: the rule file has no 'groups'" in later.log.read_text()
+
+
+def test_a_signal_while_it_starts_waits_until_a_crash_is_undone(
+    start: Start, gpus: VirtualGpus
+) -> None:
+    """Nothing is asked or tightened after it."""
+    actuator = start("--enforce").ready()
+    lowered(gpus)
+    actuator.end(signal.SIGKILL)
+    gpus.inject("nvmlDeviceSetPowerManagementLimit", gpu=0, delay_ms=60_000)
+    later = start("--enforce")
+    until("the card being put back", lambda: gpus.hanging() > 0)
+    later.process.send_signal(signal.SIGTERM)
+    gpus.clear()
+
+    assert (0, 700) == (later.process.wait(DEADLINE_SECONDS), gpus.card(0).limit_watts)
+    assert "event=stopping on=SIGTERM" in later.log.read_text()
+    assert "reason=applied" not in later.log.read_text()
 
 
 def test_a_dry_run_writes_nothing(start: Start, gpus: VirtualGpus) -> None:

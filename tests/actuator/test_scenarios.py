@@ -66,6 +66,72 @@ def test_every_starter_rule_file_has_scenarios() -> None:
     assert rules == {path.name.removesuffix(".test.yml") for path in SCENARIOS}
 
 
+SLEEP = """
+version: 1
+groups:
+  - name: agents
+    interval: 15s
+    rules:
+      - {action: sleep, expr: idle > 900, knob: hibernate, set: asleep, cooldown: 0s}
+      - {action: trim, expr: quiet, knob: gpu_power_limit, step: -100W, min: 100W, cooldown: 0s}
+"""
+SERVERS = """
+rules: rules.yml
+targets:
+  - {knob: hibernate, name: chat, labels: {app: chat}}
+  - {knob: hibernate, name: code, labels: {app: code}, current: asleep}
+  - {knob: gpu_power_limit, name: GPU-a, low: 100W, high: 400W}
+expressions: {trim: _, sleep: {'{app="chat"}': 901x3 _}}
+"""
+
+
+def test_servers_sleep_and_wake_in_words(tmp_path: Path) -> None:
+    """As rules have them: in what is expected, what happens, and what is left at the end."""
+    test = """
+tests:
+  - name: asleep while idle
+    happens: [{at: 1m, target: code, set: awake}]
+    expect:
+      - at: 0s
+        decisions: [{rule: sleep, target: chat, reason: applied, wanted: asleep}]
+        in_force: {chat: asleep, code: asleep, GPU-a: 400W}
+      - at: 1m
+        decisions: [{rule: sleep, target: chat, reason: restored}]
+        in_force: {chat: awake, code: awake}
+    after: {code: awake}
+"""
+    good = run(tmp_path, SERVERS + test, SLEEP)
+
+    assert 0 == good.exit_code, good.output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("in_force: {chat: awake}", "in_force: {chat: 0}", "chat: unknown '0'"),
+        ("wanted: asleep", "target: chat, wanted: 0W", "wanted: unknown '0W'"),
+        ("wanted: asleep", "wanted: sleeping", "wanted: 'sleeping' is not a quantity"),
+        ("app: chat}}", "app: chat}, low: 0}", "unknown key 'low'"),
+        ("current: asleep", "current: sleeping", "current: unknown 'sleeping'"),
+    ],
+)
+def test_what_is_no_word_of_the_knob_is_told(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    """A level has no number in a file, and a cap no word."""
+    test = """
+tests:
+  - name: one
+    expect:
+      - {at: 0s, decisions: [{rule: sleep, wanted: asleep}], in_force: {chat: awake}}
+"""
+    text = SERVERS + test
+    assert old in text
+    result = run(tmp_path, text.replace(old, new), SLEEP)
+
+    assert (2, True) == (result.exit_code, words in result.output), result.output
+
+
 def test_what_is_not_as_expected_is_told_with_the_reason(tmp_path: Path) -> None:
     """Expected beside got, for a decision, a value in force, and what is left at the end."""
     result = scenario(

@@ -13,6 +13,7 @@ import pytest
 
 from actuator.builders import NOW, ruleset
 from actuator.serving import Client, serving
+from another import another_user
 from conftest import find
 from exporter.certificates import certificate, trusting
 from wattgov_actuator.cycle.snapshot import Snapshot
@@ -28,14 +29,9 @@ SNAPSHOT = Snapshot(enforcing=True, rules=ruleset())
 PASSWORD = "correct horse"  # noqa: S105 (of a test)
 HASHED = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 LOGIN = "Basic " + base64.b64encode(f"ann:{PASSWORD}".encode()).decode()
-CHANGES = [
-    "/-/reload",
-    "/api/v1/pause",
-    "/api/v1/resume",
-    "/api/v1/restore",
-    "/api/v1/alerts",
-    "/api/v1/wake/GPU-a",
-]
+ORDERS = ["/-/reload", "/api/v1/pause", "/api/v1/resume", "/api/v1/restore"]
+REQUESTS = ["/api/v1/alerts", "/api/v1/wake/GPU-a"]
+CHANGES = [*ORDERS, *REQUESTS]
 READS = ["/", "/rules", "/api/v1/status", "/metrics", "/-/healthy", "/nothing"]
 
 
@@ -73,15 +69,15 @@ def test_a_web_page_or_a_proxy_here_changes_nothing(
     """The connection comes from this host; the wish does not."""
     status, said = client.post(path, {}, **headers)
 
-    assert (403, "to change anything, log in, or be a program on this host") == (
-        status,
-        said["error"],
+    assert 403 == status
+    assert said["error"].startswith(
+        ("no web page may ask for that", "log in, or be a program on this host (logins are in")
     )
     assert PauseFile(tmp_path).read(NOW.unix) is None
 
 
 @pytest.mark.parametrize(
-    ("host", "may"),
+    ("host", "here"),
     [
         ("127.0.0.1", True),
         ("::1", True),
@@ -90,11 +86,70 @@ def test_a_web_page_or_a_proxy_here_changes_nothing(
         ("fe80::1%eth0", False),
     ],
 )
-def test_without_logins_only_this_host_changes_anything(host: str, may: bool) -> None:
-    """Whatever address the service is bound to."""
-    assert may is Who(host).may_change({})
-    assert Who(host, "ann", proven=True).may_change({"via": "1.1 p"})
-    assert not Who(host, "ann", proven=True).may_change({"origin": "https://evil.example"})
+def test_without_logins_only_this_host_asks_for_anything(host: str, here: bool) -> None:
+    """Whatever address the service is bound to, and whoever is said to ask."""
+    root = Who(host, owner=lambda: 0)
+
+    assert here is (not root.against_asking({}))
+    assert here is (not root.against_changing({}))
+    known = Who(host, "ann", proven=True)
+    assert "" == known.against_asking({"via": "1.1 p"}) == known.against_changing({"via": "1.1 p"})
+    assert known.against_asking({"origin": "https://evil.example"})
+    assert known.against_changing({"origin": "https://evil.example"})
+
+
+@pytest.mark.parametrize(
+    ("owner", "said"),
+    [
+        (0, ""),
+        (990, ""),
+        (1000, "user 1000 asks: be root"),
+        (None, "whose program asks cannot be told: be root"),
+    ],
+)
+def test_without_logins_an_order_is_given_by_who_may_send_signals(
+    owner: int | None, said: str
+) -> None:
+    """Where it cannot be told who it is, it is nobody; asking is for all on this host."""
+    client = Who("127.0.0.1", owner=lambda: owner, owners={0, 990})
+
+    assert client.against_changing({}).startswith(said)
+    assert bool(said) is bool(client.against_changing({}))
+    assert "" == client.against_asking({})
+
+
+@pytest.mark.parametrize("path", ORDERS)
+def test_another_user_of_this_host_gives_no_orders(
+    client: Client, tmp_path: Path, path: str
+) -> None:
+    """He is told the ways that there are, and nothing is done."""
+    with another_user():
+        status, said = client.post(path, {})
+
+    assert 403 == status
+    assert (
+        "user 4321 asks: be root or the user that this runs as, or log in (logins are in "
+        "--web.config.file; `wattgov-actuator pause` and `resume`, and `kill -HUP`, do the same)"
+    ) == said["error"]
+    assert PauseFile(tmp_path).read(NOW.unix) is None
+
+
+@pytest.mark.parametrize("path", REQUESTS)
+def test_another_user_of_this_host_may_ask(client: Client, path: str) -> None:
+    """Alertmanager and the proxy are often other users, and neither can tighten anything."""
+    with another_user():
+        status, _ = client.post(path, {})
+
+    assert status != 403
+
+
+def test_it_answers_to_no_name_that_a_web_page_may_have(client: Client) -> None:
+    """A page can point its own name at this machine; it reads nothing all the same."""
+    status, said = client.ask("/api/v1/status", Host="evil.example:9471")
+
+    assert 421 == status
+    assert said.startswith("the Host asked for is not this machine's: ask by an address")
+    assert 200 == client.ask("/api/v1/status", Host="localhost:9471")[0]
 
 
 @pytest.mark.parametrize("path", CHANGES)
@@ -185,7 +240,7 @@ def test_it_speaks_tls(tmp_path: Path) -> None:
         "/rules/",
         "/style.css",
         "*",
-        "http://127.0.0.1/-/healthy",
+        "http://127.0.0.1/etc/passwd",
         "/<script>",
     ],
 )

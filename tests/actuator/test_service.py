@@ -157,14 +157,25 @@ def test_a_pause_that_ends_by_itself_says_when(shown: Shown) -> None:
     assert end.replace("1000060.0", "1.00006e+06") in shown.ask("/metrics")[1]
 
 
-def test_a_web_file_that_was_bad_is_counted(tmp_path: Path) -> None:
-    """As the exporter does."""
+def test_a_web_file_that_is_bad_is_told_and_counted(tmp_path: Path) -> None:
+    """As the exporter does: whether it is, and how often it was."""
     web = tmp_path / "web.yml"
     web.write_text("http_server_config: {}\n")
     with serving(lambda: AT_WORK, tmp_path, web_file=web) as client:
-        assert "web_config_failures_total 0.0" in client.ask("/metrics")[1]
-        web.write_text("no_such_key: {}\n")
-        assert "web_config_failures_total 1.0" in client.ask("/metrics")[1]
+        for text, good, failures in (
+            ("http_server_config: {}\n", 1, 0),
+            ("no_such_key: {}\n", 0, 1),
+            ("http_server_config: {http2: true}\n", 1, 1),
+        ):
+            web.write_text(text)
+            page = client.ask("/metrics")[1]
+            assert f"web_config_last_reload_successful {good}.0" in page
+            assert f"web_config_failures_total {failures}.0" in page
+
+
+def test_without_a_web_file_there_is_none_to_be_bad(shown: Shown) -> None:
+    """An absent fact is an absent series."""
+    assert "web_config" not in shown.ask("/metrics")[1]
 
 
 def test_a_query_that_was_never_answered_has_no_age(shown: Shown) -> None:

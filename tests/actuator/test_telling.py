@@ -3,6 +3,8 @@
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -256,7 +258,7 @@ def test_a_journal_that_no_newer_actuator_has_opened_yet_is_understood(stage: St
     """After an update one asks first, and starts then; what is held is told, too."""
     stage.journal.close()
     with sqlite3.connect(stage.journal.path) as db:
-        for column in ("text", "via"):
+        for column in ("text", "via", "boot"):
             db.execute(f"ALTER TABLE undo DROP COLUMN {column}")
         db.execute("PRAGMA user_version = 1")
     db.close()
@@ -276,3 +278,16 @@ def test_a_journal_of_before_is_understood(stage: Stage) -> None:
     db.close()
 
     assert "applied" in ask(stage, "journal").stdout
+
+
+@pytest.mark.parametrize("words", [["journal"], ["explain", "--last"]])
+def test_who_has_seen_enough_is_told_nothing_more(stage: Stage, words: list[str]) -> None:
+    """`journal | head`: the state folder has no broken pipe."""
+    command = [sys.executable, "-m", "wattgov_actuator", *words, "--state-dir", str(stage.folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert b"" == said

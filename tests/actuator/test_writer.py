@@ -24,13 +24,13 @@ class Bench:
     """A writer with its journal and its knob, which can be taken down and set up again."""
 
     def __init__(self, folder: Path, knob: FileKnob) -> None:
-        self.folder, self.knob, self.clock = folder, knob, Clock()
+        self.folder, self.knob, self.clock, self.boot = folder, knob, Clock(), "first"
         folder.mkdir(exist_ok=True)
         self.start()
 
     def start(self) -> None:
         """Open the journal and the knob."""
-        self.journal = Journal(self.folder)
+        self.journal = Journal(self.folder, boot=self.boot)
         self.writer = Writer(
             self.journal, Hands(lambda name, _: {KNOB: self.knob}[name]), self.clock
         )
@@ -39,6 +39,12 @@ class Bench:
         """Come back as another process would."""
         self.journal.close()
         self.start()
+
+    def reboot(self, watts: float) -> None:
+        """Come back in the next boot of a machine whose card begins at *watts*."""
+        (self.knob.folder / "GPU-a").write_text(str(watts))
+        self.boot = "second"
+        self.restart()
 
     def act(self, wanted: float, reason: Reason = Reason.APPLIED) -> Decision:
         """Write one value, as decided on what is in force now."""
@@ -213,6 +219,55 @@ def test_a_conflict_ends_when_the_prior_value_is_back(bench: Bench) -> None:
     assert () == bench.journal.undos()
 
 
+@pytest.mark.parametrize("observed", [False, True])
+def test_after_a_new_start_of_the_machine_its_default_is_nobodys_change(
+    bench: Bench, *, observed: bool
+) -> None:
+    """The card lost the setting of before us as well as ours: it is left so, and rules may act."""
+    bench.act(280)
+    bench.reboot(350)
+    if observed:
+        bench.writer.observe([KNOB])
+    else:
+        assert [Reason.RESTORED] == [each.reason for each in bench.writer.restore()]
+    ((reading,), _) = bench.writer.observe([KNOB])
+
+    assert ("", None, 350, ()) == (
+        *(reading.conflict, reading.prior, bench.knob.watts()),
+        bench.journal.undos(),
+    )
+    last = bench.journal.decisions()[-1]["detail"]
+    assert "started anew, which ended our 280 watts; it is left at 350 watts" in str(last)
+
+
+def test_after_a_new_start_what_is_still_ours_is_put_back(bench: Bench) -> None:
+    """And a change by a person in that boot, after our next write, is theirs."""
+    bench.act(280)
+    bench.reboot(280)
+    bench.act(260)
+    (bench.knob.folder / "GPU-a").write_text("270")
+
+    assert [Reason.CONFLICT] == [each.reason for each in bench.writer.restore()]
+
+    (bench.knob.folder / "GPU-a").write_text("300")
+    bench.writer.observe([KNOB])
+    bench.act(280)
+    bench.boot = "third"
+    bench.restart()
+
+    assert [Reason.RESTORED] == [each.reason for each in bench.writer.restore()]
+    assert 300 == bench.knob.watts()
+
+
+def test_a_new_start_here_says_nothing_of_a_device_elsewhere(bench: Bench) -> None:
+    """It kept its setting, so that whoever changed it is a person."""
+    bench.knob.via = "a connection"
+    bench.act(280)
+    bench.reboot(350)
+
+    assert [Reason.CONFLICT] == [each.reason for each in bench.writer.restore()]
+
+
 def test_a_change_between_deciding_and_writing_stops_the_write(bench: Bench) -> None:
     """The decision was made on a value that is no more."""
 
@@ -225,6 +280,39 @@ def test_a_change_between_deciding_and_writing_stops_the_write(bench: Bench) -> 
 
     assert Reason.CONFLICT == done.reason
     assert [] == bench.knob.writes
+
+
+@pytest.mark.parametrize(
+    ("person", "refuses", "left"),
+    [
+        (320.0, None, Reason.CONFLICT),
+        (250.0, Fault.REFUSED, Reason.CONFLICT),
+        (320.0, Fault.REFUSED, Reason.CONFLICT),
+        (250.0, None, Reason.RESTORED),  # a driver may round so
+        (290.0, None, Reason.RESTORED),
+        (290.0, Fault.REFUSED, Reason.RESTORED),
+    ],
+)
+def test_a_change_between_writing_and_reading_back_is_theirs_where_no_driver_does_it(
+    bench: Bench, person: float, refuses: Fault | None, left: Reason
+) -> None:
+    """What could be a driver's rounding is put back with the rest: it cannot be told apart."""
+
+    def at(step: str) -> None:
+        if step == "read" and bench.knob.writes:
+            bench.knob.add(watts=person)
+
+    bench.knob.at, bench.knob.refuses = at, refuses
+    done = bench.act(280)
+    bench.knob.at, bench.knob.refuses = (lambda _: None), None
+    (back,) = bench.writer.restore()
+
+    conflict = left is Reason.CONFLICT
+    assert (left, conflict) == (back.reason, done.reason is Reason.CONFLICT)
+    assert (person if conflict else 300.0) == bench.knob.watts()
+    if conflict:
+        assert f"somebody set {person:g} watts after our 280 watts" in done.detail
+        assert ["conflict"] == [row["reason"] for row in bench.journal.decisions()]
 
 
 def test_what_fails_again_and_again_is_journalled_once(bench: Bench) -> None:

@@ -26,7 +26,7 @@ from wattgov_actuator.orders import PATIENCE_SECONDS, Wake
 from wattgov_actuator.proxy.failure import Failed, Failure
 from wattgov_actuator.proxy.gate import Gate, HeldBy
 from wattgov_actuator.proxy.tally import Tally
-from wattgov_actuator.proxy.waking import Waking
+from wattgov_actuator.proxy.waking import NotYet, Waking
 from wattgov_actuator.reading import Answer, Moment, QueryFailure
 from wattgov_actuator.rules import RuleSet
 
@@ -145,6 +145,7 @@ class Vigil:
         seen, who = self.scrape, {"app": CHAT.name, "instance": "here"}
         known = {
             FRESH: answer(({"instance": "here"}, EPOCH + seen.at)),
+            f'timestamp({FRESH}{{instance="here"}})': answer(({}, EPOCH + seen.at)),
             "idle": answer((who, seen.idle)),
             "queue": answer((who, seen.queued)) if seen.queued else Answer(),
             "draw": answer((who, seen.watts)),
@@ -195,7 +196,7 @@ class Vigil:
                 return order.answer.get_nowait()
             if self._bed is not asked:
                 return "the connection broke"
-        return "504: not awake yet"
+        raise NotYet
 
     def _opened(self, held_by: HeldBy | None = None) -> Gate:
         """Return the gate of a fresh proxy."""

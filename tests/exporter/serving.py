@@ -4,7 +4,7 @@ import http.client
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,13 +83,18 @@ def serving(
     web_file: Path | None = None,
     limits: Limits | None = None,
     reload: Reload = list,
+    *,
+    scraped: Callable[[], None] = lambda: None,
+    listen: str = "127.0.0.1",
+    names: tuple[str, ...] = (),
 ) -> Iterator[Served]:
     """Serve until the block ends; a web file is looked at on every request."""
     log: list[str] = []
     pages = pages or Pages(time.monotonic)
     web = WatchedWeb(web_file, load, iter(range(10**9)).__next__, log.append)
     seats = Seats(limits or Limits(), time.monotonic)
-    server = Server(("127.0.0.1", 0), Answers(pages, reload), seats, web, "wattgov-exporter")
+    answers, realm = Answers(pages, reload, scraped), "wattgov-exporter"
+    server = Server((listen, 0), answers, seats, web, realm, names=names)
     thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))
     thread.start()
     try:

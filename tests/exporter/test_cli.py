@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from wattgov_exporter.cli import main
+from wattgov_exporter.cli import hangup_waits, main
 
 
 def test_help_is_light() -> None:
@@ -76,6 +76,14 @@ def test_port_in_use() -> None:
     assert f"cannot listen on {address}: Address already in use" in result.stderr
 
 
+def test_no_such_port() -> None:
+    """A port that cannot be is a mistake told in a sentence."""
+    result = CliRunner().invoke(main, ["run", "--listen", "127.0.0.1:65536"])
+
+    assert 2 == result.exit_code
+    assert "--listen: port 65536 is outside 0 to 65535" in result.stderr
+
+
 def test_bad_web_config_is_exit_2(tmp_path: Path) -> None:
     """A web.config.file with a mistake starts nothing: it was there to keep people out."""
     file = tmp_path / "web.yml"
@@ -88,11 +96,18 @@ def test_bad_web_config_is_exit_2(tmp_path: Path) -> None:
 
 
 @contextmanager
-def running(*arguments: str | Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """Run the exporter; yield its address and the process, whose stderr is a pipe."""
+def running(
+    *arguments: str | Path, hangup: bool = False
+) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Run the exporter; yield its address and the process, whose stderr is a pipe.
+
+    *hangup*: it gets a SIGHUP as soon as it is born.
+    """
     command = [sys.executable, "-m", "wattgov_exporter", "run", *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
+            if hangup:
+                process.send_signal(signal.SIGHUP)
             found = re.search(r"http://\S+:[0-9]+", told(process))
             assert found
             yield found[0], process
@@ -149,6 +164,26 @@ def test_reload(tmp_path: Path) -> None:
         assert "site_pue_ratio 1.5" in page
         assert "site_contract_power_watts 40000.0" in page
         refused.value.close()
+
+
+def test_a_reload_asked_for_while_it_starts(tmp_path: Path) -> None:
+    """SIGHUP before there is anything to reload waits, and is obeyed."""
+    file = tmp_path / "exporter.yml"
+    file.write_text("version: 1\n")
+    arguments = ("--listen", "127.0.0.1:0", "--config", file)
+    # It waits from the birth of what is started here.
+    with hangup_waits(), running(*arguments, hangup=True) as (_, process):
+        assert f"{file}: reloaded\n" == told(process)
+
+
+def test_a_hangup_waits() -> None:
+    """It ends nothing while it waits, and what was before is put back."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with hangup_waits():
+        signal.raise_signal(signal.SIGHUP)  # to this thread: others of this process do not wait
+        assert signal.SIGHUP == signal.sigwait({signal.SIGHUP})
+
+    assert before == signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_ipv6() -> None:

@@ -211,6 +211,14 @@ def test_no_proc(tmp_path: Path) -> None:
         CpuModel(tmp_path, tmp_path, lambda: 0.0).read()
 
 
+def test_a_machine_of_thousands_of_cpus(tmp_path: Path) -> None:
+    """Each CPU is seen, though their lines are longer than any other file that is read."""
+    (tmp_path / "proc").mkdir()
+    stat(tmp_path, *[(12345.67, 1234567.89)] * 4096)
+
+    assert 4096 == len(each_cpu(tmp_path / "proc"))
+
+
 def test_each_cpu(tmp_path: Path) -> None:
     """User, nice, system and interrupts are busy, idle and iowait are idle, steal is neither."""
     (tmp_path / "stat").write_text(

@@ -63,6 +63,17 @@ def test_what_the_chips_measure(bench: Bench) -> None:
     } == meters(bench.read())
 
 
+def test_two_sensors_with_one_label(bench: Bench) -> None:
+    """They are two meters, each with the number that the driver gives it."""
+    for number in (1, 2):
+        (bench.folder / f"hwmon7/power{number}_input").write_text("5000000\n")
+        (bench.folder / f"hwmon7/power{number}_label").write_text("VDD\n")
+
+    found = {zone for device, zone in meters(bench.read()) if device == "hwmon7"}
+
+    assert {"ina3221:VDD:power1", "ina3221:VDD:power2"} == found
+
+
 def test_a_counter_is_joules(bench: Bench) -> None:
     """Microjoules become joules; the driver's 64 bits do not wrap."""
     found = [one for one in bench.read().energies if one.meter.component is Component.CPU]

@@ -1,13 +1,13 @@
 """CPU time of processes that nobody saw end is found again, and no tick of it twice."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wattgov_exporter.apps.lineage import INIT, TURN_LOOKS, Lineage, parse
+from wattgov_exporter.apps.lineage import ASKED_EVERY, INIT, SLACK_TICKS, TURN_LOOKS, Lineage, parse
 
 PIDS = 50
 """So few numbers that they are soon given again."""
@@ -129,41 +129,68 @@ class Kernel:
 
 @dataclass
 class Watch:
-    """A lineage that looks at a kernel, and what it has counted."""
+    """A lineage that looks at a kernel, and what it has counted.
+
+    Each question about a process takes time, in which *between* of the *coming* events happen.
+    """
 
     kernel: Kernel
-    lineage: Lineage = field(default_factory=Lineage)
+    lineage: Lineage = field(default_factory=lambda: Lineage(long_looks=2))
     counted: int = 0
+    worked: int = 0
     clocks: dict[int, tuple[int, int]] = field(default_factory=dict)
+    coming: Iterator[Event] = field(default_factory=lambda: iter(()))
+    between: int = 0
 
-    def look(self, events: Iterator[Event], between: int) -> None:
-        """Look once; so many events happen before each question about a process."""
+    def ran(self, pids: Collection[int]) -> set[int]:
+        """Tell by the clocks who ran."""
+        return {pid for pid in pids if self._has_run(pid)}
 
-        def happen() -> None:
-            for _ in range(between):
-                event = next(events, None)
-                if event is not None and event[0] != "look":
-                    self.kernel.do(event)
+    def ended(self, pids: Collection[int]) -> Collection[int]:
+        """Tell who has no clock any more, or one that is another's."""
+        return [pid for pid in pids if self._is_gone(pid)]
 
-        def has_run(pid: int) -> bool:
-            happen()
-            task = self.kernel.tasks.get(pid)
-            if task is None:
-                return True
-            before, self.clocks[pid] = self.clocks.get(pid), (task.started, task.clock)
-            return before != self.clocks[pid]
+    def read(self, pid: int) -> bytes | None:
+        """Return the stat file."""
+        self._happen()
+        return self.kernel.stat(pid)
 
-        def read(pid: int) -> bytes | None:
-            happen()
-            return self.kernel.stat(pid)
-
+    def look(self, coming: Iterator[Event], between: int) -> None:
+        """Look once."""
+        self.coming, self.between = coming, between
         self.kernel.tick()
-        self.lineage.look(lambda: set(self.kernel.tasks), has_run, read)
+        busy, self.worked = self.kernel.used - self.worked, self.kernel.used
+        self.lineage.look(lambda: set(self.kernel.tasks), self, busy)
         for process in self.lineage.known.values():
             process.unsettled = 0
         used = [process.used for process in self.lineage.known.values()]
         assert all(one >= 0 for one in used)
         self.counted += sum(used)
+
+    def _happen(self) -> None:
+        for _ in range(self.between):
+            event = next(self.coming, None)
+            if event is not None and event[0] != "look":
+                self.kernel.do(event)
+
+    def _has_run(self, pid: int) -> bool:
+        self._happen()
+        task = self.kernel.tasks.get(pid)
+        if task is None:
+            return True
+        before, self.clocks[pid] = self.clocks.get(pid), (task.started, task.clock)
+        return before != self.clocks[pid]
+
+    def _is_gone(self, pid: int) -> bool:
+        self._happen()
+        task = self.kernel.tasks.get(pid)
+        return task is None or task.started != self.clocks.get(pid, (task.started, 0))[0]
+
+    def settle(self) -> None:
+        """Look while nothing happens, until everybody was asked."""
+        for _ in range(ASKED_EVERY + 2):
+            self.look(iter(()), 0)
+            assert self.counted <= self.kernel.used
 
 
 def events(*kinds: str, between: int) -> st.SearchStrategy[list[Event]]:
@@ -186,7 +213,7 @@ def watched(before: list[Event], history: list[Event]) -> Watch:
         kernel.do(event)
     watch = Watch(kernel)
     watch.look(iter(()), 0)
-    kernel.used = kernel.orphans = 0
+    kernel.used = kernel.orphans = watch.worked = 0
     coming = iter(history)
     for event in coming:
         if event[0] == "look":
@@ -194,9 +221,7 @@ def watched(before: list[Event], history: list[Event]) -> Watch:
             assert watch.counted <= kernel.used
         else:
             kernel.do(event)
-    for _ in range(2):
-        watch.look(iter(()), 0)
-        assert watch.counted <= kernel.used
+    watch.settle()
     return watch
 
 
@@ -246,27 +271,39 @@ def test_a_life_between_two_looks(
             kernel.exit(child)
             kernel.wait(parent)
 
-    watch.look(iter(()), 0)
+    watch.settle()
 
     assert kernel.used - used == watch.counted - counted
 
 
-def look(lineage: Lineage, *lines: str, asleep: Collection[int] = ()) -> dict[int, int]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is answered about processes."""
+
+    ran: Callable[[Collection[int]], set[int]]
+    read: Callable[[int], bytes | None]
+    ended: Callable[[Collection[int]], Collection[int]] = lambda _: ()
+
+
+def look(
+    lineage: Lineage, *lines: str, asleep: Collection[int] = (), busy: int = 0
+) -> dict[int, int]:
     """Look at processes given as `pid parent own kids started`; return what is new."""
     rows = [[int(word) for word in line.split()] for line in lines]
     texts = {
         pid: f"{pid} (p) S {parent}{' 0' * 9} {own} 0 {kids} 0 20 0 1 0 {started} 0".encode()
         for pid, parent, own, kids, started in rows
     }
-    lineage.look(lambda: set(texts), lambda pid: pid not in asleep, texts.get)
+    told = Asked(lambda pids: {pid for pid in pids if pid not in asleep}, texts.get)
+    lineage.look(lambda: set(texts), told, busy)
     for process in lineage.known.values():
         process.unsettled = 0
     return {pid: process.used for pid, process in lineage.known.items()}
 
 
-def awake(_: int) -> bool:
+def awake(pids: Collection[int]) -> set[int]:
     """Say of each that it may have run."""
-    return True
+    return set(pids)
 
 
 def test_elders_are_read_first() -> None:
@@ -280,7 +317,7 @@ def test_elders_are_read_first() -> None:
         order.append(pid)
         return f"{pid} (p) S 1{' 0' * 13} 20 0 1 0 {started[pid]}".encode()
 
-    lineage.look(lambda: set(started), awake, read)
+    lineage.look(lambda: set(started), Asked(awake, read))
 
     assert list(started) == order
 
@@ -386,6 +423,37 @@ def test_a_line_that_sleeps_and_is_gone_from_the_top() -> None:
     assert lineage.known[10].stat.parent == 1
 
 
+def test_a_child_that_ends_between_its_clock_and_its_waiter() -> None:
+    """All clocks are asked first; so the children of those who gained are asked once more."""
+    lineage = Lineage()
+    look(lineage, "1 0 0 0 0", "7 1 0 0 1", "9 7 700 0 2")
+    texts = {1: b"1 (p) S 0", 7: f"7 (p) S 1{' 0' * 9} 5 0 711 0 20 0 1 0 1 0".encode()}
+    told = Asked(lambda _: {7}, texts.get, lambda pids: [pid for pid in pids if pid not in texts])
+
+    gone = lineage.look(lambda: {1, 7, 9}, told)
+
+    assert {9} == set(gone)
+    assert 5 + 11 == lineage.known[7].used
+
+
+@pytest.mark.parametrize(("more", "late"), [(0, range(ASKED_EVERY)), (1, [0] * ASKED_EVERY)])
+def test_who_slept_long_is_asked_again_soon(more: int, late: Sequence[int]) -> None:
+    """At one of the next looks; at once if the node worked more than those who were read."""
+    told = []
+    for slept in range(ASKED_EVERY):
+        lineage = Lineage(long_looks=2)
+        look(lineage, "1 0 0 0 0", "9 1 700 0 2")
+        for _ in range(ASKED_EVERY + slept):
+            look(lineage, "1 0 0 0 0", "9 1 700 0 2", asleep=[1, 9])
+        looks = 0
+        busy = SLACK_TICKS + more
+        while look(lineage, "1 0 0 0 0", "9 1 711 0 2", asleep=[1], busy=busy)[9] != 11:
+            looks += 1
+        told.append(looks)
+
+    assert list(late) == sorted(told)
+
+
 def test_a_waiter_whose_clock_is_late() -> None:
     """It runs at this moment: what it has gained is seen at the next look, and counted once."""
     lineage = Lineage()
@@ -413,7 +481,7 @@ def test_a_text_that_cannot_be_read_is_no_news(text: bytes) -> None:
     """The process stays as it was, and the next good reading counts from there."""
     lineage = Lineage()
     look(lineage, "10 1 5 0 1")
-    lineage.look(lambda: {10}, awake, lambda _: text)
+    lineage.look(lambda: {10}, Asked(awake, lambda _: text))
 
     assert {10: 0} == {pid: process.used for pid, process in lineage.known.items()}
     assert {10: 2} == look(lineage, "10 1 7 0 1")
@@ -425,7 +493,7 @@ def test_a_process_that_is_being_removed_is_gone() -> None:
     lineage = Lineage()
     look(lineage, "10 1 5 0 1")
 
-    lost = lineage.look(lambda: {10}, awake, lambda _: gone)
+    lost = lineage.look(lambda: {10}, Asked(awake, lambda _: gone))
 
     assert [10] == list(lost)
     assert parse(gone) is None

@@ -11,6 +11,7 @@ from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import Config
 from wattgov_exporter.loop import Ask, Events, Loaded, Loop, read
 from wattgov_exporter.procfs import cpu_times
+from wattgov_exporter.rhythm import Callers
 from wattgov_exporter.rows import Reloads
 from wattgov_exporter.snapshot import Snapshot
 from wattgov_exporter.sources import SOURCES, Machine
@@ -72,6 +73,7 @@ class Stage:
             monotonic=clock,
             wall=lambda: 1.7e9 + self.now,
             log=self._say,
+            callers=Callers(clock),
         )
         loop.run(self.events)
         return [ask.answer.get_nowait() for ask in asks]
@@ -80,8 +82,8 @@ class Stage:
         self.log.append(line)
         if line.startswith("tick skipped"):
             self.garbled_tick = None
-            self.now += 100
             self._work(len(self.published))
+            self.now += 100
 
     def _work(self, ticks: int) -> None:
         load(self.root / "proc", busy=1000 + ticks, idle=1000 + ticks)
@@ -151,6 +153,13 @@ def test_sources_wait_for_a_restart(stage: Stage) -> None:
     assert "full" == stage.published[-1][1].policy
 
 
+def test_a_state_file_waits_for_a_restart(stage: Stage) -> None:
+    """Who gives another one is told that the totals still go to the one from before."""
+    stage.play([ONE + "state_file: totals.json\n", None])
+
+    assert f"{stage.file}: what changed under `state_file` waits for a restart" == stage.log[0]
+
+
 def test_a_file_that_is_gone(stage: Stage) -> None:
     """A missing file is a sentence, and the old configuration stays."""
     nowhere = Machine(stage.root, stage.root, lambda: 0.0, lambda: 0.0)
@@ -163,6 +172,7 @@ def test_a_file_that_is_gone(stage: Stage) -> None:
         monotonic=lambda: 0.0,
         wall=lambda: 0.0,
         log=stage.log.append,
+        callers=Callers(lambda: 0.0),
     )
 
     assert [f"{stage.root}/gone.yml: cannot be read: No such file or directory"] == loop.reload()

@@ -1,5 +1,7 @@
 """Processes are named by what they run in, on every runtime's own kind of path."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ STATIC = "57ad1c0d4b0f5a8d3c9b2f4de1c1a8aa"
 SLICES = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod"
 USER = "/user.slice/user-1000.slice/user@1000.service"
 SHORT = ID[:12]
+NSPAWN = "/machine.slice/systemd-nspawn@web.service"
 
 PATHS = {
     # Kubernetes: cgroupfs and systemd drivers, three QoS classes, four runtimes, v1 and v2
@@ -53,7 +56,23 @@ PATHS = {
     f"/machine.slice/libpod-conmon-{ID}.scope": (None, None, None, None),
     f"{USER}/user.slice/libpod-{ID}.scope/container": (None, SHORT, None, None),
     # a systemd inside a container
-    f"/docker/{ID}/system.slice/nginx.service": (None, SHORT, "nginx.service", None),
+    f"/docker/{ID}/system.slice/nginx.service": (None, SHORT, f"{SHORT}/nginx.service", None),
+    f"/system.slice/docker-{ID}.scope/init.scope": (None, SHORT, None, None),
+    f"/kubepods/pod{UID}/{ID}/system.slice/a.service": (UID, SHORT, f"{SHORT}/a.service", None),
+    f"/docker/{ID2}/docker/{ID}/a.service": (None, SHORT, f"{ID2[:12]}/{SHORT}/a.service", None),
+    # a systemd in a machine of nspawn, started as a service or by hand, and of LXC 4, 3 and 2
+    f"{NSPAWN}/payload/system.slice/nginx.service": (None, None, "web/nginx.service", None),
+    f"{NSPAWN}/payload/init.scope": (None, None, "systemd-nspawn@web.service", None),
+    f"{NSPAWN}/supervisor": (None, None, "systemd-nspawn@web.service", None),
+    "/machine.slice/machine-my\\x2dweb.scope/payload/system.slice/nginx.service": (
+        *(None, None, "my-web/nginx.service", None),
+    ),
+    "/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/emulator": (None, None, None, None),
+    "/lxc.payload.web/system.slice/nginx.service": (None, None, "web/nginx.service", None),
+    "/lxc.payload/web/system.slice/nginx.service": (None, None, "web/nginx.service", None),
+    "/lxc/101/ns/system.slice/nginx.service": (None, None, "101/nginx.service", None),
+    "/lxc.monitor.web": (None, None, None, None),
+    f"/lxc.payload.web/docker/{ID}/a.service": (None, SHORT, f"web/{SHORT}/a.service", None),
     # systemd
     "/system.slice/ssh.service": (None, None, "ssh.service", None),
     "/system.slice/system-getty.slice/getty@tty1.service": (None, None, "getty@tty1.service", None),
@@ -70,12 +89,17 @@ PATHS = {
     "/system.slice/node1_slurmstepd.scope/job_8/step_batch/user/task_special": (
         *(None, None, None, "8"),
     ),
+    "/slurm/uid_1000/job_123/step_0/job_7": (None, None, None, "123"),  # made by the job itself
+    "/slurm/uid_1000/job_123/step_0/slurm/job_7": (None, None, None, "7"),
     "/system.slice/slurmstepd.scope/system": (None, None, None, None),
     "/system.slice/slurmd.service": (None, None, "slurmd.service", None),
     # nothing that names anybody
     "/": (None, None, None, None),
     f"/files/{ID}x": (None, None, None, None),
     "/build/job_7": (None, None, None, None),
+    "/slurm/job_7x": (None, None, None, None),
+    f"/x-pod{UID_}.slice": (None, None, None, None),
+    f"/kubepods.slice/x-pod{UID_}.slice": (None, None, None, None),
 }
 
 
@@ -102,6 +126,28 @@ def test_the_hierarchies_of_v1() -> None:
     assert ("/system.slice/a:b.service", "/") == groups[2:]
     assert SHORT == cgroups.container(groups)
     assert "a:b.service" == cgroups.unit(groups)
+
+
+@pytest.mark.parametrize(
+    ("element", "name"),
+    [
+        (f"pod{UID}", cgroups.pod_uid),
+        (f"docker-{ID}.scope", cgroups.container),
+        ("a.service", cgroups.unit),
+        ("job_7", cgroups.slurm_job),
+    ],
+)
+def test_a_path_without_end(element: str, name: Callable[[tuple[str, ...]], str | None]) -> None:
+    """Anybody may make one, so that only its beginning is looked at."""
+    nested = cgroups.MOST_ELEMENTS - 3
+
+    assert name((f"/slurm{'/x' * nested}/{element}",))
+    assert name((f"/slurm{'/x' * nested}/x/{element}",)) is None
+
+
+def test_a_line_ends_where_the_kernel_ends_it() -> None:
+    """A group's name may hold any other sign that ends lines elsewhere."""
+    assert ("/a\u20280::/b.service",) == cgroups.paths("0::/a\u20280::/b.service\n")
 
 
 def facts(

@@ -15,6 +15,7 @@ from wattgov_exporter.loop import Events, Loaded, Loop
 from wattgov_exporter.pace import AMD_RANGE_JOULES, of_config, too_slow
 from wattgov_exporter.poll import read
 from wattgov_exporter.reading import Component, Meter, Method
+from wattgov_exporter.rhythm import Callers
 from wattgov_exporter.sources import SOURCES, Machine
 from wattgov_exporter.sources.rapl import Rapl
 
@@ -82,6 +83,7 @@ def test_the_log_says_it_once(tmp_path: Path) -> None:
         monotonic=iter(range(0, 10_000, 20)).__next__,
         wall=lambda: ALWAYS,
         log=log.append,
+        callers=Callers(lambda: ALWAYS),
     ).run(events)
 
     told = [line.partition(":")[0] + ":" + line.split(":")[1] for line in log]

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from another import another_user
 from exporter.serving import Reloads, Served, ask, serving
 from exporter.views import publish_when_waited_for, stale_pages, view
 from wattgov_exporter.exposition import SERIES
@@ -169,6 +170,19 @@ def test_reload_for_others(header: str) -> None:
     assert (403, 0) == (answer.status, reloads.count)
 
 
+def test_reload_by_another_user() -> None:
+    """Who could not send SIGHUP may not reload so either, and is told what would help."""
+    reloads = Reloads()
+    with serving(reload=reloads) as served, another_user():
+        answer = served.ask("/-/reload", "POST")
+
+    assert (403, 0) == (answer.status, reloads.count)
+    assert (
+        "not reloaded: user 4321 asks: be root or the user that this runs as, or log in "
+        "(logins are in --web.config.file; `kill -HUP` reloads, too)\n"
+    ) == answer.body.decode()
+
+
 def test_bytes_that_are_no_request(served: Served) -> None:
     """Garbage is told in one line, a header without an end is 431, and both end the connection."""
     for sent, status in (
@@ -216,6 +230,7 @@ def test_any_bytes(head: bytes) -> None:
         (b"GET /metrics HTTP/1.0\r\nAccept: b, c", False),
         (b"GET /metrics HTTP/1.1\r\nAccept: b, c\r\nContent-Length: 3", False),
         (b"GET /metrics HTTP/1.1\r\nAccept: b, c\r\nContent-Length: 0", True),
+        (b"GET HTTP://a:9470/metrics?x=http://b/ HTTP/1.1\r\nAccept: b, c", True),
         (b"GET /metrics HTTP/1.1\r\nAccept: b, c\r\nTransfer-Encoding: chunked", False),
     ],
 )
@@ -229,6 +244,12 @@ def test_heads(head: bytes, keeps: bool) -> None:
         request.headers["accept"],
         request.keeps,
     )
+
+
+@pytest.mark.parametrize("target", ["/", "http://a", "http://a?x=1"])
+def test_the_first_page(target: str) -> None:
+    """A host alone, as a proxy is asked, means its first page."""
+    assert "/" == parse(f"GET {target} HTTP/1.1\r\nHost: a".encode()).path
 
 
 def test_scrapers_among_slow_clients(sampled: Served) -> None:

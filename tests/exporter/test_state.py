@@ -53,6 +53,8 @@ def test_no_file_is_the_first_start(tmp_path: Path) -> None:
         file_with("[[]]"),
         file_with("3"),
         file_with('[["rapl", "0", 5]]'),
+        file_with(f'[["rapl", "0", "package", 1{"0" * 400}]]'),
+        pytest.param("[" * 100_000, id="lists without end"),
         file_with("[]").replace('"node": []', '"node": [["flux", 5]]'),
     ],
 )
@@ -68,6 +70,18 @@ def test_a_file_that_is_none_is_set_aside(tmp_path: Path, text: str) -> None:
     assert "counters start at zero" in said[0]
     assert text == (tmp_path / "totals.bad").read_text()
     assert not path.exists()
+
+
+def test_bytes_that_are_no_text_are_set_aside(tmp_path: Path) -> None:
+    """They are kept, as text is that holds no totals."""
+    path = tmp_path / "totals.json"
+    path.write_bytes(b"\xff\xfe{")
+    said: list[str] = []
+
+    assert Totals() == load(path, said.append)
+
+    assert b"\xff\xfe{" == (tmp_path / "totals.bad").read_bytes()
+    assert "counters start at zero" in said[0]
 
 
 def test_a_save_that_fails_keeps_the_old_file(tmp_path: Path) -> None:

@@ -28,30 +28,45 @@ def test_a_process_that_sleeps_has_not_run() -> None:
         work()
         child.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, child.pid, os.WSTOPPED)
-        assert stats.has_run(child.pid)
-        assert stats.has_run(child.pid) is not is_ours(Path("/proc"))
+        assert [child.pid] == list(stats.ran([child.pid]))
+        assert bool(stats.ran([child.pid])) is not is_ours(Path("/proc"))
         child.send_signal(signal.SIGCONT)
         work()
-        assert stats.has_run(child.pid)
+        assert [child.pid] == list(stats.ran([child.pid]))
         child.stdin.close()
 
-    assert stats.has_run(child.pid)
+    assert [child.pid] == list(stats.ran([child.pid]))
     assert stats.read(child.pid) is None
 
 
 def test_a_thread_is_no_process() -> None:
     """Its number has no clock of a process; a process has one."""
-    assert cpu_ns(os.getpid()) is not None
+    assert None not in cpu_ns([os.getpid()])
     words = [sys.executable, "-c", "import threading\nthreading.Thread(target=input).start()"]
     with subprocess.Popen(words, stdin=subprocess.PIPE) as child:
         tasks = Path(f"/proc/{child.pid}/task")
         threads: list[int] = []
         while not threads:
             threads = [int(one.name) for one in tasks.iterdir() if int(one.name) != child.pid]
-        assert [None] == [cpu_ns(one) for one in threads]
+        own = os.getpid()
+        told = cpu_ns([own, *threads, own])
+        assert [None] == told[1:-1]
+        assert 0 < (told[0] or 0) < (told[-1] or 0)
         child.communicate(b"\n")
 
-    assert cpu_ns(child.pid) is None
+    assert [None] == cpu_ns([child.pid])
+
+
+def test_who_has_ended_is_told_without_a_read() -> None:
+    """And where there are no clocks nobody is named: there everybody is read."""
+    stats = Stats(Path("/proc"), kept=8)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        stats.ran([child.pid])
+        assert [] == list(stats.ended([os.getpid(), child.pid]))
+        child.communicate(b"\n")
+
+    ended = [child.pid] if is_ours(Path("/proc")) else []
+    assert ended == list(stats.ended([os.getpid(), child.pid]))
 
 
 def test_in_another_proc_everybody_may_have_run(tmp_path: Path) -> None:
@@ -59,7 +74,7 @@ def test_in_another_proc_everybody_may_have_run(tmp_path: Path) -> None:
     process(tmp_path, 10, "a", 0)
     stats = Stats(tmp_path, kept=8)
 
-    assert [True, True] == [stats.has_run(10), stats.has_run(10)]
+    assert [{10}, {10}] == [stats.ran([10]), stats.ran([10])]
 
 
 def test_what_could_not_be_read_is_asked_again(tmp_path: Path) -> None:
@@ -70,7 +85,7 @@ def test_what_could_not_be_read_is_asked_again(tmp_path: Path) -> None:
     own = os.getpid()
     (tmp_path / str(own) / "stat").mkdir(parents=True)  # a folder cannot be read
     stats = Stats(tmp_path, kept=0)
-    stats.has_run(own)
+    stats.ran([own])
 
     assert b"" == stats.read(own)
-    assert stats.has_run(own)
+    assert {own} == stats.ran([own])

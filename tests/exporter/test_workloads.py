@@ -20,6 +20,7 @@ from wattgov_exporter.config import App
     [
         (App("a", process="vllm"), {"comm": "vllm"}),
         (App("a", process="prometheus-alertmanager"), {"comm": "prometheus-aler"}),
+        (App("a", process="überwachungsdienst"), {"comm": "überwachungsdi"}),
         (
             App("a", command=re.compile(r"serve .*--port 8000")),
             {"cmdline": "x serve m --port 8000"},

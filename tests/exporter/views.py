@@ -27,7 +27,13 @@ def view(root: Path) -> View:
     where = Machine(root / "sys", root / "proc", lambda: 1.0, lambda: 1.7e9)
     collector = Collector(PATIENT, where, own_pid=1)
     collector.tick()
-    reloads = Reloads(successful=True, success_at=1.7e9, sha256="c0ffee" * 10, web_failures=0)
+    reloads = Reloads(
+        successful=True,
+        success_at=1.7e9,
+        sha256="c0ffee" * 10,
+        web_failures=0,
+        web_good=True,
+    )
     return View(collector.tick(), CONFIG, Own("1.2.3", 0.5, reloads))
 
 

@@ -10,12 +10,12 @@ from story import server
 from story.play import START
 from story.server import Told
 
-SECONDS = 3600.0
+SECONDS = 5400.0
 
 
 @pytest.fixture(scope="session")
 def told(prometheus: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    """Return a Prometheus that holds an hour of the story and all that the rules record of it."""
+    """Return a Prometheus that holds a whole story and all that the rules record of it."""
     folder: Path = tmp_path_factory.mktemp("story")
     with server.prometheus(prometheus, folder, SECONDS) as url:
         yield Told(url, START, START + SECONDS)

@@ -209,3 +209,5 @@ class Node:
         tape.gauge("wattgov_exporter_config_hash", 1.0, sha256="5f1d0c2a7be9", **who)
         tape.gauge("wattgov_exporter_build_info", 1.0, version="0.1.0", **who)
         tape.count("wattgov_exporter_web_config_failures_total", 0.0, **who)
+        tape.count("wattgov_exporter_series_dropped_total", 0.0, **who)
+        tape.gauge("wattgov_exporter_web_config_last_reload_successful", 1.0, **who)

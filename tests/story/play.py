@@ -48,6 +48,7 @@ def play(seconds: float, start: float = START) -> Tape:
             who = {"job": "wattgov-actuator", "instance": governor.instance}
             leads, busy = governor.enforcing, chat / load.BUSY_PER_SECOND
             itself.health(tape, who, SCRAPE_SECONDS, leads=leads, busy=busy)
+            itself.told(tape, who, leads=leads)
             if governor.enforcing:
                 itself.savings(tape, who, one, SCRAPE_SECONDS)
                 itself.sleeper(tape, who, "search", asleep=asleep, slept=slept)

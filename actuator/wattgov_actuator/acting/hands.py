@@ -87,8 +87,12 @@ class Hands:
             return Probe((), f"this version has no knob {knob}")
 
     def target(self, knob: str, name: str) -> Target | None:
-        """Return one target, None when it is not there."""
-        return self.probe(knob).target(name)
+        """Return one target, None when it is not there; raises KnobError."""
+        try:
+            opened = self._knob(knob)
+        except KeyError:
+            return None
+        return opened.target(name) if isinstance(opened, Slow) else opened.probe().target(name)
 
     def read(self, target: Target, ours: Sequence[float] = ()) -> InForce:
         """Return what is set; raises KnobError.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.acting.journal import Journal, JournalError
-from wattgov_actuator.acting.lease import LeaseFile
+from wattgov_actuator.acting.lease import LeaseFile, this_boot
 from wattgov_actuator.acting.lock import OTHERS_WRITE, locked
 from wattgov_actuator.acting.writer import Writer
 from wattgov_actuator.knobs import open_knob
@@ -15,6 +15,16 @@ from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Knob, Moment
 
 LEASE_SECONDS = 60.0
+
+
+def renewing(folder: Path, procfs: Path, now: Callable[[], Moment]) -> Callable[[], None]:
+    """Return what says that somebody is at work with the folder: nobody ends who does so."""
+
+    def alive() -> None:
+        with suppress(OSError):  # a full disk must not keep anybody from putting back
+            LeaseFile(folder, procfs).renew(now().steady + LEASE_SECONDS)
+
+    return alive
 
 
 @contextmanager
@@ -35,9 +45,9 @@ def holding(
             f"others can write in {folder}, and so say what is to be put back where; run: "
             f"chmod go-w {folder}, after a look at what is in it"
         )
+    boot = this_boot(machine.procfs)
     knobs = Hands(partial(opening, machine=machine))
     with locked(folder):
-        with suppress(OSError):  # a full disk must not keep anybody from putting back
-            LeaseFile(folder, machine.procfs).renew(now().steady + LEASE_SECONDS)
-        with closing(Journal(folder)) as journal, closing(knobs) as hands:
+        renewing(folder, machine.procfs, now)()
+        with closing(Journal(folder, boot=boot)) as journal, closing(knobs) as hands:
             yield journal, Writer(journal, hands, now)

@@ -6,6 +6,7 @@ that a row that was changed or taken out shows.
 
 import hashlib
 import json
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -14,13 +15,21 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from wattgov_actuator.acting.standing import Standing
 from wattgov_actuator.decision import Decision
+from wattgov_actuator.logfmt import line
 from wattgov_actuator.reading import InForce
 
-VERSION = 3
+LOG = logging.getLogger(__name__)
+VERSION = 4
 LONGEST_WAL = 4 << 20  # bytes kept of the write-ahead file after it was taken over
+AGED_AT_ONCE = 10  # decisions that one new one drops for their age
 KEPT_UNDOS = 1_000  # of those that are closed; an open one is never dropped
 GENESIS = "0" * 64
+BY_HAND = (
+    "; what it would put back is in the log, as prior= in the lines with event=decision: set that "
+    "by hand, move the file away, and start anew"
+)
 SCHEMA = """
 CREATE TABLE undo (
   id INTEGER PRIMARY KEY,
@@ -28,6 +37,7 @@ CREATE TABLE undo (
   prior REAL NOT NULL,      -- in force before our first write
   text TEXT NOT NULL DEFAULT '', -- the same, as the kernel spelt it
   via TEXT NOT NULL DEFAULT '', -- the connection that leads there; no secrets are in it
+  boot TEXT NOT NULL DEFAULT '', -- the boot of this machine in which it was written last
   written REAL,             -- read back after our last write
   intended REAL,            -- being written; NULL once it has been read back
   state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'conflict')),
@@ -47,6 +57,7 @@ CREATE TABLE decision (
 UPGRADES = {  # from that version on
     1: "ALTER TABLE undo ADD COLUMN text TEXT NOT NULL DEFAULT ''",
     2: "ALTER TABLE undo ADD COLUMN via TEXT NOT NULL DEFAULT ''",
+    3: "ALTER TABLE undo ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
 }
 
 
@@ -85,6 +96,7 @@ class Undo:
     prior: float
     text: str
     via: str
+    boot: str  # empty where nobody knows: of an earlier version
     written: float | None
     intended: float | None
     state: State
@@ -100,10 +112,12 @@ class Undo:
 class Journal:
     """The undos and decisions of one state folder; one thread, one process."""
 
-    def __init__(self, folder: Path, limits: Limits = LIMITS) -> None:
+    def __init__(self, folder: Path, limits: Limits = LIMITS, boot: str = "") -> None:
+        """Take the folder, and which *boot* of the machine this is, if that is known."""
+        self._boot = boot
         self.path = folder / "journal.sqlite"
-        self.failures = 0  # writes that did not succeed
-        self.trouble = ""  # why the latest write did not; empty once one does
+        self.failures = 0  # writes that did not succeed; the log has each new reason once
+        self._trouble = ""  # why the latest write did not; empty once one does
         self._damage = ""  # why it is not written any more
         self._limits = limits
         self._live: dict[tuple[str, str], Undo] = {}  # as on disk, so that a dead disk hides none
@@ -114,6 +128,17 @@ class Journal:
                 # A full disk has no room for the index that connections share: alone, the file can
                 # still be read, and what it says be put back.
                 self._db = self._opened(folder, "EXCLUSIVE")
+        self._standing = Standing(self.path)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing that could be undone can be written now; empty while it can."""
+        return self.lost or self._damage or self._trouble
+
+    @property
+    def lost(self) -> str:
+        """Why nobody after us would find an undo; empty while the file is at its place."""
+        return self._standing.lost
 
     def close(self) -> None:
         """Close the file."""
@@ -127,26 +152,35 @@ class Journal:
         """Return the undo of one target, None when nothing of ours holds it."""
         return self._live.get((knob, target))
 
+    def restarted(self, undo: Undo) -> bool:
+        """Tell whether the machine was started anew since our last write there."""
+        return "" not in (undo.boot, self._boot) and undo.boot != self._boot
+
     def intend(self, decision: Decision, value: float, current: InForce, via: str = "") -> Undo:
         """Put on disk that *value* is about to be written over *current*; return the undo.
 
         *via* is the connection that leads to the target, so that it can be put back by itself. What
         is in force was ours to the last: an earlier order that came late is not forgotten for this.
         """
-        place, at = (decision.knob, decision.target), decision.at
+        place, at, boot = (decision.knob, decision.target), decision.at, self._boot
         known = self._live.get(place)
         with self._transaction() as db:
+            if lost := self.lost:
+                raise JournalError(lost)
             if known is not None:
                 db.execute(
-                    "UPDATE undo SET written = ?, intended = ?, via = ?, at = ? WHERE id = ?",
-                    (current.value, value, via, at, known.id),
+                    "UPDATE undo SET written = ?, intended = ?, via = ?, boot = ?, at = ?"
+                    " WHERE id = ?",
+                    (current.value, value, via, boot, at, known.id),
                 )
-                undo = replace(known, written=current.value, intended=value, via=via, at=at)
+                undo = replace(known, written=current.value, intended=value)
+                undo = replace(undo, via=via, boot=boot, at=at)
             else:
                 row = db.execute(
-                    "INSERT INTO undo (knob, target, unit, prior, text, via, intended, state, at)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?) RETURNING *",
-                    (*place, decision.unit, current.value, current.text, via, value, at),
+                    "INSERT INTO undo"
+                    " (knob, target, unit, prior, text, via, boot, intended, state, at)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'open', ?) RETURNING *",
+                    (*place, decision.unit, current.value, current.text, via, boot, value, at),
                 ).fetchone()
                 undo = undo_of(row)
         self._live[place] = undo
@@ -216,7 +250,10 @@ class Journal:
         self._forget(db, decision.at)
 
     def _forget(self, db: sqlite3.Connection, now: float) -> None:
-        """Drop the oldest decisions beyond the limits; what is left still is one chain."""
+        """Drop the oldest decisions beyond the limits; what is left still is one chain.
+
+        A few at a time for their age: a clock that jumps ahead must not take the past with it.
+        """
         limits = self._limits
         # Each by itself: SQLite looks one up, and reads the whole table for both at once.
         first, last = db.execute(
@@ -224,7 +261,8 @@ class Journal:
         ).fetchone()
         beyond = last - limits.decisions
         young = "SELECT id FROM decision WHERE at >= ? ORDER BY id LIMIT 1"
-        beyond = max(beyond, db.execute(young, (now - limits.age_seconds,)).fetchone()[0] - 1)
+        aged = db.execute(young, (now - limits.age_seconds,)).fetchone()[0] - 1
+        beyond = max(beyond, min(aged, first - 1 + AGED_AT_ONCE))
         if self._used_bytes(db) > limits.size_bytes:  # a quarter, so that it is not done each time
             beyond = max(beyond, first + (last - first) // 4)
         if beyond >= first:
@@ -279,7 +317,7 @@ class Journal:
             raise JournalError(f"{self.path} is of version {version}, this program knows {VERSION}")
         if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             # Put back is what can be read, and is ours by what is in force; nothing is begun.
-            self._damage = self.trouble = (
+            self._damage = (
                 f"the journal {self.path} is damaged: {' '.join(found.split())}; once everything "
                 "is put back, move it away"
             )
@@ -305,16 +343,22 @@ class Journal:
                         self._db.execute("ROLLBACK")
                     raise
         except JournalError as error:
-            self.failures, self.trouble = self.failures + 1, str(error)
+            if str(error) != self._trouble:
+                LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
+            self.failures, self._trouble = self.failures + 1, str(error)
             raise
-        self.trouble = ""
+        if self._trouble and not self.lost:
+            LOG.info(line("journal_written_again", failures=self.failures))
+            self._trouble = ""
 
     @contextmanager
     def _told(self, verb: str) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise JournalError(f"the journal {self.path} cannot be {verb}: {error}") from error
+            advice = BY_HAND if type(error) is sqlite3.DatabaseError and verb == "opened" else ""
+            said = f"the journal {self.path} cannot be {verb}: {error}{advice}"
+            raise JournalError(said) from error
 
 
 def first_broken(db: sqlite3.Connection) -> int | None:
@@ -333,7 +377,7 @@ def first_broken(db: sqlite3.Connection) -> int | None:
 
 def undo_of(row: sqlite3.Row) -> Undo:
     """Return the undo that one row holds, of this version or of one before it."""
-    fields = {"text": "", "via": "", **dict(row)}
+    fields = {"text": "", "via": "", "boot": "", **dict(row)}
     for name in ("prior", "written", "intended"):  # RETURNING gives 700.0 back as 700
         fields[name] = None if fields[name] is None else float(fields[name])
     return Undo(**{**fields, "state": State(fields["state"])})

@@ -25,6 +25,14 @@ class Lease:
         return boot != self.boot or steady > self.until
 
 
+def this_boot(procfs: Path) -> str:
+    """Return which boot of the machine this is; empty where that is not told."""
+    try:
+        return (procfs / BOOT_ID).read_text().strip()
+    except OSError:
+        return ""
+
+
 class LeaseFile:
     """The lease of one state folder."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 NAME = "lock"
 KEPT = 0o1600  # sticky: nobody who tidies temporary folders up takes the lock away
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+EVICT_SECONDS = 10.0  # a process that does not end in that time is stuck in a driver
 
 
 class Busy(Exception):
@@ -30,10 +31,7 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(file, 20).decode(errors="replace").strip() or "unknown"
-            raise Busy(
-                f"another wattgov-actuator works with {folder}: process {holder}. Stop it, which "
-                "puts everything back, or give this one its own --state-dir"
-            ) from None
+            raise Busy(_held(folder, holder)) from None
         with suppress(OSError):  # a full disk must not keep anybody from putting back
             os.pwrite(file, f"{os.getpid():<20}".encode(), 0)
         yield
@@ -67,6 +65,11 @@ class MachineLock:
             holder = os.pread(file, 4096, 0).decode(errors="replace").strip()
             os.close(file)
             raise Busy(self._taken(holder)) from None
+        except OSError as error:  # such as a file system without locks
+            os.close(file)
+            raise Busy(
+                f"{self._folder / NAME} cannot be locked: {error.strerror}; give another --run-dir"
+            ) from None
         self._file = file
         with suppress(OSError):
             os.ftruncate(file, 0)
@@ -105,7 +108,7 @@ class MachineLock:
         )
 
 
-def evict(folder: Path, procfs: Path, wait_seconds: float) -> int | None:
+def evict(folder: Path, procfs: Path, wait_seconds: float = EVICT_SECONDS) -> int | None:
     """Kill who holds the lock; return its number, None when nobody does. Raises Busy.
 
     Only a process that has the lock open is killed: its number may belong to somebody else since,
@@ -134,6 +137,15 @@ def evict(folder: Path, procfs: Path, wait_seconds: float) -> int | None:
     return pid
 
 
+def _held(folder: Path, holder: str) -> str:
+    pid = holder if holder.isdecimal() else "PID"
+    return (
+        f"another wattgov-actuator works with {folder}: process {holder}. Stop it, which puts "
+        f"everything back; if it hangs: kill -9 {pid}; wattgov-actuator restore --state-dir "
+        f"{folder}. Or give this one its own --state-dir"
+    )
+
+
 def _has_open(folder: Path, path: Path) -> bool:
     """Tell whether one of a process's open files is *path*."""
     try:
@@ -145,6 +157,6 @@ def _has_open(folder: Path, path: Path) -> bool:
 
 def _unseen(folder: Path, holder: str) -> str:
     return (
-        f"process {holder} holds {folder}, and cannot be seen from here: run the guardian as the "
-        "same user, and in the same PID namespace"
+        f"process {holder} holds {folder}, and cannot be seen from here: run this as the same "
+        "user, and in the same PID namespace"
     )

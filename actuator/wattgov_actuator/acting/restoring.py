@@ -61,6 +61,7 @@ def log_decision(decision: Decision) -> None:
             target=decision.target or None,
             in_force=decision.current,
             wanted=decision.wanted,
+            prior=decision.prior,
             detail=decision.detail,
         )
     )

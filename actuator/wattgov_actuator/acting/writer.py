@@ -6,10 +6,12 @@ back, and the knob; it needs neither Prometheus nor room on the disk.
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 
 from wattgov_actuator.acting.durations import LOOSEN, Durations
+from wattgov_actuator.acting.foreign import foreign
 from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.acting.journal import Journal, JournalError, State, Undo
 from wattgov_actuator.acting.sentences import enforced, gone, late, lie
@@ -98,11 +100,11 @@ class Writer:
 
     def act(self, decision: Decision) -> Decision:
         """Carry out one decision; return it with what came of it."""
-        target = self._hands.target(decision.knob, decision.target)
-        if target is None:
-            return self._failed(decision, KnobError(Fault.LOST, "the device is gone"))
-        undo = self._journal.undo(target.knob, target.name)
+        undo = self._journal.undo(decision.knob, decision.target)
         try:
+            target = self._hands.target(decision.knob, decision.target)
+            if target is None:
+                return self._failed(decision, KnobError(Fault.LOST, "the device is gone"))
             found = self._hands.read(target, () if undo is None else undo.ours)
         except KnobError as error:
             return self._failed(decision, error)
@@ -177,7 +179,6 @@ class Writer:
         try:
             undo = self._journal.intend(decision, value, found, target.via)
         except JournalError as error:
-            LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
             return replace(decision, reason=Reason.UNJOURNALLED, detail=str(error))
         self._begin(target, found.value, value, decision)
         refusal = self._hands.write(target, value)
@@ -199,16 +200,17 @@ class Writer:
             refusal = refusal or lie(target, value, after.value)
             self._note(target, refusal)
             self.durations.fail(target, refusal)
+            if foreign(target, found.value, value, after.value, refused=unmoved):
+                detail = self._conflict(undo, after.value).detail
+                return replace(decision, reason=Reason.CONFLICT, detail=detail)
             decision = replace(decision, reason=Reason(refusal.fault), detail=refusal.detail)
             if refusal.fault is Fault.LOST:  # nobody has said that it is not carried out yet
                 return self._recorded(decision)
         if target.same(after.value, undo.prior):
             self._end(undo, State.CLOSED, decision)
             return decision
-        try:
+        with suppress(JournalError):  # what was intended is on disk: it can be undone
             self._journal.settle(undo, after.value, decision)
-        except JournalError as error:  # what was intended is on disk: it can be undone
-            LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
         return decision
 
     def _put_back(self, undo: Undo, target: Target, decision: Decision) -> Decision:
@@ -222,7 +224,7 @@ class Writer:
                 self._end(undo, State.CLOSED, decision)
                 return decision
             if not any(target.same(current, each) for each in undo.ours):
-                return self._conflict(undo, current)
+                return self._not_ours(undo, current)
             self._begin(target, current, undo.prior, decision)
             refusal = self._hands.restore(target, undo.prior, undo.text)
             after = self._hands.read(target, (undo.prior if refusal is None else current,)).value
@@ -281,8 +283,10 @@ class Writer:
             return replace(reading, prior=undo.prior, conflict=undo.note)
         if any(target.same(current, each) for each in undo.ours):
             return replace(reading, prior=undo.prior)
-        conflict = self._conflict(undo, current).detail
-        return replace(reading, prior=undo.prior, conflict=conflict)
+        found = self._not_ours(undo, current)
+        if found.reason is Reason.CONFLICT:
+            reading = replace(reading, prior=undo.prior, conflict=found.detail)
+        return reading
 
     def _lost(self, undo: Undo, note: str) -> Reading:
         """Return a reading of a device that we changed and that is not there any more."""
@@ -291,12 +295,28 @@ class Writer:
         trouble = Trouble(Fault.LOST, gone(note), self._now().steady)
         return Reading(target, None, prior, trouble=trouble)
 
+    def _not_ours(self, undo: Undo, current: float) -> Decision:
+        """Leave a value that is not ours alone: it is somebody's, or a new start has ended ours.
+
+        A part of this machine keeps no setting over a new start. The prior value is not set anew:
+        it would have ended likewise without us, and what is in force may be a person's by now.
+        """
+        if undo.via or not self._journal.restarted(undo):
+            return self._conflict(undo, current)
+        detail = (
+            f"the machine was started anew, which ended our {_ours(undo)}; it is left at "
+            f"{amount(current, undo.unit)}, which is not ours"
+        )
+        decision = replace(self._decision(undo, Reason.RESTORED, detail), current=current)
+        decision = replace(decision, wanted=current)
+        self._end(undo, State.CLOSED, decision)
+        return decision
+
     def _conflict(self, undo: Undo, current: float) -> Decision:
         """Leave to somebody what somebody has set."""
-        ours = " or ".join(amount(each, undo.unit) for each in undo.ours)
         detail = (
-            f"somebody set {amount(current, undo.unit)} after our {ours}; it is left alone until "
-            "`wattgov-actuator restore`"
+            f"somebody set {amount(current, undo.unit)} after our {_ours(undo)}; it is left alone "
+            "until `wattgov-actuator restore`"
         )
         LOG.warning(line("conflict", knob=undo.knob, target=undo.target, detail=detail))
         decision = replace(self._decision(undo, Reason.CONFLICT, detail), current=current)
@@ -318,10 +338,8 @@ class Writer:
         )
 
     def _end(self, undo: Undo, state: State, decision: Decision) -> None:
-        try:
+        with suppress(JournalError):  # found at its prior value later, it is closed then
             self._journal.end(undo, state, decision)
-        except JournalError as error:  # found at its prior value later, it is closed then
-            LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
 
     def _done(self, target: Target) -> None:
         place = (target.knob, target.name)
@@ -343,10 +361,8 @@ class Writer:
         return self._recorded(failed)
 
     def _recorded(self, decision: Decision) -> Decision:
-        try:
+        with suppress(JournalError):  # it has told, and counts
             self._journal.record((decision,))
-        except JournalError as error:
-            LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
         return decision
 
 
@@ -357,6 +373,10 @@ def _way(undo: Undo) -> Connection | None:
     except ValueError as error:
         LOG.error(line("connection_lost", target=undo.target, detail=error))  # noqa: TRY400 (one line per event)
         return None
+
+
+def _ours(undo: Undo) -> str:
+    return " or ".join(amount(each, undo.unit) for each in undo.ours)
 
 
 def _goes_back(decision: Decision, undo: Undo, target: Target) -> bool:

@@ -8,10 +8,10 @@ from queue import Empty, SimpleQueue
 
 import click
 
-from wattgov_actuator.acting.holding import LEASE_SECONDS, holding
+from wattgov_actuator.acting.holding import holding, renewing
 from wattgov_actuator.acting.journal import State
 from wattgov_actuator.acting.lease import LeaseFile
-from wattgov_actuator.acting.lock import Busy
+from wattgov_actuator.acting.lock import Busy, evict
 from wattgov_actuator.acting.restoring import left, settled
 from wattgov_actuator.commands.past import Past
 from wattgov_actuator.decision import Decision, Reason
@@ -23,7 +23,7 @@ from wattgov_actuator.reading import Moment, amount
 
 Clock = Callable[[], Moment]
 LOOK_SECONDS = 0.2
-PATIENCE_SECONDS = 60.0  # the loop looks every 5 s, and between two questions to Prometheus
+PATIENCE_SECONDS = 60.0  # the loop looks every 5 s; putting back may take longer
 
 
 @click.command()
@@ -47,8 +47,8 @@ def pause(
 
     Loosening, restoring and thermal protection go on, so nothing has to be put back. With --restore
     it is a kill switch: everything is put back, and nothing is done, thermal protection included.
-    A running actuator obeys within 5 seconds, or after its questions to Prometheus; a restart does
-    not end a pause.
+    A running actuator obeys within 5 seconds; one that hangs is killed once its lease has passed. A
+    restart does not end a pause.
 
     Exit status: 0 when it is so, 1 when it could not be, or something could not be put back, 2 for
     a wrong option.
@@ -117,13 +117,14 @@ def restore(
     """Put back everything that was changed.
 
     The journal says what; Prometheus is not asked. What somebody else has changed since is left
-    as it is, and rules may act on it again. While an actuator runs, use `pause --restore`.
+    as it is, and rules may act on it again. While an actuator runs, use `pause --restore`; one that
+    hangs, so that its lease has passed, is killed first.
 
     Exit status: 0 when nothing is left changed, 1 when something is, or it could not be done, 2 for
     a wrong option.
     """
     if not (state_dir / "journal.sqlite").exists():
-        click.echo(f"Nothing to put back: there is no journal in {state_dir}")
+        click.echo(f"Nothing to put back: there is no journal in {state_dir}; see --state-dir")
         return
     with told():
         machine = Machine(sysfs, procfs)
@@ -152,11 +153,8 @@ def _restored(
     given_up: Collection[str] = (),
 ) -> bool:
     """Put back what the journal says, and tell; return whether something is left."""
-
-    def alive() -> None:
-        with suppress(OSError):  # a full disk must not keep anybody from putting back
-            LeaseFile(folder, machine.procfs).renew(clock().steady + LEASE_SECONDS)
-
+    _end_the_hung(folder, machine.procfs, clock)
+    alive = renewing(folder, machine.procfs, clock)
     with holding(folder, machine, clock) as (book, writer):
         _held(given_up, {undo.target for undo in book.undos()})
         decisions = settled(writer, alive, give_up_conflicts=give_up_conflicts)
@@ -181,21 +179,50 @@ def _held(given_up: Collection[str], held: Collection[str]) -> None:
             fail(f"nothing of ours holds '{name}'; we hold {there}", BAD_INPUT)
 
 
+def _passed(lease: LeaseFile, clock: Clock) -> bool:
+    """Tell whether somebody was at work, and has given no sign of life for too long."""
+    found = lease.read()
+    return found is not None and found.passed(clock().steady, lease.boot)
+
+
+def _end_the_hung(folder: Path, procfs: Path, clock: Clock) -> None:
+    """Kill who holds the folder and hangs, as the guardian does; raises Busy.
+
+    There is one writer all the same: who puts back takes the lock, and nobody has it who lives.
+    """
+    if not _passed(LeaseFile(folder, procfs), clock):
+        return
+    if (killed := evict(folder, procfs)) is not None:
+        click.echo(f"Process {killed} hung: its lease had passed. It was killed")
+
+
 def _all_back(folder: Path, machine: Machine, clock: Clock) -> bool:
     """Put back ourselves, or see to it that the running actuator does; return whether it failed."""
     if not (folder / "journal.sqlite").exists():
         click.echo("Nothing to put back")
         return False
-    try:
-        return _restored(folder, machine, clock, give_up_conflicts=False)
-    except Busy:
-        return _awaited(folder, clock)
+    lease = LeaseFile(folder, machine.procfs)
+    now, found = clock().steady, lease.read()
+    # Of one that hangs, the lease that it has now is the last.
+    left = 0.0 if found is None else max(found.until - now, 0.0)
+    end, waiting = now + max(PATIENCE_SECONDS, left + 1), False
+    while True:
+        try:
+            return _restored(folder, machine, clock, give_up_conflicts=False)
+        except Busy as error:
+            if not waiting:
+                click.echo(f"Waiting for the running actuator; if it hangs, for {left:.0f} s")
+                waiting = True
+            if (failed := _awaited(lease, clock, end, Past(folder), str(error))) is not None:
+                return failed
 
 
-def _awaited(folder: Path, clock: Clock) -> bool:
-    """Wait until the running actuator has put back; return whether it has not."""
-    end = clock().steady + PATIENCE_SECONDS
-    with signalled(SimpleQueue()) as stop, closing(Past(folder)) as past:
+def _awaited(lease: LeaseFile, clock: Clock, end: float, past: Past, busy: str) -> bool | None:
+    """Wait until the running actuator has put back; return whether it has not.
+
+    None: it hangs, or has died, so that it is for us to do.
+    """
+    with signalled(SimpleQueue()) as stop, closing(past):
         while True:
             undos = [undo for undo in past.undos() if undo.state is State.OPEN]
             if not undos:
@@ -205,9 +232,11 @@ def _awaited(folder: Path, clock: Clock) -> bool:
                 stop.get(timeout=LOOK_SECONDS)
             except Empty:
                 if clock().steady < end:
+                    if _passed(lease, clock):
+                        return None
                     continue
             open_now = ", ".join(f"{each.knob} {each.target}" for each in undos)
-            click.echo(f"Not put back yet: {open_now}. See the actuator's log, or end it", err=True)
+            click.echo(f"Not put back yet: {open_now}; {busy}", err=True)
             return True
 
 
@@ -218,6 +247,8 @@ def _words(decision: Decision) -> str:
     prior, current = (amount(each or 0.0, decision.unit) for each in values)
     if decision.current == decision.prior:
         return f"is at its prior {prior} already"
+    if decision.wanted != decision.prior:
+        return decision.detail
     return f"{current} -> {prior}, put back"
 
 

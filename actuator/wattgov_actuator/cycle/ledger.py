@@ -38,16 +38,17 @@ class Ledger:
             if each.wake_joules > 0:
                 self.wake_joules[page] = self.wake_joules.get(page, 0.0) + each.wake_joules
 
-    def decided(self, decisions: Iterable[Decision], groups: Iterable[str]) -> list[Decision]:
+    def decided(self, decisions: Collection[Decision], groups: Iterable[str]) -> list[Decision]:
         """Enter decisions, which are all there are of *groups*; return those that are news."""
         self._latest.update({name: {} for name in groups})
-        news = []
+        self.counts.update([(each.rule, each.knob, each.reason) for each in decisions])
+        latest, noted, news = self._latest, self._noted, []
         for each in decisions:
-            self.counts[each.rule, each.knob, each.reason] += 1
-            self._latest.setdefault(each.group, {})[each.rule, each.target] = each
-            word = (each.reason, None if each.wanted is None else round(each.wanted, 1))
-            if self._noted.get((each.rule, each.target)) != word:
-                self._noted[each.rule, each.target] = word
+            place, wanted = (each.rule, each.target), each.wanted
+            latest.setdefault(each.group, {})[place] = each
+            word = (each.reason, None if wanted is None else round(wanted, 1))
+            if noted.get(place) != word:
+                noted[place] = word
                 news.append(each)
         if len(self._noted) > 2 * sum(map(len, self._latest.values())):  # of containers long gone
             live = {place for rows in self._latest.values() for place in rows}

@@ -2,14 +2,17 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 from math import inf
-from queue import Empty
+from queue import Empty, SimpleQueue
 
 from wattgov_actuator.acting.journal import Journal, JournalError
 from wattgov_actuator.acting.restoring import Tell, log_decision, open_undos, put_back
 from wattgov_actuator.acting.writer import Writer, nobody
+from wattgov_actuator.cycle.following import Following
 from wattgov_actuator.cycle.ledger import Ledger
 from wattgov_actuator.cycle.meanwhile import meanwhile
 from wattgov_actuator.cycle.reload import carried, unchanged
@@ -21,19 +24,33 @@ from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.document.strict import Invalid
 from wattgov_actuator.language.rulefile import FASTEST_SECONDS
 from wattgov_actuator.logfmt import line
-from wattgov_actuator.orders import RELOAD_ON, Heed, Look, Order, Orders, Reload, Restore, Wake
+from wattgov_actuator.orders import (
+    RELOAD_ON,
+    Heed,
+    Inbox,
+    Look,
+    Orders,
+    Reload,
+    Restore,
+    Wake,
+    stops,
+)
 from wattgov_actuator.pause import Pause
 from wattgov_actuator.reading import Answer, Moment
 from wattgov_actuator.rules import RuleSet
 
 LOG = logging.getLogger(__name__)
 Ask = Callable[[Iterable[str]], Mapping[str, Answer]]
-WATCH_SECONDS = 1.0  # between two looks at the devices' own thermometers, and at who wakes
+WATCH_SECONDS = 1.0  # between two looks at the devices' own thermometers, and at who wakes or stops
 
 
 def _never(_: float) -> Pause | None:
     """Find no pause."""
     return None
+
+
+class _StoppedError(Exception):
+    """A stop was ordered in the middle of a tick, which has done nothing yet."""
 
 
 class Loop:
@@ -65,7 +82,9 @@ class Loop:
         self._alive, self._beat_seconds = alive, beat_seconds
         self._rules, self._ask, self._writer, self._journal = rules, ask, writer, journal
         self._now = now
+        self._orders = Inbox(SimpleQueue())
         self._memory = Memory()
+        self._soon = frozenset[str]()  # groups that somebody wants looked at by the next tick
         self._ledger = Ledger()
         loaded = Reloads(now().unix, rules.sha256)
         self._late_seconds = 0.0
@@ -79,8 +98,11 @@ class Loop:
         the interrupted wait may hold, and SimpleQueue.put was made to be interrupted.
         """
         status = 0
+        self._orders = Inbox(orders)
         try:
-            self._until(orders)
+            self._until_stopped()
+        except _StoppedError:
+            LOG.info(line("stopping", on=self._orders.stop, detail="while Prometheus was asked"))
         except Exception:
             LOG.exception(line("tick_failed"))
             failures = self.snapshot.tick_failures + 1
@@ -91,13 +113,15 @@ class Loop:
             self.snapshot = replace(self.snapshot, open_undos=open_undos(self._journal))
         return status or int(left)
 
-    def step(self) -> None:
-        """Do one tick."""
+    def step(self, *more: str) -> Mapping[str, Answer]:
+        """Do one tick; return the answers to its questions, and before them to *more*."""
         began, knobs = self._now(), self._rules.knobs
-        pause = self._looked(began.unix)
-        groups = due(self._rules, self._memory, began.steady)
-        expressions = dict.fromkeys(expr for group in groups for expr in group.expressions())
-        answers = self._answered(expressions)
+        self._looked(began.unix)
+        groups = due(self._rules, self._memory, began.steady, self._soon)
+        self._soon = frozenset()
+        asked = [expr for group in groups for expr in group.expressions()]
+        answers = self._answered(dict.fromkeys([*more, *asked]))
+        pause = self._looked(self._now().unix)  # it may be new since the first question
         self._alive()
         readings, notes = self._writer.observe(knobs)
         celsius = self._writer.warmth(self._rules.warm_knobs)
@@ -144,6 +168,7 @@ class Loop:
             notes=notes,
         )
         self.look_at_wakes()
+        return answers
 
     def wake(self, order: Wake) -> None:
         """Note that somebody wants a target; the next tick comes at once and wakes it."""
@@ -156,12 +181,9 @@ class Loop:
             order.answer.put(f"there is no target called {order.target} here")
             return
         at, knobs = self._now().steady, {knob for knob, _ in places}
-        soon = {group.name for group in self._rules.groups for r in group.rules if r.knob in knobs}
-        self._memory = replace(
-            self._memory,
-            woken={**self._memory.woken, **dict.fromkeys(places, at)},
-            asked={name: when for name, when in self._memory.asked.items() if name not in soon},
-        )
+        woken = {**self._memory.woken, **dict.fromkeys(places, at)}
+        self._memory = replace(self._memory, woken=woken)
+        self._soon |= {g.name for g in self._rules.groups for r in g.rules if r.knob in knobs}
         self._wakes.add(order, at)
 
     def look_at_wakes(self) -> None:
@@ -207,20 +229,24 @@ class Loop:
         news = self._ledger.decided(decisions, groups)
         for each in news:
             self._tell(each)
-        try:  # the writer has journalled what it wrote
+        with suppress(JournalError):  # it has told, and counts
+            # The writer has journalled what it wrote.
             self._journal.record(tuple(each for each in news if not _wrote(each)))
-        except JournalError as error:
-            LOG.error(line("journal_failed", detail=error))  # noqa: TRY400 (one line per event)
         return outcome, decisions
 
     def _answered(self, expressions: Iterable[str]) -> Mapping[str, Answer]:
-        """Ask, and keep an eye on the heat while Prometheus thinks."""
-        if not self._rules.warm_knobs:
-            return self._ask(expressions)
-        return meanwhile(partial(self._ask, tuple(expressions)), self._watched, WATCH_SECONDS)
+        """Ask, and keep an eye on the heat, and on who stops or pauses us, while Prometheus thinks.
+
+        No sign of life is given here but by who asks: a question without an end is a hang.
+        """
+        going = takewhile(lambda _: self._orders.stop is None, tuple(expressions))
+        return meanwhile(partial(self._ask, going), self._watched, WATCH_SECONDS)
 
     def _watched(self) -> None:
-        self._alive()
+        self._orders.look()
+        if self._orders.stop is not None:
+            raise _StoppedError
+        self._looked(self._now().unix)
         self.look_at_heat()
 
     def reload(self) -> tuple[str, ...]:
@@ -258,12 +284,15 @@ class Loop:
         return ()
 
     def _looked(self, unix: float) -> Pause | None:
-        """Return what a person has paused; the kill switch is obeyed before anybody is asked."""
+        """Return what a person has paused; the kill switch is obeyed before anybody is asked.
+
+        So is a journal that is gone: nobody after us would know what to put back.
+        """
         pause, before = self._paused(unix), self.snapshot.pause
         if pause != before:
             LOG.warning(line("resumed" if pause is None else "paused", detail=pause))
             self.snapshot = replace(self.snapshot, pause=pause)
-        if pause is not None and pause.restore:
+        if self._journal.lost or (pause is not None and pause.restore):
             self._put_all_back()
         return pause
 
@@ -273,18 +302,22 @@ class Loop:
             put_back(self._writer, self._tell, self._alive)
         self._memory = replace(self._memory, held={})
 
-    def _until(self, orders: Orders) -> None:
+    def _until_stopped(self) -> None:
+        following = Following()
         due_at = planned = self._now().steady
         while True:
-            self._late_seconds = max(self._now().steady - planned, 0.0)
-            self.step()
-            planned = due_at + self._rules.interval_seconds
+            rules, began = self._rules, self._now()
+            self._late_seconds = max(began.steady - planned, 0.0)
+            answers = self.step(*following.asks(rules))
+            following.heard(rules, began, answers, self._memory.seen.values())
+            planned = due_at + rules.interval_seconds
+            planned = following.next_look(rules, began.steady, planned)
             due_at = max(planned, self._now().steady)  # a slow tick is not made up for
-            if self._stopped(orders, due_at):
+            if self._stopped(due_at):
                 return
             due_at = min(due_at, self._now().steady)
 
-    def _stopped(self, orders: Orders, due_at: float) -> bool:
+    def _stopped(self, due_at: float) -> bool:
         """Wait for the next tick with signs of life; return whether to stop instead.
 
         New rules, and a new pause, are a reason not to wait any longer.
@@ -298,18 +331,17 @@ class Loop:
             watched = bool(self._rules.warm_knobs or self._wakes)
             beat = min(self._beat_seconds, WATCH_SECONDS) if watched else self._beat_seconds
             try:
-                order = orders.get(True, max(min(left, beat), 0.0))
+                order = self._orders.get(True, max(min(left, beat), 0.0))
             except Empty:
                 if left <= beat:
                     return False
                 self.look_at_heat()
                 self.look_at_wakes()
                 continue
-            order = Reload() if order == RELOAD_ON else order
-            if not isinstance(order, Order):
+            if stops(order):
                 LOG.info(line("stopping", on=order))
                 return True
-            if self._obeyed(order):
+            if self._obeyed(Reload() if order == RELOAD_ON else order):
                 return False
 
     def _obeyed(self, order: object) -> bool:
@@ -347,8 +379,7 @@ class Loop:
             for group in self._rules.groups
             if group.name in order.groups and now - asked.get(group.name, -inf) >= FASTEST_SECONDS
         }
-        kept = {name: at for name, at in asked.items() if name not in soon}
-        self._memory = replace(self._memory, asked=kept)
+        self._soon |= soon
         order.answer.put(tuple(sorted(soon)))
         return bool(soon)
 

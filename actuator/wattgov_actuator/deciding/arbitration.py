@@ -11,7 +11,7 @@ from math import inf
 from typing import NamedTuple
 
 from wattgov_actuator.condition import Judged
-from wattgov_actuator.decision import UNCHANGED, Decision, Input, Reason, Scene, Wish
+from wattgov_actuator.decision import UNCHANGED, Checked, Decision, Input, Reason, Scene, Wish
 from wattgov_actuator.guards.bounds import floor
 from wattgov_actuator.reading import Moment, Reading
 from wattgov_actuator.record import record
@@ -19,6 +19,8 @@ from wattgov_actuator.rules import Group, Rank, Rule
 
 RANKS = tuple(Rank)  # by their value
 TAKEN_BACK = {Reason.INEFFECTIVE, Reason.ROLLED_BACK}
+OUTRANKED = Reason.OUTRANKED  # looked up once
+NOT_GUARDED: tuple[Checked, ...] = ()
 RESTORE = "actuator.restore"  # acts when nothing claims a knob any more; no rule can be so called
 
 
@@ -90,11 +92,13 @@ def settle(
     *ranks* are of all rules: a rule lifts claims of its own class and below.
     """
     verdicts = [each for each in judged if isinstance(each, Verdict)]
-    held = {**resting, **{v.scene.rule.action: v.wish.claim for v in verdicts}}
-    claims = {rule: claim for rule, claim in held.items() if claim is not None}
+    claims = {rule: claim for rule, claim in resting.items() if claim is not None}
+    for each in verdicts:
+        if each.wish.claim is not None:
+            claims[each.scene.rule.action] = each.wish.claim
     base, current = reading.base, reading.current
     if base is None or current is None or reading.conflict:
-        rows = [_row(each, reading, now) for each in judged]
+        rows = _rows(judged, reading, now)
         rows += [_heat_row(each, reading, now, reading.current) for each in heats if each.hot]
         return Settled(current, claims, tuple(rows))
 
@@ -108,8 +112,8 @@ def settle(
     owner = _owner(verdicts, heats, claims, wanted, current) if acts else ""
     first = owner or next(iter(_lifting(verdicts)), "")
     done = Reason.RESTORED if reading.prior is not None and wanted == base else Reason.APPLIED
-    ending = _Ending(wanted, done, owner, first, claims)
-    rows = [_row(each, reading, now, ending) for each in judged]
+    ending = _Ending(wanted, f"{wanted:g} {reading.target.unit}", done, owner, first, claims)
+    rows = _rows(judged, reading, now, ending)
     for heat in heats:
         if heat.hot or heat.rule == owner:
             row = _heat_row(heat, reading, now, wanted)
@@ -190,6 +194,7 @@ class _Ending(NamedTuple):
     """How it ended for a target: what each rule is told."""
 
     wanted: float
+    text: str  # the same, with its unit
     done: Reason
     owner: str
     first: str
@@ -213,52 +218,53 @@ class _Ending(NamedTuple):
         if wish.claim is None and wish.lift is None and claims.keys() <= {own}:
             return Reason.RESTORED, wish.detail, self.wanted
         first = self.first
-        if not first:
+        if first in ("", own):
             others = [rule for rule in claims if rule != own]
             first = min(others, key=lambda rule: claims[rule], default="the value before us")
-        unit = verdict.scene.reading.target.unit
-        detail = f"{wish.detail}; {first} comes first, at {self.wanted:g} {unit}"
-        return Reason.OUTRANKED, detail, wish.wanted
+        return OUTRANKED, f"{wish.detail}; {first} comes first, at {self.text}", wish.wanted
 
 
-def _row(
-    each: Verdict | Idle, reading: Reading, now: Moment, ending: _Ending | None = None
-) -> Decision:
-    """Word what one rule decided; without an *ending* nothing could be done at the target.
+def _rows(
+    judged: Sequence[Verdict | Idle], reading: Reading, now: Moment, ending: _Ending | None = None
+) -> list[Decision]:
+    """Word what each rule decided; without an *ending* nothing could be done at the target.
 
     By position: a quarter of the time of a quiet tick is spent here; keywords would double it.
     """
-    target, current, prior = reading.target, reading.current, reading.prior
-    knob, name, unit, at = target.knob, target.name, target.unit, now.unix
-    if isinstance(each, Idle):
-        who, rule, why = each.group.name, each.rule.action, each.judged.why
-        wanted = None if ending is None else ending.wanted
-        return Decision(
-            who, rule, knob, name, unit, UNCHANGED, why, at, current, prior, wanted, each.inputs
+    target, current, prior, at = reading.target, reading.current, reading.prior, now.unix
+    knob, name, unit = target.knob, target.name, target.unit
+    rows = []
+    for each in judged:
+        if isinstance(each, Idle):
+            who, rule, why = each.group.name, each.rule.action, each.judged.why
+            wanted = None if ending is None else ending.wanted
+            reason, seen, acts, guards = UNCHANGED, each.inputs, False, NOT_GUARDED
+        else:
+            scene, wish = each.scene, each.wish
+            who, rule, guards = scene.group.name, scene.rule.action, wish.guards
+            reason, why, wanted, acts = wish.reason, wish.detail, wish.wanted, False
+            if ending is not None:
+                reason, why, wanted = ending.of(each)
+                acts = rule == ending.owner
+            seen = (seen_by(scene.rule, scene.judged),)
+        row = Decision(
+            who,
+            rule,
+            knob,
+            name,
+            unit,
+            reason,
+            why,
+            at,
+            current,
+            prior,
+            wanted,
+            seen,
+            acts,
+            guards,
         )
-    scene, wish = each.scene, each.wish
-    who, rule = scene.group.name, scene.rule.action
-    reason, why, wanted = wish.reason, wish.detail, wish.wanted
-    if ending is not None:
-        reason, why, wanted = ending.of(each)
-    acts = ending is not None and rule == ending.owner
-    seen, guards = (seen_by(scene.rule, scene.judged),), wish.guards
-    return Decision(
-        who,
-        rule,
-        knob,
-        name,
-        unit,
-        reason,
-        why,
-        at,
-        current,
-        prior,
-        wanted,
-        seen,
-        acts,
-        guards,
-    )
+        rows.append(row)
+    return rows
 
 
 def _heat_row(heat: Heat, reading: Reading, now: Moment, wanted: float | None) -> Decision:

@@ -11,10 +11,11 @@ from wattgov_actuator.deciding.facts import NOTHING, QUIET, Facts, Memory
 from wattgov_actuator.deciding.trying import Saving, saving, tried
 from wattgov_actuator.deciding.watching import lost_sight, warmed, watch
 from wattgov_actuator.decision import UNTRIED, Held, Reason, Scene, Trial, Watch
+from wattgov_actuator.guards import guards_of, is_calm
 from wattgov_actuator.guards.bounds import reach
 from wattgov_actuator.reading import Moment, Reading, Target
 from wattgov_actuator.record import record
-from wattgov_actuator.rules import Group, Peer, Rank, Rule, RuleSet, Sharing, Want
+from wattgov_actuator.rules import Expectation, Group, Peer, Rank, Rule, RuleSet, Sharing, Want
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,18 @@ class Post:
     rests: bool  # where it is false and claims nothing, law and guards need not be asked
     idle: dict[str | None, Idle] = field(default_factory=dict)  # by instance
     shared: object = None
+    terms: dict[tuple[object, ...], ruling.Terms] = field(default_factory=dict)  # by `terms_at`
+
+    def terms_at(self, reading: Reading, *, calm: bool) -> ruling.Terms:
+        """Return what law and guards are given at a target; many targets are alike in it."""
+        target, base = reading.target, reading.base
+        key = (calm, base, target.low, target.high, target.both_ways)
+        found = self.terms.get(key)
+        if found is None:
+            low, high = reach(reading, self.rule.bounds)
+            guards = guards_of(self.rule, calm=calm)
+            found = self.terms[key] = ruling.Terms(guards, low, high, self.shared)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +130,9 @@ def _post(turn: Turn, group: Group, rule: Rule, readings: list[Reading]) -> Post
     law, active = rule.law, rule.active
     rests = law.traits.rests and (active is None or active.holds(turn.now.unix))
     rests = rests and rule.expect is None  # it is measured before the first step, too
-    if not isinstance(law, Sharing):
-        return Post(group, rule, asked=True, rests=rests)
-    shared = law.share(tuple(_peer(rule, group, each, turn) for each in about(rule, readings)))
+    shared = None
+    if isinstance(law, Sharing):
+        shared = law.share(tuple(_peer(rule, group, each, turn) for each in about(rule, readings)))
     return Post(group, rule, asked=True, rests=rests, shared=shared)
 
 
@@ -145,6 +158,7 @@ class _Visit:
         self._hot = next((each.heat for each in self._after.values() if each.heat), "")
         self._held, self._changes = memory.held, memory.turns.get(key, ())
         self._woken = memory.woken.get(key)
+        self._calm: dict[str, bool] = {}  # by group
         self._turnable = reading.current is not None and not reading.conflict
         self._judgements: list[Verdict | Idle] = []
         self._resting: dict[str, float | None] = {}
@@ -169,7 +183,7 @@ class _Visit:
         if post.rests and self._turnable and held.claim is None and judged.false:
             self._judgements.append(_idle(post, judged, self._seen))
             return
-        self._weigh(post, view, judged, ruling.remembered(held, judged, now))
+        self._weigh(post, own, view, judged, ruling.remembered(held, judged, now))
 
     def _rest(self, own: tuple[str, str], held: Held) -> None:
         """Keep what a rule holds that is not asked this time."""
@@ -178,10 +192,11 @@ class _Visit:
         if own in trials:
             self._trials[own] = trials[own]
 
-    def _weigh(self, post: Post, view: View, judged: Judged, held: Held) -> None:
+    def _weigh(
+        self, post: Post, own: tuple[str, str], view: View, judged: Judged, held: Held
+    ) -> None:
         """Let a rule's law wish, and the guards check."""
         group, rule, reading = post.group, post.rule, self._reading
-        own = (rule.action, reading.target.name)
         scene = Scene(
             self._turn.now,
             group,
@@ -193,11 +208,14 @@ class _Visit:
             self._hot,
             self._changes,
             self._turn.facts.pause,
-            self._tried(post, view, held),
-            self._needless(rule),
+            UNTRIED if rule.expect is None else self._tried(rule.expect, post, view, held),
+            self._needless(rule) if rule.instead_of else "",
             self._woken,
         )
-        wish, want = ruling.wished(scene, view, post.shared)
+        calm = self._calm.get(group.name)
+        if calm is None:
+            calm = self._calm[group.name] = is_calm(scene)
+        wish, want = ruling.wished(scene, view, post.terms_at(reading, calm=calm))
         self._kept[own] = ruling.keeping(held, want.memory)
         if want.saved_watts is not None or want.wake_joules:
             self._savings.append(self._saving(post, want))
@@ -223,12 +241,16 @@ class _Visit:
             now=self._turn.now,
         )
         claims = outcome.claims
-        held = {own: ruling.claiming(each, claims.get(own[0])) for own, each in self._kept.items()}
+        held: dict[tuple[str, str], Held] = {}
+        for own, each in self._kept.items():
+            now = ruling.claiming(each, claims.get(own[0]))
+            if now.true_at is not None or now != NOTHING:  # the first is the quick way to tell
+                held[own] = now
         return Place(
             self._key,
             self._seen,
             outcome,
-            {own: each for own, each in held.items() if each != NOTHING},
+            held,
             {(group, *self._key): each for group, each in after.items() if each is not QUIET},
             self._trials,
             tuple(self._savings),
@@ -258,16 +280,14 @@ class _Visit:
         steady = self._turn.now.steady
         return warmed(protect.thermal.device, protect.hold_seconds, seen, celsius, steady)
 
-    def _tried(self, post: Post, view: View, held: Held) -> Trial:
+    def _tried(self, expect: Expectation, post: Post, view: View, held: Held) -> Trial:
         """Return what is known of the rule's last step, and note what it saves."""
         rule, turn = post.rule, self._turn
-        if rule.expect is None:
-            return UNTRIED
         own = (rule.action, self._reading.target.name)
         elapsed = turn.elapsed(post.group)
         spot = ruling.placed(rule, self._reading, held, turn.now, elapsed)
         before = turn.memory.trials.get(own, UNTRIED)
-        trial = tried(rule.expect, before, spot, partial(ruling.measured, view=view))
+        trial = tried(expect, before, spot, partial(ruling.measured, view=view))
         self._trials[own] = trial
         self._savings += filter(None, [saving(rule.action, trial, spot)])
         return trial
@@ -284,8 +304,6 @@ class _Visit:
     def _needless(self, rule: Rule) -> str:
         """Say why nobody needs to stand in for another rule; empty if *rule* must."""
         other = rule.instead_of
-        if not other:
-            return ""
         trial = self._turn.memory.trials.get((other, self._reading.target.name), UNTRIED)
         idle = trial.last is Reason.INEFFECTIVE and self._turn.now.steady < trial.until
         return "" if idle else f"it stands in for {other}, which was not found to do nothing"
@@ -309,4 +327,15 @@ def _peer(rule: Rule, group: Group, reading: Reading, turn: Turn) -> Peer:
     current = reading.base if reading.current is None else reading.current
     fixed = reading.current is None or reading.conflict or judged.unknown
     need = None if fixed else judged.value
+    if need is None and not reading.conflict and _lets_go(rule, group, target, turn):
+        current = reading.base  # the others make room for it before it has it
     return Peer(target.name, target.high if current is None else current, low, high, need)
+
+
+def _lets_go(rule: Rule, group: Group, target: Target, turn: Turn) -> bool:
+    """Tell whether a claim ends at this tick, for its value is not known and `hold` is over."""
+    held = turn.memory.held.get((rule.action, target.name), NOTHING)
+    if held.claim is None or not rule.law.traits.sums:
+        return False
+    since = turn.now.steady if held.unknown_since is None else held.unknown_since
+    return turn.now.steady - since >= group.protect.hold_seconds

@@ -1,14 +1,28 @@
 """One rule at one target: is its condition true, since when, and what does its law wish for."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from wattgov_actuator.condition import Judged, State, View, judge, measure
 from wattgov_actuator.deciding.trying import Place
 from wattgov_actuator.decision import UNCHANGED, Held, Reason, Scene, Wish
-from wattgov_actuator.guards import guarded
+from wattgov_actuator.guards import Guards, guarded
 from wattgov_actuator.guards.bounds import reach
 from wattgov_actuator.reading import Moment, Reading
+from wattgov_actuator.record import record
 from wattgov_actuator.rules import Look, Measure, Metering, Rule, Want
+
+NOTHING_ASKED: Mapping[str, Measure] = {}
+
+
+@record
+class Terms:
+    """What a rule's law and guards are given, the same for all targets that are alike."""
+
+    guards: Guards
+    low: float  # how far the rule may go
+    high: float
+    shared: object  # what the law made of all its devices
 
 
 def claiming(held: Held, claim: float | None) -> Held:
@@ -54,19 +68,17 @@ def judged(rule: Rule, view: View, held: Held, now: Moment) -> Judged:
 
 def remembered(held: Held, judged: Judged, now: Moment) -> Held:
     """Note since when a condition is true, or unknown."""
-    true = held.true_since if held.true_since is not None else now.steady
-    unknown = held.unknown_since if held.unknown_since is not None else now.steady
-    truly = judged.true and judged.value is not None
-    return Held(
-        held.claim,
-        true if judged.true else None,
-        unknown if judged.unknown else None,
-        now.steady if truly else held.true_at,
-        held.law,
-    )
+    steady, true_at = now.steady, held.true_at
+    if judged.true:
+        since = steady if held.true_since is None else held.true_since
+        return Held(held.claim, since, None, true_at if judged.value is None else steady, held.law)
+    if judged.unknown:
+        since = steady if held.unknown_since is None else held.unknown_since
+        return Held(held.claim, None, since, true_at, held.law)
+    return Held(held.claim, None, None, true_at, held.law)
 
 
-def wished(scene: Scene, view: View, shared: object) -> tuple[Wish, Want]:
+def wished(scene: Scene, view: View, terms: Terms) -> tuple[Wish, Want]:
     """Return what the rule's law asks for, after the guards, and what it said besides."""
     reading, judged, held = scene.reading, scene.judged, scene.held
     if reading.current is None:
@@ -75,40 +87,41 @@ def wished(scene: Scene, view: View, shared: object) -> tuple[Wish, Want]:
         detail = "it cannot be read" if trouble is None else trouble.detail
         want = Want(held.claim, memory=held.law)
         if isinstance(scene.rule.law, Metering):
-            want = scene.rule.law.meter(_look(scene, view, shared))
+            want = scene.rule.law.meter(_look(scene, view, terms))
         return Wish(held.claim, None, None, fault, detail), want
     rule, active = scene.rule, scene.rule.active
     inactive = active is not None and not active.holds(scene.now.unix)
     if inactive or (judged.unknown and not rule.law.traits.blind):
         wish = Wish(held.claim, None, reading.current, UNCHANGED, judged.why)
-        return guarded(scene, wish), Want(None, memory=None if inactive else held.law)
-    want = rule.law.wish(_look(scene, view, shared))
+        return guarded(scene, wish, terms.guards), Want(None, memory=None if inactive else held.law)
+    want = rule.law.wish(_look(scene, view, terms))
     wanted = want.claim if want.lift is None else want.lift
     detail = f"{want.detail}; {judged.why}" if want.detail else judged.why
-    return guarded(scene, Wish(want.claim, want.lift, wanted, UNCHANGED, detail)), want
+    wish = Wish(want.claim, want.lift, wanted, UNCHANGED, detail)
+    return guarded(scene, wish, terms.guards), want
 
 
-def _look(scene: Scene, view: View, shared: object) -> Look:
+def _look(scene: Scene, view: View, terms: Terms) -> Look:
     """Return what the law may look at; by position, since keywords take three times as long."""
     rule, reading, judged = scene.rule, scene.reading, scene.judged
     held, group = scene.held, scene.group
-    low, high = reach(reading, rule.bounds)
     slack = 0.0 if rule.deadband is None else rule.deadband.of(reading.target.high)
-    asked = {expr: measured(expr, view) for expr in rule.law.asks}
+    asks = rule.law.asks
+    asked = {expr: measured(expr, view) for expr in asks} if asks else NOTHING_ASKED
     return Look(
         reading,
         scene.now,
         held.claim,
         judged.true,
         judged.value,
-        low,
-        high,
+        terms.low,
+        terms.high,
         slack,
         group.interval_seconds,
         asked,
         group.protect.hold_seconds,
         scene.woken,
-        shared,
+        terms.shared,
         held.law,
     )
 

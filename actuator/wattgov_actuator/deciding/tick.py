@@ -3,7 +3,7 @@
 `plan` and the loop run this same function; a replay of history can.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from wattgov_actuator.deciding.facts import QUIET, Facts, Memory
@@ -32,10 +32,14 @@ class Outcome:
     savings: tuple[Saving, ...] = ()
 
 
-def due(rules: RuleSet, memory: Memory, steady: float) -> tuple[Group, ...]:
-    """Return the groups whose turn it is at *steady* seconds."""
+def due(
+    rules: RuleSet, memory: Memory, steady: float, soon: Collection[str] = ()
+) -> tuple[Group, ...]:
+    """Return the groups whose turn it is at *steady* seconds, and those named *soon*."""
 
     def is_due(group: Group) -> bool:
+        if group.name in soon:
+            return True
         last, interval = memory.asked.get(group.name), group.interval_seconds
         part = KEEPING_TIME if interval <= rules.interval_seconds else PUNCTUAL
         return last is None or steady - last >= part * interval
@@ -115,17 +119,23 @@ def tick(rules: RuleSet, memory: Memory, facts: Facts, now: Moment) -> Outcome:
 
 
 def _orderly(decisions: list[Decision], rules: RuleSet) -> tuple[Decision, ...]:
-    """Put what acts first: loosening before tightening, what is needed most before the rest."""
+    """Put what acts first: loosening before tightening, what is needed most before the rest.
+
+    Where the values of several targets add up to no more than a budget, who gets less comes first:
+    what another one gets is free then.
+    """
     acts = [each for each in decisions if each.acts]
     if not acts:
         return tuple(decisions)
     laws = {rule.action: rule.law for group in rules.groups for rule in group.rules}
+    sums = {name for name, law in laws.items() if law.traits.sums}
+    summed = {(each.knob, each.target) for each in decisions if each.rule in sums}
     ranks = {name: law.priority for name, law in laws.items() if isinstance(law, Ranked)}
 
-    def order(each: Decision) -> tuple[bool, float]:
+    def order(each: Decision) -> tuple[bool, bool, float]:
         tightens = (each.wanted or 0.0) < (each.current or 0.0)
-        rank = ranks.get(each.rule, 0.0)
-        return tightens, rank if tightens else -rank
+        rank, adds_up = ranks.get(each.rule, 0.0), (each.knob, each.target) in summed
+        return tightens and not adds_up, adds_up and not tightens, rank if tightens else -rank
 
     return (*sorted(acts, key=order), *[each for each in decisions if not each.acts])
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from http import HTTPStatus
 from math import inf
 from threading import Event, Thread
-from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
@@ -62,12 +61,7 @@ class Elector:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End; the lease is given back, so that nobody has to wait until it is over."""
         self._stop.set()
         self._thread.join()
@@ -119,6 +113,8 @@ class Elector:
                 self._until = -inf
             case _:
                 if self._put(found, dict(spec_of(held, self._me, began.unix))):
+                    if not self.leads():  # who asked since it was over knows no better: tell anew
+                        self._told = False
                     self._until = began.steady + RENEW_SECONDS
 
     def _found(self) -> Thing | None:

@@ -7,7 +7,7 @@ from wattgov_actuator.election.campaign import Elector
 from wattgov_actuator.election.protocol import is_shared, turned_here
 from wattgov_actuator.knobs import HERE, open_knob
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.reading import Fault, Hidden, InForce, Knob, KnobError, Probe, Slow
+from wattgov_actuator.reading import Fault, Hidden, InForce, Knob, KnobError, Probe, Slow, Target
 from wattgov_actuator.rules import Kind, RuleSet
 
 
@@ -39,6 +39,11 @@ class Fenced:
     def at_work(self) -> bool:
         """Whether an order is under way."""
         return isinstance(self._knob, Slow) and self._knob.at_work
+
+    def target(self, name: str) -> Target | None:
+        """Return one of its targets."""
+        knob = self._knob
+        return knob.target(name) if isinstance(knob, Slow) else knob.probe().target(name)
 
     def prepare(self, targets: Iterable[str]) -> None:
         """Begin to read these, so that they are waited for together."""

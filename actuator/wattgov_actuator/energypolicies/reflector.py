@@ -9,7 +9,6 @@ import random
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from threading import Event, Thread
-from types import TracebackType
 from typing import Self
 
 from wattgov_actuator.connection import Connection
@@ -58,12 +57,7 @@ class Reflector:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End; nobody waits for a watch, whose thread ends with it, or with the process."""
         self._stop.set()
 

@@ -14,8 +14,7 @@ def floor(target: Target, bounds: Bounds) -> float:
 
 def ceiling(target: Target, bounds: Bounds) -> float:
     """Return the highest value that the rule and the hardware allow."""
-    highest = target.high if bounds.high is None else bounds.high.of(target.high)
-    return min(highest, target.high)
+    return target.high if bounds.high is None else min(bounds.high.of(target.high), target.high)
 
 
 def reach(reading: Reading, bounds: Bounds) -> tuple[float, float]:
@@ -43,8 +42,7 @@ def _claim(scene: Scene, wish: Wish, claim: float, base: float) -> Wish:
     target, current = scene.reading.target, scene.reading.current or 0.0
     low = floor(target, scene.rule.bounds)
     limited = max(min(claim, ceiling(target, scene.rule.bounds)), low)
-    nothing_to_gain = limited >= current or target.same(limited, current)
-    if limited > claim and nothing_to_gain:
+    if limited > claim and (limited >= current or target.same(limited, current)):
         return _clamped(scene, wish, limited, f"at its floor of {low:g} {target.unit}")
     stuck = target.both_ways and limited < claim and target.same(limited, current)
     if stuck and scene.held.claim is not None:

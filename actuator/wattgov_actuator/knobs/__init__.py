@@ -6,7 +6,7 @@ from importlib import import_module
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs.backends import backends_of
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.reading import Knob
+from wattgov_actuator.reading import Fault, Knob, KnobError
 from wattgov_actuator.rules import Kind
 
 WATTS = ("watts", "percent")
@@ -43,7 +43,8 @@ def open_knob(name: str, connections: Sequence[Connection] = (), machine: Machin
     """Load the knob's file, and with it the driver's binding, and open it.
 
     Where connections lead to devices of this knob, they are its only way: a machine whose cards
-    are turned by somebody else is not to be turned past them.
+    are turned by somebody else is not to be turned past them. One that this version cannot follow,
+    which another version has left in the journal, is told of, and keeps nobody from the others.
     """
     kind = KNOBS[name]
     ways = [each for each in connections if each.knob == name]
@@ -52,11 +53,23 @@ def open_knob(name: str, connections: Sequence[Connection] = (), machine: Machin
         return knob
     from wattgov_actuator.knobs.connected import Connected  # noqa: PLC0415 (for a few only)
 
-    return Connected([(way, _led_to(way, kind, machine)) for way in ways])
+    opened, lost = [], []
+    for way in ways:
+        try:
+            opened.append((way, _led_to(way, kind, machine)))
+        except KnobError as error:
+            lost.append(f"{way.name}: {error.detail}")
+    return Connected(opened, lost)
 
 
 def _led_to(way: Connection, kind: Kind, machine: Machine) -> Knob:
-    """Return what a connection leads to, drained first where our proxy stands before it."""
+    """Return what a connection leads to, drained first where our proxy stands before it.
+
+    Raises KnobError where this version does not know.
+    """
+    if way.backend not in kind.backends:
+        detail = f"this version has no backend {way.backend} for {way.knob}"
+        raise KnobError(Fault.UNSUPPORTED, detail)
     knob: Knob = import_module(kind.backends[way.backend].module).open_knob(machine, way)
     if not way.text("proxy"):
         return knob

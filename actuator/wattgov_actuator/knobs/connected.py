@@ -19,15 +19,18 @@ from wattgov_actuator.reading import (
 class Connected:
     """All targets that the connections of one knob lead to."""
 
-    def __init__(self, ways: Sequence[tuple[Connection, Knob]]) -> None:
-        """Take each connection with its knob opened."""
+    def __init__(self, ways: Sequence[tuple[Connection, Knob]], lost: Sequence[str] = ()) -> None:
+        """Take each connection with its knob opened, and what is to be said of the others."""
+        self._lost = tuple(lost)
         self._ways = [(way, Patient(knob, way.name, way.timeout_seconds)) for way, knob in ways]
         self._homes: dict[str, Patient] = {}  # by target
 
     def probe(self) -> Probe:
         """Return the targets of all connections, and what is to be said of those without any."""
         targets: dict[str, Target] = {}
-        notes = [] if self._ways else ["no entry under `knobs` in the rule files leads to one"]
+        notes = list(self._lost)
+        if not self._ways and not notes:
+            notes = ["no entry under `knobs` in the rule files leads to one"]
         for _, knob in self._ways:
             knob.prepare()
         for way, knob in self._ways:
@@ -40,6 +43,14 @@ class Connected:
                 if targets.setdefault(each.name, replace(each, via=str(way))).via == str(way):
                     self._homes[each.name] = knob
         return Probe(tuple(targets.values()), "; ".join(notes))
+
+    def target(self, name: str) -> Target | None:
+        """Return one of them; who was not met before may be behind any connection."""
+        if name not in self._homes:
+            return self.probe().target(name)
+        way = next(way for way, knob in self._ways if knob is self._homes[name])
+        found = self._homes[name].probe().target(name)
+        return None if found is None else replace(found, via=str(way))
 
     def prepare(self, targets: Iterable[str]) -> None:
         """Begin to read these; of several behind one connection the first."""

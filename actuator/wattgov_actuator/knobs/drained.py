@@ -92,7 +92,7 @@ class Drained:
             state = reply.json()
             why = state.get("why") if isinstance(state, dict) else None
             detail = f"in use: {plain(str(why or 'the proxy cannot be held'))}; it stays awake"
-            raise KnobError(Fault.REFUSED, detail)
+            raise KnobError(Fault.IN_USE, detail)
         if not reply.good:
             raise reply.fault()
 

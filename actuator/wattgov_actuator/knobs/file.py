@@ -10,8 +10,9 @@ from pathlib import Path
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs import attribute
+from wattgov_actuator.knobs.count import counted
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.reading import Fault, InForce, KnobError, Probe, Target
+from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
 
 
 class FileNumber:
@@ -23,12 +24,8 @@ class FileNumber:
 
     def probe(self) -> Probe:
         """Return the one target."""
-        way = self._way
         self._found()
-        low, high = way.number("low"), way.number("high")
-        labels, unit = way.labels, "requests"
-        target = Target(way.knob, way.name, labels, low, high, unit, 1.0, True, True)
-        return Probe((target,))
+        return counted(self._way, "requests")
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)
         """Return the number in the file."""

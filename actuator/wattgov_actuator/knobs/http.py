@@ -8,9 +8,10 @@ import json
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.document.template import rendered
+from wattgov_actuator.knobs.count import counted
 from wattgov_actuator.knobs.web import Web, bearer
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.reading import Fault, InForce, KnobError, Probe, Target
+from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
 
 
 class Http:
@@ -22,12 +23,10 @@ class Http:
 
     def probe(self) -> Probe:
         """Return the one target."""
-        way = self._way
         if not self._known:
-            self.read(way.name)
+            self.read(self._way.name)
             self._known = True
-        low, high, unit = way.number("low"), way.number("high"), "requests"
-        return Probe((Target(way.knob, way.name, way.labels, low, high, unit, 1.0, True, True),))
+        return counted(self._way, "requests")
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)
         """Return the number that the pointer leads to."""

@@ -3,9 +3,10 @@
 import json
 
 from wattgov_actuator.connection import Connection
+from wattgov_actuator.knobs.count import counted
 from wattgov_actuator.knobs.web import Web, bearer
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.reading import Fault, InForce, KnobError, Probe, Target
+from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
 
 
 class Limiter:
@@ -17,12 +18,10 @@ class Limiter:
 
     def probe(self) -> Probe:
         """Return the one target."""
-        way = self._way
         if not self._known:
-            self.read(way.name)
+            self.read(self._way.name)
             self._known = True
-        high, unit = way.number("high"), "requests"
-        return Probe((Target(way.knob, way.name, way.labels, 1.0, high, unit, 1.0, True, True),))
+        return counted(self._way, "requests", low=1.0)
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)
         """Return the limit."""

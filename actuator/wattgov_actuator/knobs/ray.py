@@ -10,9 +10,10 @@ from time import sleep
 from typing import Any
 
 from wattgov_actuator.connection import Connection
+from wattgov_actuator.knobs.count import counted
 from wattgov_actuator.knobs.web import Web, bearer
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.reading import Fault, InForce, KnobError, Probe, Target
+from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
 
 PATH = "/api/serve/applications/"
 DEPLOYING = "DEPLOYING"
@@ -32,12 +33,10 @@ class Ray:
 
     def probe(self) -> Probe:
         """Return the one target."""
-        way = self._way
         if not self._known:
-            self.read(way.name)
+            self.read(self._way.name)
             self._known = True
-        low, high, unit = way.number("low"), way.number("high"), "requests"
-        return Probe((Target(way.knob, way.name, way.labels, low, high, unit, 1.0, True, True),))
+        return counted(self._way, "requests")
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)
         """Return the number that is in force, and as text what the config says of it, if it does.

@@ -11,10 +11,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from wattgov_actuator.connection import Connection
+from wattgov_actuator.knobs.count import counted
 from wattgov_actuator.knobs.secrets import read, secret
 from wattgov_actuator.knobs.web import Headers, Web
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.reading import Fault, InForce, KnobError, Probe, Target
+from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
 
 START_SECONDS = 600.0  # that starting workers may take
 FIXES: Mapping[int, str] = {
@@ -34,12 +35,10 @@ class TorchServe:
 
     def probe(self) -> Probe:
         """Return the one target."""
-        way = self._way
         if not self._known:
-            self.read(way.name)
+            self.read(self._way.name)
             self._known = True
-        low, high, unit = way.number("low"), way.number("high"), "workers"
-        return Probe((Target(way.knob, way.name, way.labels, low, high, unit, 1.0, True, True),))
+        return counted(self._way, "workers")
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)
         """Return how many workers the model is to have."""

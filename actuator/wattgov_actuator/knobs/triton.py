@@ -14,10 +14,11 @@ from typing import Any
 from urllib.parse import quote
 
 from wattgov_actuator.connection import Connection
+from wattgov_actuator.knobs.count import counted
 from wattgov_actuator.knobs.secrets import secret
 from wattgov_actuator.knobs.web import Headers, Reply, Web
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.reading import Fault, InForce, KnobError, Probe, Target
+from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
 
 LOAD_SECONDS = 600.0  # that a load may take
 REST = 10  # times what the last load took, until the next: a tenth of the time goes into loading
@@ -45,12 +46,10 @@ class Triton:
 
     def probe(self) -> Probe:
         """Return the one target."""
-        way = self._way
         if not self._known:
-            self.read(way.name)
+            self.read(self._way.name)
             self._known = True
-        low, high, unit = way.number("low"), way.number("high"), UNITS[self._field]
-        return Probe((Target(way.knob, way.name, way.labels, low, high, unit, 1.0, True, True),))
+        return counted(self._way, UNITS[self._field])
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)
         """Return what is in the config that the model runs with."""

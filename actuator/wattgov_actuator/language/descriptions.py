@@ -89,7 +89,8 @@ DESCRIPTIONS = {
     **{f"policies.{key}": words for key, words in POLICY.items()},
     "groups": "Rules that share an interval and guards.",
     "groups.name": "The name of the group, which is a label; no other group has it.",
-    "groups.interval": "The time between two looks, at least 1s; 15s unless given.",
+    "groups.interval": "The time between two looks, at least 1s; 15s unless given. Looks come "
+    "just after a scrape where scrapes keep that pace.",
     "groups.targets": SELECTED,
     "groups.targets.only": ONLY,
     "groups.targets.except": EXCEPT,

@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 from wattgov_actuator.document.mistakes import Invalid, Mistake
+from wattgov_web import regular
 
 LARGEST = 1 << 20  # bytes; a rule file is written by hand
 
@@ -12,7 +13,7 @@ LARGEST = 1 << 20  # bytes; a rule file is written by hand
 def text_of(path: Path) -> str:
     """Return the text of a file that only its owner can write; raises Invalid."""
     try:
-        with path.open("rb") as file:
+        with regular.opened(path) as file:
             mode = os.fstat(file.fileno()).st_mode
             raw = file.read(LARGEST + 1)
         text = raw.decode()

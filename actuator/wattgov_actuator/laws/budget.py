@@ -38,7 +38,7 @@ class Budget(Alone):
     """Claim this device's share of *whole*."""
 
     whole: Quantity
-    traits: ClassVar[Traits] = Traits(measures=True, paced=True, rank=Rank.BUDGET)
+    traits: ClassVar[Traits] = Traits(measures=True, paced=True, sums=True, rank=Rank.BUDGET)
 
     def share(self, peers: Sequence[Peer]) -> "Shared":
         """Return what each device gets, and how the budget stands."""

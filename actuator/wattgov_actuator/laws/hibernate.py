@@ -48,6 +48,7 @@ class Rest:
     asleep_watts: float | None = None
     waking: bool = False  # it was woken, and has not been seen awake since
     spent_joules: float = 0.0  # on that, beyond its idle draw
+    rising_watts: float | None = None  # what it drew beyond that when it was last seen waking
     waking_joules: float | None = None  # the mean of what a waking took
 
 
@@ -208,12 +209,19 @@ class Hibernate:
 
     @staticmethod
     def _rising(rest: Rest, look: Look, more_watts: float, *, up: bool) -> tuple[Rest, Worth]:
-        """Charge what it draws more while it wakes, and not what it draws for work from then on."""
+        """Charge what it draws more while it wakes, and not what it draws for work from then on.
+
+        By the look that finds it awake it may have been at work, or at rest again: what it drew
+        until then is rather what was seen before.
+        """
         now, took = look.now.steady, look.reading.loosened_seconds
         woken = now if rest.woken is None else rest.woken
         end = min(now, woken + took) if up and took is not None else now
+        if up and rest.rising_watts is not None:
+            more_watts = rest.rising_watts
         spent = more_watts * max(end - (now if rest.looked is None else rest.looked), 0.0)
-        rest = replace(rest, waking=not up, spent_joules=rest.spent_joules + spent)
+        spent_joules, seen = rest.spent_joules + spent, None if up else more_watts
+        rest = replace(rest, waking=not up, spent_joules=spent_joules, rising_watts=seen)
         if up:
             rest = replace(rest, waking_joules=_mixed(rest.waking_joules, rest.spent_joules))
         return rest, Worth(None, spent)

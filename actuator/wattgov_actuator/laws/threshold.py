@@ -84,7 +84,8 @@ def parse(fields: Fields, knob: str, kind: Kind, strategy: Strategy, bounds: Bou
 def _inside(fields: Fields, value: Quantity, bounds: Bounds) -> None:
     low, high = bounds.low, bounds.high
     if value.unit == low.unit and value.value < low.value:
-        fields.say("set", f"set {value} is below the floor of {low}")
+        floor = f"min {low}" if "min" in fields else f"the strategy's floor of {low}; give a min"
+        fields.say("set", f"set {value} is below {floor}")
     elif high is not None and value.unit == high.unit and value.value > high.value:
         fields.say("set", f"set {value} is above max {high}")
     elif value.value <= 0:

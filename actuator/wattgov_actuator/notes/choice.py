@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from wattgov_actuator.notes.options import TOKEN, WEBHOOK
 from wattgov_actuator.notes.sinks import Grafana, Secret, Sink, Unsent, Webhook
+from wattgov_web import regular
 
 
 def sinks(
@@ -37,7 +38,7 @@ def _secret(path: Path | None, given: str | None, option: str) -> Secret:
         if path is None:
             return given or ""
         try:
-            text = path.read_text(encoding="ascii").strip()
+            text = regular.read(path).decode("ascii").strip()
         except OSError as error:
             raise Unsent(f"{option} {path}: {error.strerror}", again=True) from None
         except UnicodeDecodeError:  # from None: the error holds what was read

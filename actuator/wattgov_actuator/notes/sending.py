@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from queue import SimpleQueue
 from threading import Event, Thread
-from types import TracebackType
 from typing import Self
 
 from wattgov_actuator.decision import Decision
@@ -35,12 +34,7 @@ class Notes:
             each.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Send what waits, each note once more at most, and for some seconds only."""
         for each in self._senders:
             each.finish()

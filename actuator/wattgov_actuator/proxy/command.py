@@ -111,7 +111,7 @@ def _wake(context: click.Context, option: click.Parameter, value: str | None) ->
 @click.option("--wake", metavar="URL", callback=_wake, help="POST there wakes the server.")
 @_token("--wake-token-file", "The bearer token for it.")
 @_time("fail-open", "Forward anyway when that has not helped. [default: 3/4 of --deadline]", None)
-@_token("--token-file", "The bearer token that orders need. [default: programs on this host]")
+@_token("--token-file", "The bearer token that orders need. [default: root, or our own user, here]")
 @pass_clock
 def proxy(
     clock: Clock,

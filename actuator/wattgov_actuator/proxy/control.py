@@ -1,9 +1,10 @@
 """The control listener: metrics and state for all, orders for those who may give them."""
 
+import asyncio
 import hmac
-import ipaddress
 import json
 import math
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -15,10 +16,12 @@ from wattgov_actuator.proxy.answer import error_answer
 from wattgov_actuator.proxy.exposition import Exposition
 from wattgov_actuator.proxy.gate import Gate
 from wattgov_actuator.proxy.secret import Unreadable, read
+from wattgov_web.client import ROOT, Client, is_loopback
+from wattgov_web.hosts import known
+from wattgov_web.peer import Ends
 
 MOST_BYTES = 65_536
 WAIT_SECONDS, MOST_WAIT_SECONDS = 30.0, 600.0
-RELAYED = ("Origin", "X-Forwarded-For", "Forwarded", "Via")
 INDEX = "/metrics\n/api/v1/state\n/api/v1/limit (PUT)\n/api/v1/hold (POST)\n/api/v1/open (POST)\n"
 
 
@@ -33,15 +36,15 @@ class Control:
 
     def application(self) -> web.Application:
         """Return the pages."""
-        pages = web.Application(client_max_size=MOST_BYTES, middlewares=[_in_words])
+        pages = web.Application(client_max_size=MOST_BYTES, middlewares=[_in_words, _named])
         pages.add_routes(
             [
                 web.get("/", self._index),
                 web.get("/metrics", self._metrics),
                 web.get("/api/v1/state", self._state),
-                web.put("/api/v1/limit", self._changing(self._limit)),
-                web.post("/api/v1/hold", self._changing(self._hold)),
-                web.post("/api/v1/open", self._changing(self._open)),
+                web.put("/api/v1/limit", self._changing(self._limit, Client.against_changing)),
+                web.post("/api/v1/hold", self._changing(self._hold, Client.against_changing)),
+                web.post("/api/v1/open", self._changing(self._open, Client.against_asking)),
             ]
         )
         return pages
@@ -71,10 +74,12 @@ class Control:
     async def _state(self, _: web.Request) -> web.Response:
         return web.json_response(self.state())
 
-    def _changing(self, change: "Change") -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _changing(
+        self, change: "Change", against: "Against"
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handler(request: web.Request) -> web.Response:
             try:
-                refusal = self._refused(request)
+                refusal = await self._refused(request, against)
                 return refusal or await change(_fields(await request.read()))
             except Unreadable as error:
                 return error_answer(HTTPStatus.INTERNAL_SERVER_ERROR, str(error), "token_file")
@@ -106,26 +111,30 @@ class Control:
         self._gate.open()
         return web.json_response(self.state())
 
-    def _refused(self, request: web.Request) -> web.Response | None:
+    async def _refused(self, request: web.Request, against: "Against") -> web.Response | None:
         """Return what is said to one who may not change anything."""
         if self._token_file is not None:
             given = request.headers.get("Authorization", "").encode()
             if hmac.compare_digest(given, b"Bearer " + read(self._token_file).encode()):
                 return None
             return error_answer(HTTPStatus.UNAUTHORIZED, "a bearer token is needed", "token")
-        if _program_here(request):
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        # In a thread: the kernel's table of sockets is as long as there are clients.
+        said = await asyncio.to_thread(against, _client(request), headers)
+        if not said:
             return None
-        text = "be a program on this host, or start the proxy with --token-file"
-        return error_answer(HTTPStatus.FORBIDDEN, text, "not_from_here")
+        return error_answer(
+            HTTPStatus.FORBIDDEN, f"{said} (--token-file has the login)", "not_from_here"
+        )
 
 
 Change = Callable[[Mapping[str, object]], Awaitable[web.Response]]
+Against = Callable[[Client, Mapping[str, str]], str]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @web.middleware
-async def _in_words(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
+async def _in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Say what the library refuses as everything else is said."""
     try:
         return await handler(request)
@@ -134,6 +143,28 @@ async def _in_words(
         if "Allow" in error.headers:
             answer.headers["Allow"] = error.headers["Allow"]
         return answer
+
+
+@web.middleware
+async def _named(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer no web page that has pointed its own name at this machine (DNS rebinding)."""
+    host = request.headers.get("Host", "")
+    if is_loopback(_ends(request).here[0]) and not known(host, (os.uname().nodename,)):
+        text = "the Host asked for is not this machine's: ask by an address or localhost"
+        return error_answer(HTTPStatus.MISDIRECTED_REQUEST, text, "not_this_host")
+    return await handler(request)
+
+
+def _ends(request: web.Request) -> Ends:
+    if request.transport is None:
+        raise web.HTTPBadRequest  # who asks has gone
+    peer, here = (request.transport.get_extra_info(each) for each in ("peername", "sockname"))
+    return Ends(peer[:2], here[:2])
+
+
+def _client(request: web.Request) -> Client:
+    ends = _ends(request)
+    return Client(ends.peer[0], owner=ends.owner, owners=(ROOT, os.geteuid()))
 
 
 def _only(given: Mapping[str, object], known: set[str]) -> None:
@@ -160,15 +191,3 @@ def _seconds(given: Mapping[str, object], name: str, default: float, most: float
         bound = f" up to {most:g}" if math.isfinite(most) else ""
         raise ValueError(f"`{name}` is a number of seconds{bound}, not {json.dumps(value)}")
     return float(str(value))
-
-
-def _program_here(request: web.Request) -> bool:
-    """Tell whether the client is a program on this host.
-
-    A web page in a browser here, or a proxy here that asks for somebody elsewhere, is not.
-    """
-    if any(name in request.headers for name in RELAYED) or not request.remote:
-        return False
-    address = ipaddress.ip_address(request.remote.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)

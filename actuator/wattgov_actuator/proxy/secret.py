@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from wattgov_web import regular
+
 
 class Unreadable(Exception):
     """Raised for a file without a token; says which and why."""
@@ -13,7 +15,7 @@ def read(path: Path) -> str:
     Unreadable when there is none.
     """
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        text = regular.read(path).decode().strip()
     except OSError as error:
         raise Unreadable(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError:  # from None: the error carries the file's bytes

@@ -14,7 +14,11 @@ PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)
 LAST_PAUSE_SECONDS = 5.0
 
 Call = Callable[[], Awaitable[str]]
-"""Asks for the server to be awake; returns what was wrong, "" when it is awake."""
+"""Asks for the server to be awake; returns what was wrong, "" when it is; raises NotYet."""
+
+
+class NotYet(Exception):
+    """It goes on: whoever was asked answers before the server is awake, which may take minutes."""
 
 
 class Waking:
@@ -71,11 +75,17 @@ class Waking:
         if self._call is None:
             await loop.create_future()  # only a person or the actuator can open
             return
-        for pause in chain(PAUSES_SECONDS, repeat(LAST_PAUSE_SECONDS)):
+        pauses = chain(PAUSES_SECONDS, repeat(LAST_PAUSE_SECONDS))
+        while True:
             LOG.info(line("waking", queued=self._gate.queued))
-            trouble = await self._call()
+            try:
+                trouble = await self._call()
+            except NotYet:
+                await asyncio.sleep(PAUSES_SECONDS[0])
+                continue
             if not trouble:
                 return
+            pause = next(pauses)
             self._tally.wakes[Wake.FAILED] += 1
             LOG.warning(line("not_woken", detail=trouble, again_after_seconds=pause))
             await asyncio.sleep(pause)

@@ -1,6 +1,6 @@
 """Scenario files to scenarios; every mistake at once, those of the rule files too."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,9 @@ from wattgov_actuator.scenarios.scenario import (
 from wattgov_actuator.scenarios.selector import labels_of, selector
 from wattgov_actuator.simulation import Place, Planted
 from wattgov_actuator.when import moment_of
+from wattgov_web import regular
 
-RESOLUTIONS = {"watts": 1.0, "hertz": 10e6}  # as the knobs of this version have
+RESOLUTIONS = {"watts": 1.0, "hertz": 10e6, "level": 0.5}  # as the knobs of this version have
 NO_FAULT = "none"
 FRESH = (0.0,)
 Given = Mapping[str, tuple[Line, ...]]
@@ -92,12 +93,14 @@ class _File:
             given={**common.given, **self._given(fields, common.rules)},
             ages=self._slots(fields, "ages") if "ages" in fields else FRESH,
             outages=tuple(map(_outage, _blocks(fields, "outages", "an outage"))),
-            events=tuple(_event(each, places) for each in _blocks(fields, "happens", "an event")),
+            events=tuple(
+                _event(each, places, self.kinds) for each in _blocks(fields, "happens", "an event")
+            ),
             checks=tuple(
                 self._check(each, places, common.rules)
                 for each in fields.blocks("expect", "an expectation")
             ),
-            after=_values(fields, "after", places) or {},
+            after=_values(fields, "after", places, self.kinds) or {},
         )
         fields.end()
         self._unanswered(fields, scenario, common.rules)
@@ -118,29 +121,34 @@ class _File:
             fields.skip("low", "high", "current")
             fields.end()
             return None
-        unit = self.kinds[knob].accepts[0]
-        low, high = (fields.quantity(key, (unit,), knob) for key in ("low", "high"))
-        current = fields.quantity("current", (unit,), knob, high)
-        for key in ("low", "high"):
+        unit, levels = self.kinds[knob].accepts[0], self.kinds[knob].levels
+        both = () if levels else ("low", "high")
+        ends: Sequence[float | None] = sorted(levels.values())
+        ends = ends or [_amount(fields, key, [knob], self.kinds, knob) for key in both]
+        low, high = ends
+        for key in both:
             if key not in fields:
                 fields.say(None, f"the target has no '{key}'")
+        given = "current" in fields
+        current = _amount(fields, "current", [knob], self.kinds, knob) if given else high
+        fields.skip("current")
         fields.end()
         if low is None or high is None or current is None:
             return None
-        if not low.value <= current.value <= high.value:
+        if not low <= current <= high:
             fields.say("current" if "current" in fields else "low", "low, current, high: not so")
         target = Target(
             knob,
             name,
             {"uuid": name, **labels},
-            low.value,
-            high.value,
+            low,
+            high,
             unit,
             RESOLUTIONS.get(unit, 1.0),
             multiplicative=unit == "hertz",
             both_ways=both_ways,
         )
-        return Planted(target, current.value)
+        return Planted(target, current)
 
     def _inputs(self, fields: Fields) -> tuple[Line, ...]:
         found = []
@@ -186,8 +194,8 @@ class _File:
 
     def _check(self, fields: Fields, places: Mapping[str, Planted], rules: RuleSet) -> Check:
         at, blocks = _at(fields), _blocks(fields, "decisions", "a decision")
-        expected = tuple(_expected(each, places, rules) for each in blocks)
-        in_force = _values(fields, "in_force", places)
+        expected = tuple(_expected(each, places, rules, self.kinds) for each in blocks)
+        in_force = _values(fields, "in_force", places, self.kinds)
         if not expected and in_force is None and not fields.strange():
             fields.say(None, "nothing is expected; give decisions or in_force")
         fields.end()
@@ -207,15 +215,18 @@ class _File:
             fields.say(None, f"{text}{how}{raw}")
 
 
-def _expected(fields: Fields, places: Mapping[str, Planted], rules: RuleSet) -> Expected:
+def _expected(
+    fields: Fields, places: Mapping[str, Planted], rules: RuleSet, kinds: Mapping[str, Kind]
+) -> Expected:
     own = [rule.action for group in rules.groups for rule in group.rules]
     heats = [f"{group.name}.thermal" for group in rules.groups if group.protect.thermal]
     rule = fields.name("rule", [*own, *heats, "actuator.restore"])
     planted = _place(fields, places) if "target" in fields else None
     reason = fields.word("reason", list(Reason)) if "reason" in fields else None
     meant = places.values() if planted is None else [planted]
-    units = sorted({each.target.unit for each in meant})
-    wanted = fields.quantity("wanted", units, "the target") if "wanted" in fields else None
+    knobs = {each.target.knob for each in meant}
+    given = "wanted" in fields
+    wanted = _amount(fields, "wanted", knobs, kinds, "the target") if given else None
     detail = fields.text("detail", "")
     fields.skip("target", "reason", "wanted")
     fields.end()
@@ -223,17 +234,18 @@ def _expected(fields: Fields, places: Mapping[str, Planted], rules: RuleSet) -> 
         rule,
         None if planted is None else planted.place,
         None if reason is None else Reason(reason),
-        None if wanted is None else wanted.value,
+        wanted,
         detail,
     )
 
 
-def _event(fields: Fields, places: Mapping[str, Planted]) -> Event:
+def _event(fields: Fields, places: Mapping[str, Planted], kinds: Mapping[str, Kind]) -> Event:
     at, planted = _at(fields), _place(fields, places)
     fault = fields.word("fault", [*Fault, NO_FAULT]) if "fault" in fields else NO_FAULT
     value = None
     if planted is not None and "set" in fields:
-        value = fields.quantity("set", (planted.target.unit,), planted.target.knob)
+        knob = planted.target.knob
+        value = _amount(fields, "set", [knob], kinds, knob)
     if ("set" in fields) is ("fault" in fields):
         fields.say(None, "an event is a set or a fault")
     fields.skip("set", "fault")
@@ -242,7 +254,7 @@ def _event(fields: Fields, places: Mapping[str, Planted]) -> Event:
     return Event(
         at,
         place,
-        None if value is None else value.value,
+        value,
         None if fault == NO_FAULT else Fault(fault),
     )
 
@@ -267,18 +279,35 @@ def _place(fields: Fields, places: Mapping[str, Planted]) -> Planted | None:
     return places.get(fields.name("target", list(places)))
 
 
-def _values(fields: Fields, key: str, places: Mapping[str, Planted]) -> dict[Place, float] | None:
+def _values(
+    fields: Fields, key: str, places: Mapping[str, Planted], kinds: Mapping[str, Kind]
+) -> dict[Place, float] | None:
     """Read values by target."""
     block = fields.block(key)
     if block is None:
         return None
     found = {}
     for name in block.names(list(places)):
-        target = places[name].target
-        value = block.quantity(name, (target.unit,), target.knob)
+        knob = places[name].target.knob
+        value = _amount(block, name, [knob], kinds, knob)
         if value is not None:
-            found[places[name].place] = value.value
+            found[places[name].place] = value
     return found
+
+
+def _amount(
+    fields: Fields, key: str, knobs: Collection[str], kinds: Mapping[str, Kind], taker: str
+) -> float | None:
+    """Read a value of one of these knobs: a quantity, or a word where it has words."""
+    words = {word: value for knob in knobs for word, value in kinds[knob].levels.items()}
+    units = sorted({kinds[knob].accepts[0] for knob in knobs if not kinds[knob].levels})
+    if words and not units:
+        return words[fields.word(key, list(words))]
+    word = fields.one_of(key, list(words))
+    if word is not None:
+        return words[word]
+    found = fields.quantity(key, units, taker)
+    return None if found is None else found.value
 
 
 def _labels(fields: Fields, key: str, series: str) -> dict[str, str]:
@@ -312,7 +341,7 @@ def read(path: Path, laws: Mapping[str, LawForm], kinds: Mapping[str, Kind]) -> 
     """Return the scenarios of one file; raises Invalid with every mistake found."""
     file = _File(str(path), kinds)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = regular.read(path).decode()
     except UnicodeDecodeError:
         raise Invalid([Mistake(str(path), 1, 1, "not UTF-8 text")]) from None
     except OSError as error:

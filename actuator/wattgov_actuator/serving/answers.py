@@ -19,6 +19,9 @@ from wattgov_web.request import Request, Response
 
 Read = Callable[[Request, Snapshot], Response]
 Change = Callable[[Request, Client], Response]
+Against = Callable[[Client, Mapping[str, str]], str]
+LOGINS = "logins are in --web.config.file"
+OTHERWISE = f"{LOGINS}; `wattgov-actuator pause` and `resume`, and `kill -HUP`, do the same"
 FACTS: Mapping[str, Callable[[Snapshot], object]] = {
     "/api/v1/status": facts.status,
     "/api/v1/rules": lambda now: {"groups": facts.groups(now)},
@@ -46,13 +49,14 @@ class Answers:
             "/-/healthy": lambda _, __: text(HTTPStatus.OK, "healthy\n"),
             "/-/ready": _ready,
         }
-        self._changes: Mapping[str, Change] = {
-            "/-/reload": changes.reload,
-            "/api/v1/pause": changes.pause,
-            "/api/v1/resume": changes.resume,
-            "/api/v1/restore": changes.restore,
-            "/api/v1/alerts": alerts,
-            WAKE: changes.wake,
+        self._changes: Mapping[str, tuple[Change, Against]] = {
+            "/-/reload": (changes.reload, _against_changing),
+            "/api/v1/pause": (changes.pause, _against_changing),
+            "/api/v1/resume": (changes.resume, _against_changing),
+            "/api/v1/restore": (changes.restore, _against_changing),
+            # Neither tightens anything, and who asks for them is often another user.
+            "/api/v1/alerts": (alerts, _against_asking),
+            WAKE: (changes.wake, _against_asking),
         }
 
     def __call__(self, request: Request, client: Client) -> Response:
@@ -61,7 +65,7 @@ class Answers:
         read, change = self._reads.get(way), self._changes.get(way)
         try:
             if change is not None:
-                return _changed(change, request, client)
+                return _changed(*change, request, client)
             if read is not None:
                 return self._shown(read, request)
         except Refusal as refusal:
@@ -95,12 +99,21 @@ def _ready(_: Request, now: Snapshot) -> Response:
     return text(HTTPStatus.SERVICE_UNAVAILABLE, "before the first tick\n")
 
 
-def _changed(change: Change, request: Request, client: Client) -> Response:
+def _against_asking(client: Client, headers: Mapping[str, str]) -> str:
+    said = client.against_asking(headers)
+    return said and f"{said} ({LOGINS})"
+
+
+def _against_changing(client: Client, headers: Mapping[str, str]) -> str:
+    said = client.against_changing(headers)
+    return said and f"{said} ({OTHERWISE})"
+
+
+def _changed(change: Change, against: Against, request: Request, client: Client) -> Response:
     if request.method != "POST":
         raise _not_allowed("POST")
-    if not client.may_change(request.headers):
-        sentence = "to change anything, log in, or be a program on this host"
-        raise Refusal(HTTPStatus.FORBIDDEN, sentence)
+    if said := against(client, request.headers):
+        raise Refusal(HTTPStatus.FORBIDDEN, said)
     return change(request, client)
 
 

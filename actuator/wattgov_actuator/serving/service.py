@@ -1,7 +1,7 @@
 """The listener, and what stands behind it."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -38,17 +38,19 @@ class Service:
         answer: Answer,
         web: WatchedWeb,
         steady: Callable[[], float],
+        *,
+        names: Collection[str] = (),
         limits: Limits = LIMITS,
     ) -> None:
         """Bind; OSError when the address is taken or not ours."""
-        self._server = Server(address, answer, Seats(limits, steady), web, REALM)
+        self._server = Server(address, answer, Seats(limits, steady), web, REALM, names=names)
         host = address[0]
         shown = f"[{host}]" if ":" in host else host
         self.address = f"{shown}:{self._server.port}"
 
     def __enter__(self) -> Self:
         """Start to answer."""
-        Thread(target=self._server.serve_forever, args=(0.1,), daemon=True, name="http").start()
+        Thread(target=self._server.serve_forever, daemon=True, name="http").start()
         return self
 
     def __exit__(
@@ -83,16 +85,20 @@ def web_of(path: Path | None, steady: Callable[[], float]) -> tuple[str, Watched
 
 
 def listening(
-    address: tuple[str, int], web: WatchedWeb, snapshot: Callable[[], Snapshot], control: Control
+    address: tuple[str, int],
+    web: WatchedWeb,
+    snapshot: Callable[[], Snapshot],
+    control: Control,
+    names: Collection[str] = (),
 ) -> Service:
     """Return the whole service, bound but not yet entered; OSError when it cannot be bound."""
     now, ask = control.now, Asking(control.orders, control.patience_seconds)
     exposed = exposition.Exposition(snapshot, lambda: now().unix)
     registry = exposed.registry(
-        lambda: exposition.web(web.failures),
+        lambda: exposition.web(web.failures, web.good),
         lambda: exposition.notes(control.notes()),
         lambda: exposition.watched(control.watched() if control.watched else None),
     )
     changes = Changes(ask, control.brake, lambda: now().unix)
     answers = Answers(snapshot, registry, changes, Alerts(ask, snapshot))
-    return Service(address, answers, web, lambda: now().steady)
+    return Service(address, answers, web, lambda: now().steady, names=names)

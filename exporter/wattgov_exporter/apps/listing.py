@@ -23,7 +23,7 @@ class Listing:
     """
 
     def __init__(
-        self, proc: Path, is_process: Callable[[int], bool] = lambda pid: cpu_ns(pid) is not None
+        self, proc: Path, is_process: Callable[[int], bool] = lambda pid: cpu_ns([pid]) != [None]
     ) -> None:
         self._proc = proc
         self._is_process = is_process

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wattgov_exporter.procfs import read_bytes
+from wattgov_exporter.procfs import ReadBytes, read_bytes
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _KIBIBYTES = re.compile(rb"^(MemTotal|MemAvailable):\s+(\d+) kB$", re.MULTILINE)
@@ -37,16 +37,16 @@ class Memory:
         return {app: held * scale for app, held in self.resident.items()}
 
 
-def memory(proc: Path, pages: Mapping[str, int]) -> Memory:
+def memory(proc: Path, pages: Mapping[str, int], read: ReadBytes = read_bytes) -> Memory:
     """Return who holds what, of the resident *pages* of each app."""
-    total, used = _machine(proc)
+    total, used = _machine(proc, read)
     return Memory(total, used, {app: count * PAGE_BYTES for app, count in pages.items()})
 
 
-def _machine(proc: Path) -> tuple[float, float]:
+def _machine(proc: Path, read: ReadBytes) -> tuple[float, float]:
     """Return how many bytes there are, and are in use (proc_meminfo(5)); 0 where it is not told."""
     try:
-        found = dict(_KIBIBYTES.findall(read_bytes(proc / "meminfo")))
+        found = dict(_KIBIBYTES.findall(read(proc / "meminfo")))
     except OSError:
         return 0.0, 0.0
     total = int(found.get(b"MemTotal", 0)) * 1024.0

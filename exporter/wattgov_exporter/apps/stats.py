@@ -8,6 +8,7 @@ have run.
 import os
 import resource
 import weakref
+from collections.abc import Collection
 from pathlib import Path
 
 from wattgov_exporter.apps.clock import cpu_ns, is_ours
@@ -24,17 +25,30 @@ class Stats:
         unlimited = allowed == resource.RLIM_INFINITY
         self._limit = kept if unlimited else min(kept, allowed // 2)
         self._files: dict[int, int] = {}
-        self._clocks: dict[int, int] = {}
+        self._clocks: dict[int, int | None] = {}
         self._has_clocks = is_ours(proc)
         weakref.finalize(self, _close_all, self._files)
 
-    def has_run(self, pid: int) -> bool:
-        """Tell whether a process may have run since this was asked last; True if it is gone."""
-        now = cpu_ns(pid) if self._has_clocks else None
-        if now is None:
-            return True
-        before, self._clocks[pid] = self._clocks.get(pid), now
-        return before != now
+    def ran(self, pids: Collection[int]) -> set[int]:
+        """Return those that may have run since this was asked last; who is gone is among them."""
+        if not self._has_clocks:
+            return set(pids)
+        times, before = cpu_ns(pids), self._clocks.get
+        told = zip(pids, times, strict=True)
+        ran = {pid for pid, now in told if now is None or now != before(pid)}
+        self._clocks.update(zip(pids, times, strict=True))
+        return ran
+
+    def ended(self, pids: Collection[int]) -> Collection[int]:
+        """Return those that are gone, as their clocks tell; another of the number has a young one.
+
+        Where there are no clocks everybody is read, so nobody's end is missed.
+        """
+        if not self._has_clocks:
+            return ()
+        before = self._clocks.get
+        told = zip(pids, cpu_ns(pids), strict=True)
+        return [pid for pid, now in told if now is None or now < (before(pid) or 0)]
 
     def read(self, pid: int) -> bytes | None:
         """Return the text, empty when it cannot be read now, None when the process is gone."""

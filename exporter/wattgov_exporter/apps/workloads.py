@@ -15,7 +15,7 @@ from wattgov_exporter.apps.naming import COMM_BYTES, Facts, automatic
 from wattgov_exporter.apps.pods import Directory, NotYet
 from wattgov_exporter.apps.stats import Stats
 from wattgov_exporter.config import App
-from wattgov_exporter.procfs import TICKS_PER_SECOND, CpuTimes, cpu_times, read_bytes
+from wattgov_exporter.procfs import TICKS_PER_SECOND, CpuTimes, ReadBytes, cpu_times, read_bytes
 from wattgov_exporter.reading import Pods
 
 OTHER = "_other"
@@ -62,7 +62,8 @@ class Workloads:
     """Follows every process from look to look.
 
     *by* are the kinds of names (`naming.KINDS`) for processes that no app of *apps* claims,
-    *label_bytes* the longest such name may be, *kept_files* how many files stay open.
+    *label_bytes* the longest such name may be, *kept_files* how many files stay open. *read* is for
+    files of the whole machine, which others read too.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class Workloads:
         kept_files: int = KEPT_FILES,
         names: Directory | None = None,
         weights: Weights | None = None,
+        read: ReadBytes = read_bytes,
     ) -> None:
         self._proc = proc
+        self._read = read
         self._folder = os.fspath(proc)
         self._own_pid = own_pid
         self._names = names or Directory(lambda: 0.0, patience_seconds=0.0)
@@ -114,8 +117,12 @@ class Workloads:
 
     def look(self) -> Activity:
         """Look at the processes; one that vanishes in the middle is skipped."""
-        times = cpu_times(self._proc)
-        gone = self._lineage.look(self._listing, self._stats.has_run, self._stats.read)
+        times = cpu_times(self._proc, self._read)
+        before, self._times = self._times or times, times
+        busy = max(times.busy - before.busy, 0.0)
+        interrupts = times.interrupts - before.interrupts
+        ticks_worked = round((busy - interrupts) * TICKS_PER_SECOND)
+        gone = self._lineage.look(self._listing, self._stats, ticks_worked)
         for pid in gone:
             self._census.leave(pid)
             if pid not in self._lineage.known:
@@ -131,8 +138,6 @@ class Workloads:
         for process in self._lineage.read:
             ticks[process.app] += process.used
         own = self._lineage.known.get(self._own_pid)
-        before, self._times = self._times or times, times
-        busy = max(times.busy - before.busy, 0.0)
         return Activity(
             busy=busy,
             owned=busy + max(times.idle - before.idle, 0.0),
@@ -141,7 +146,7 @@ class Workloads:
             pid_apps=dict(self._census.apps),
             own_seconds=own.used / TICKS_PER_SECOND if own else 0.0,
             cpu_work=self._work(ticks),
-            memory=memory(self._proc, {**nothing, **self._census.pages}),
+            memory=memory(self._proc, {**nothing, **self._census.pages}, self._read),
         )
 
     def _work(self, apps: Iterable[str]) -> dict[str, float]:
@@ -185,6 +190,11 @@ class Workloads:
         return automatic(facts, self._by, self._declared, self._label_bytes, self._names) or OTHER
 
 
+def _as_comm(name: str) -> str:
+    """Return a command's name as the kernel shows it: it cuts bytes, be it within a character."""
+    return name.encode()[:COMM_BYTES].decode("utf-8", "replace")
+
+
 def _fits(app: App, facts: Facts) -> bool:
     """Tell whether every selector that the app gives fits.
 
@@ -192,7 +202,7 @@ def _fits(app: App, facts: Facts) -> bool:
     """
     return all(
         (
-            app.process is None or app.process[:COMM_BYTES] == facts.comm,
+            app.process is None or _as_comm(app.process) == facts.comm,
             app.command is None or app.command.search(" ".join(facts.words)) is not None,
             app.cgroup is None or any(cgroups.below(path, app.cgroup) for path in facts.groups),
             app.unit is None or any(app.unit in path.split("/") for path in facts.groups),

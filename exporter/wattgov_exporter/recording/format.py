@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wattgov_web import regular
 from wattgov_web.mistakes import Invalid
 
 GONE = "ENOENT"
@@ -81,7 +82,7 @@ def changes(before: Facts, after: Facts) -> dict[str, Fact]:
 
 def load(path: Path) -> Recording:
     """Read a file; Invalid with every mistake, OSError when it cannot be read."""
-    with path.open("rb") as file:
+    with regular.opened(path) as file:
         raw = file.read(MOST_BYTES + 1)
     if len(raw) > MOST_BYTES:
         raise Invalid([f"{path}: more than {MOST_BYTES >> 20} MiB: this is no recording"])

@@ -13,8 +13,12 @@ SCRAPE_MARGIN_SECONDS = 0.5
 MOST_PATIENCE_SECONDS = 10.0
 """Nobody waits longer for a sample, whatever timeout he claims to have."""
 
+SCRAPE_TIMEOUT = "x-prometheus-scrape-timeout-seconds"
+"""The header by which a scraper is told from one who asks by hand."""
+
 READ = ("/", "/metrics", "/-/healthy", "/-/ready")
 RELOAD = "/-/reload"
+OTHERWISE = "logins are in --web.config.file; `kill -HUP` reloads, too"
 
 _NOT_FRESH = Response(HTTPStatus.SERVICE_UNAVAILABLE, b"no fresh sample\n")
 
@@ -25,8 +29,10 @@ Reload = Callable[[], list[str] | None]
 class Answers:
     """Turns a request into a response."""
 
-    def __init__(self, pages: Pages, reload: Reload) -> None:
+    def __init__(self, pages: Pages, reload: Reload, scraped: Callable[[], None]) -> None:
+        """Take what is shown; *scraped* is called whenever a scraper comes."""
         self._pages = pages
+        self._scraped = scraped
         self._reload = reload
 
     def __call__(self, request: Request, client: Client) -> Response:
@@ -52,10 +58,13 @@ class Answers:
         return Response(HTTPStatus.OK, landing(self._pages.view), "text/html; charset=utf-8")
 
     def _metrics(self, request: Request) -> Response:
+        timeout = request.headers.get(SCRAPE_TIMEOUT, "")
+        if timeout:
+            self._scraped()
         page = self._pages.metrics(
             request.headers.get("accept", ""),
             request.headers.get("accept-encoding", ""),
-            _patience(request.headers.get("x-prometheus-scrape-timeout-seconds", "")),
+            _patience(timeout),
         )
         if page is None:
             return _NOT_FRESH
@@ -66,10 +75,9 @@ class Answers:
     def _reloaded(self, request: Request, client: Client) -> Response:
         if request.method != "POST":
             return _not_allowed("POST")
-        if not client.may_change(request.headers):
-            return Response(
-                HTTPStatus.FORBIDDEN, b"to reload, log in, or be a program on this host\n"
-            )
+        if said := client.against_changing(request.headers):
+            told = f"not reloaded: {said} ({OTHERWISE})\n"
+            return Response(HTTPStatus.FORBIDDEN, told.encode())
         mistakes = self._reload()
         if mistakes is None:
             return Response(HTTPStatus.GATEWAY_TIMEOUT, b"not reloaded yet; see the log\n")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wattgov_exporter.config import Sources
+from wattgov_exporter.procfs import ReadBytes, read_bytes
 from wattgov_exporter.reading import Clock, Source
 from wattgov_exporter.sources.amdsmi import Amdsmi
 from wattgov_exporter.sources.cpu_model import CpuModel
@@ -20,13 +21,18 @@ from wattgov_exporter.sources.rapl import Rapl
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where a source finds the machine it reads; *table* is a replay's, in place of SOURCES."""
+    """Where a source finds the machine it reads.
+
+    *read* is for files of the whole machine, which others read too; *table* is a replay's, in place
+    of SOURCES.
+    """
 
     sysfs: Path
     proc: Path
     monotonic: Clock
     wall: Clock
     table: "Mapping[str, Callable[[Machine, Sources], Sequence[Source]]] | None" = None
+    read: ReadBytes = read_bytes
 
 
 def _redfish(machine: Machine, used: Sources) -> Sequence[Source]:
@@ -71,8 +77,10 @@ SOURCES: Mapping[str, Callable[[Machine, Sources], Sequence[Source]]] = {
     "hwmon": lambda machine, _: (Hwmon(machine.sysfs, machine.monotonic),),
     "rapl": lambda machine, _: (Rapl(machine.sysfs, machine.monotonic),),
     "scrape": _scraped,
-    "cpu_model": lambda machine, _: (CpuModel(machine.sysfs, machine.proc, machine.monotonic),),
-    "dram_model": lambda machine, _: (DramModel(machine.proc, machine.monotonic),),
+    "cpu_model": lambda machine, _: (
+        CpuModel(machine.sysfs, machine.proc, machine.monotonic, machine.read),
+    ),
+    "dram_model": lambda machine, _: (DramModel(machine.proc, machine.monotonic, machine.read),),
     "kubernetes": _kubernetes,
 }
 """What each name stands for: nothing where it needs configuration and has none, several where

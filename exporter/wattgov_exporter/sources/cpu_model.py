@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wattgov_exporter.procfs import each_cpu, read_bytes
+from wattgov_exporter.procfs import ReadBytes, each_cpu, read_bytes, read_long
 from wattgov_exporter.reading import (
     Clock,
     Component,
@@ -65,10 +65,11 @@ class CpuModel:
         "be read"
     )
 
-    def __init__(self, sysfs: Path, proc: Path, clock: Clock) -> None:
+    def __init__(self, sysfs: Path, proc: Path, clock: Clock, read: ReadBytes = read_long) -> None:
         self._sysfs = sysfs
         self._proc = proc
         self._clock = clock
+        self._read = read
         self._cpus: Cpus | None = None
         self._last: Mapping[int, tuple[float, float]] = {}
         self._joules: dict[str, float] = defaultdict(float)
@@ -76,7 +77,7 @@ class CpuModel:
     def read(self) -> Readings:
         """Advance the estimate by the load since the last read."""
         try:
-            times = each_cpu(self._proc)
+            times = each_cpu(self._proc, self._read)
             if not times:
                 raise NoMeter(Reason.INVALID, f"{self._proc}/stat shows no CPU")
             if self._cpus is None or times.keys() != self._last.keys():

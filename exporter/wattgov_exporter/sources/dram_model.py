@@ -9,7 +9,7 @@ measured lies on both sides of it, see docs/cpu-model.md.
 import re
 from pathlib import Path
 
-from wattgov_exporter.procfs import read_bytes
+from wattgov_exporter.procfs import ReadBytes, read_bytes
 from wattgov_exporter.reading import (
     Clock,
     Component,
@@ -42,9 +42,10 @@ class DramModel:
         "per GB, and measured servers have 0.05 to 1.1"
     )
 
-    def __init__(self, proc: Path, clock: Clock) -> None:
+    def __init__(self, proc: Path, clock: Clock, read: ReadBytes = read_bytes) -> None:
         self._meminfo = proc / "meminfo"
         self._clock = clock
+        self._read = read
         self._joules = 0.0
         self._last: float | None = None
 
@@ -68,7 +69,7 @@ class DramModel:
     def _bytes(self) -> int:
         """Return what the kernel manages; read anew each time, for memory can be plugged."""
         try:
-            found = _TOTAL.search(read_bytes(self._meminfo))
+            found = _TOTAL.search(self._read(self._meminfo))
         except OSError as error:
             raise NoMeter(Reason.INVALID, f"{self._meminfo}: {error.strerror}") from error
         if found is None:

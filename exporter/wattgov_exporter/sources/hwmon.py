@@ -5,6 +5,7 @@ Source: Documentation/hwmon/sysfs-interface.rst: `energy*_input` counts microjou
 CHIPS); the others are published and never added to the node's total.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -263,9 +264,14 @@ def _told_apart(sensors: list[Sensor]) -> Mapping[Sensor, Part]:
     """Return what each sensor measures, each joule of a component in one meter."""
     parts: dict[Sensor, Part] = {}
     cards = 0
+    words = Counter((sensor.device, sensor.chip, sensor.label) for sensor in sensors)
     for sensor in sensors:
         tell = CHIPS.get(sensor.chip)
-        zone = f"{sensor.chip}:{sensor.label or sensor.file.partition('_')[0]}"
+        number = sensor.file.partition("_")[0]
+        shared = words[sensor.device, sensor.chip, sensor.label] > 1
+        zone = f"{sensor.chip}:{sensor.label or number}"
+        # Two counters under one name would be one meter that jumps between them.
+        zone = f"{zone}:{number}" if sensor.label and shared else zone
         unknown = Part(None, sensor.device, zone, OTHER_WATTS)
         part = (tell(sensor) if tell else None) or unknown
         if part.component is Component.GPU:

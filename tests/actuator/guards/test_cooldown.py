@@ -27,3 +27,11 @@ def test_loosening_never_waits() -> None:
 
     assert wish(280, lift=300) == guard(there, wish(280, lift=300))
     assert wish(None) == guard(there, wish(None))
+
+
+def test_a_claim_that_another_rule_holds_the_knob_below_needs_no_write() -> None:
+    """It stands at once, so that the knob does not pass it when the other rule lets go."""
+    there = scene(at=reading(200, prior=300, changed=NOW.steady))
+
+    assert wish(260) == guard(there, wish(260))
+    assert wish(200) == guard(there, wish(200))

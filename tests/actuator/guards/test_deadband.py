@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from actuator.builders import reading, rule, scene, watts, wish
 from wattgov_actuator.decision import Held, Reason
 from wattgov_actuator.document.strict import Quantity
@@ -33,3 +35,11 @@ def test_its_edge_passes() -> None:
 def test_letting_go_passes() -> None:
     """However near the value before us is."""
     assert wish(None) == guard(scene(the_rule=BANDED, at=AT, held=HELD), wish(None))
+
+
+@pytest.mark.parametrize("wanted", [255, 250, 245])
+def test_a_new_claim_near_to_that_of_another_rule_stands_where_the_knob_is(wanted: float) -> None:
+    """It needs no write; without it the knob would pass the claim when the other rule lets go."""
+    there = scene(the_rule=BANDED, at=reading(250, prior=300))
+
+    assert max(wanted, 250) == guard(there, wish(wanted)).claim

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from actuator.builders import NOW, rule, scene, wish
+from actuator.builders import NOW, reading, rule, scene, wish
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.guards.rate import guard
 from wattgov_actuator.rules import Rate
@@ -35,3 +35,10 @@ def test_loosening_is_free() -> None:
 
     assert wish(None) == guard(there, wish(None))
     assert wish(None, lift=300) == guard(there, wish(None, lift=300))
+
+
+def test_a_claim_that_needs_no_write_is_not_rationed() -> None:
+    """Another rule holds the knob there already."""
+    there = replace(TWICE, turns=turned(3, 2, 1), reading=reading(200, prior=300))
+
+    assert wish(260) == guard(there, wish(260))

@@ -280,6 +280,22 @@ def test_an_estimated_wake_is_charged_when_it_is_seen_awake(tmp_path: Path) -> N
     stage.stop()
 
 
+def test_an_order_loses_nothing_of_what_sleeping_saved(tmp_path: Path) -> None:
+    """The look that it hurries is worth the time since the one before it."""
+    servers = Servers(tmp_path / "servers", name="hibernate")
+    servers.add("chat", 1.0)
+    rules = RULES.replace("policy: agents, wake", "idle: 5m, idle_draw: 60W, wake")
+    stage = Stage(tmp_path, loaded(tmp_path / "r.yml", rules), servers)
+    stage.said = {"idle": idle(chat=900)}
+    stage.play(ticks=3)
+    stage.clock.advance(9)
+    stage.loop.wake(Wake("chat"))
+    stage.loop.step()
+
+    assert {("sleep-idle", "estimated"): (15 + 9) * 60.0} == stage.loop.snapshot.saved_joules
+    stage.stop()
+
+
 def test_what_a_wake_draws_is_measured_while_it_lasts() -> None:
     """Looked at while it is busy waking, too; what it draws once it is awake is its work's."""
     rest = Rest(since=900.0, looked=1000.0, idle_watts=90.0, asleep_watts=5.0)
@@ -289,9 +305,9 @@ def test_what_a_wake_draws_is_measured_while_it_lasts() -> None:
     after = LAW.wish(looked_at(awake.memory, 1045.0, 1.0, watts=290.0, took=20.0))
 
     assert (None, 85.0) == (woken.claim, woken.saved_watts)
-    assert [15 * 110.0, 5 * 200.0, 0.0] == [each.wake_joules for each in (busy, awake, after)]
+    assert [15 * 110.0, 5 * 110.0, 0.0] == [each.wake_joules for each in (busy, awake, after)]
     assert isinstance(after.memory, Rest)
-    assert (2650.0, False) == (after.memory.waking_joules, after.memory.waking)
+    assert (2200.0, False) == (after.memory.waking_joules, after.memory.waking)
 
 
 def looked_at(

@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from actuator.proxy.playing import Play, before, listening, played
+from another import another_user
 
 OPEN_STATE = {
     "app": "chat",
@@ -185,7 +186,7 @@ def test_a_wrong_page_method_or_size_is_refused() -> None:
     played(scene())
 
 
-@pytest.mark.parametrize("relayed", ["Origin", "Via", "Forwarded", "X-Forwarded-For"])
+@pytest.mark.parametrize("relayed", ["Origin", "Sec-Fetch-Site", "Via", "Forwarded"])
 def test_only_programs_on_this_host_give_orders(relayed: str) -> None:
     """No web page in a browser here, and nobody through a proxy here; reading is free."""
 
@@ -198,6 +199,42 @@ def test_only_programs_on_this_host_give_orders(relayed: str) -> None:
                     assert 403 == answer.status
             async with play.client.get(f"{play.control}/api/v1/state", headers=headers) as answer:
                 assert (200, None) == (answer.status, (await answer.json())["limit"])
+
+    played(scene())
+
+
+def test_another_user_of_this_host_may_only_open() -> None:
+    """To hold the door shut is for the user that the proxy runs as, for root, or for a token."""
+
+    async def scene() -> None:
+        async with listening(awake) as upstream, before(upstream) as play:
+            url = f"{play.control}/api/v1"
+            with another_user():
+                async with play.client.put(f"{url}/limit", json={"limit": 1}) as answer:
+                    said = await answer.json()
+                async with play.client.post(f"{url}/hold") as held:
+                    statuses = answer.status, held.status
+                async with play.client.post(f"{url}/open") as opened:
+                    assert (403, 403, 200) == (*statuses, opened.status)
+            assert (
+                "user 4321 asks: be root or the user that this runs as, or log in "
+                "(--token-file has the login)"
+            ) == said["error"]["message"]
+            assert (None, False) == ((await play.state())["limit"], (await play.state())["held"])
+
+    played(scene())
+
+
+def test_it_answers_to_no_name_that_a_web_page_may_have() -> None:
+    """A page can point its own name at this machine; it reads nothing all the same."""
+
+    async def scene() -> None:
+        async with listening(awake) as upstream, before(upstream) as play:
+            for host, status in (("evil.example", 421), ("localhost", 200)):
+                headers = {"Host": f"{host}:9472"}
+                for page in ("/metrics", "/api/v1/state"):
+                    async with play.client.get(play.control + page, headers=headers) as answer:
+                        assert status == answer.status
 
     played(scene())
 

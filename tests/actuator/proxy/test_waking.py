@@ -91,6 +91,28 @@ def test_a_wake_that_fails_is_tried_again(
     assert "says 503: no" in caplog.text
 
 
+def test_a_wake_that_takes_long_has_not_failed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The actuator answers before the server is awake; the pauses of failures are kept for them."""
+    monkeypatch.setattr("wattgov_actuator.proxy.waking.PAUSES_SECONDS", (0.0,))
+
+    async def scene() -> None:
+        actuator = Actuator(*(504,) * 20, 503, 200)
+        async with (
+            listening(awake) as upstream,
+            listening(actuator) as wake,
+            before(upstream, wake=wake) as play,
+        ):
+            assert 200 == await asked(play)
+            assert [] == actuator.statuses
+            assert 1 == await play.metric('app_wakes_total{app="chat",result="failed"}')
+            assert 1 == await play.metric('app_wakes_total{app="chat",result="woken"}')
+
+    played(scene())
+    assert "says 504" not in caplog.text
+
+
 @pytest.mark.parametrize("mute", [True, False])
 def test_an_actuator_that_is_dead_or_hangs_holds_nothing_for_ever(
     mute: bool, caplog: pytest.LogCaptureFixture

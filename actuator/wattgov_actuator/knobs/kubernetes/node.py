@@ -91,7 +91,7 @@ class Node:
         if any(each in labels for each in CONTROL_PLANE):
             raise KnobError(Fault.UNSUPPORTED, f"node {name} runs the cluster: it never sleeps")
         here = {os.environ.get(NODE_NAME, ""), os.uname().nodename}
-        if not self._way.settings["own_node"] and here & {name, labels.get(HOST)}:
+        if not self._way.settings.get("own_node") and here & {name, labels.get(HOST)}:
             detail = f"node {name} is the one that this actuator runs on; if that is meant, say"
             raise KnobError(Fault.UNSUPPORTED, f"{detail} own_node: true")
 
@@ -118,7 +118,7 @@ class Node:
             raise KnobError(Fault.REFUSED, f"{detail}; it is tried again in {left:.0f} s")
 
     def _draining(self) -> Drain:
-        terms = Terms(bool(self._way.settings["delete_emptydir_data"]), os.uname().nodename)
+        terms = Terms(bool(self._way.settings.get("delete_emptydir_data")), os.uname().nodename)
         return Drain(self._way, terms, self._steady, self._look_seconds)
 
 

@@ -3,9 +3,10 @@
 import json
 
 from wattgov_actuator.connection import Connection
+from wattgov_actuator.knobs.count import counted
 from wattgov_actuator.knobs.kubernetes.api import Api
 from wattgov_actuator.knobs.kubernetes.scale import Scale
-from wattgov_actuator.reading import Fault, InForce, KnobError, Probe, Target
+from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
 
 
 class Replicas:
@@ -30,9 +31,7 @@ class Replicas:
             else:
                 self._scale.set_pause(pause, pause.text, dry=True)
             self._allowed = True
-        way = self._way
-        low, high, unit = way.number("low"), way.number("high"), "replicas"
-        return Probe((Target(way.knob, way.name, way.labels, low, high, unit, 1.0, True, True),))
+        return counted(self._way, "replicas")
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)
         """Return the number; where KEDA decides, the most that it may take.
