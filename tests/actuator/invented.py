@@ -47,3 +47,19 @@ def cliff(at: float, height: float, slope: float = 0.0, need: float = 1.0) -> Ca
     edge = 1 - slope * (1 - at)
     points = [(1.0, 1.0), (at, edge), (at - VERTICAL, edge - height), (LOWEST, edge - height)]
     return card(f"cliff of {height:.0%} at {at:.0%}", points, need)
+
+
+def valley(right: float, left: float, slope: float) -> CapCurve:
+    """Return a card whose energy is as low all the way between two caps, and rises beyond them."""
+    last = max(left / right - slope * (left - LOWEST), 0.1)
+    return card("valley", [(1.0, 1.0), (right, 1.0), (left, left / right), (LOWEST, last)])
+
+
+def stairs(height: float, width: float = 0.03) -> CapCurve:
+    """Return a card that loses *height* at once every *width* of cap, and nothing between."""
+    points, work, cap = [(1.0, 1.0)], 1.0, 1.0
+    while cap - width > LOWEST:
+        cap -= width
+        points += [(cap, work), (cap - VERTICAL, work - height)]
+        work -= height
+    return card("stairs", [*points, (LOWEST, work)])

@@ -26,7 +26,7 @@ from wattgov_actuator.rules import STRATEGIES
 DATA = Path(__file__).parents[3] / "shared" / "data" / "power_cap"
 BOARDS_WATTS = {"v100": 250.0, "p100": 250.0}  # the highest limit of the boards of these traces
 LOWEST = 0.25  # of the highest limit
-TICKS = {0.0: 900, 0.01: 2500, 0.03: 5000}  # by noise of a sample; the noisier, the longer
+TICKS = {0.0: 900, 0.01: 3500, 0.03: 5000}  # by noise of a sample; the noisier, the longer
 SLOWDOWNS = {name: each.slowdown.value / 100 for name, each in STRATEGIES.items()}
 CLIFFS = ((0.88, 0.2), (0.67, 0.06), (0.67, 0.2), (0.47, 0.5))  # where, and the height
 ENOUGH = 0.03

@@ -15,7 +15,7 @@ from wattgov_actuator.laws.search import (
     CRAWL,
     Limits,
     Phase,
-    Point,
+    Place,
     Sample,
     Search,
     sampled,
@@ -38,9 +38,9 @@ LARGEST = 10.0  # percent of the highest value; a cliff is seldom wider
 STEP = Quantity(5, "percent")  # measured curves rise by at most 4 % within half of it
 SAME_LOAD = 0.15  # relative; energy per unit of work follows the load
 DRIFT = 0.05  # of the energy found, beyond its noise
-DRIFTS = 3  # measured points in a row that have drifted
+DRIFTS = 3  # measurements in a row that have drifted
 LONGEST_REST = 16  # times `rest`
-MOST_SAMPLES = 100  # of a point; one has no noise, and more take too long
+MOST_SAMPLES = 100  # of a place, at least; more take too long
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Course:
     search: Search
     since: float | None = None  # steady seconds: since when the value wished for is in force
     arrived: bool = False  # it was in force once
-    load: float | None = None  # of the first point
-    found: Point | None = None  # the best, as first measured while held
+    load: float | None = None  # of the first place
+    found: Place | None = None  # the best, as first measured while held
     drifts: int = 0
     rested: float = 0.0  # steady seconds: when it came to rest
     rests: int = 1  # the rest before the next search, in units of `rest`
@@ -85,7 +85,7 @@ class Minimise:
         course = look.memory if isinstance(look.memory, Course) else _start(current, look)
         course = self._next(course, current, look)
         search = course.search
-        detail = f"{search.phase} at {search.at:g}; {len(search.points)} values measured"
+        detail = f"{search.phase} at {search.at:g}; {len(search.measured)} values measured"
         return Want(search.at, memory=course, detail=detail)
 
     def _next(self, course: Course, current: float, look: Look) -> Course:
@@ -130,13 +130,12 @@ class Minimise:
             course, search=search, since=None, arrived=False, found=found, drifts=0, rested=rested
         )
 
-    def _held(self, course: Course, point: Point, look: Look) -> Course:
+    def _held(self, course: Course, point: Place, look: Look) -> Course:
         """Compare what is measured at rest with what was found."""
         if course.found is None:
             return replace(course, found=point)
-        bar = replace(course.found, energy=point.energy)
-        better, worse = course.found.worse(point, DRIFT), bar.worse(course.found, DRIFT)
-        if not better and not worse:
+        search, found = course.search, course.found
+        if not search.worse(found, point, DRIFT) and not search.worse(point, found, DRIFT):
             return replace(course, drifts=0)
         return self._drifted(course, look)
 
@@ -175,7 +174,7 @@ def _moving(course: Course, current: float, look: Look) -> Course:
     if course.arrived and look.claim is None:
         wall = search.at if search.wall is None else max(search.wall, search.at)
         return _start(current, look, wall=min(wall, current - target.resolution))
-    return replace(course, since=None, search=replace(search, samples=()))
+    return replace(course, since=None, search=replace(search, resting=None))
 
 
 def _same_load(before: float | None, now: float) -> bool:
