@@ -15,7 +15,7 @@ import pytest
 from actuator.fakes import Clock, FakePrometheus
 from actuator.stands import STANDS
 from actuator.test_run import until
-from wattgov_actuator.acting.guardian import Guardian
+from wattgov_actuator.acting.guardian import RETRY_SECONDS, Guardian
 from wattgov_actuator.acting.journal import Journal
 from wattgov_actuator.acting.lease import BOOT_ID, LeaseFile
 from wattgov_actuator.acting.lock import Busy
@@ -174,8 +174,8 @@ def test_after_a_power_cut_what_a_package_begins_with_is_no_conflict(machine: Ma
 
 
 def test_what_cannot_be_put_back_is_tried_again(tmp_path: Path) -> None:
-    """A device is away, or the holder cannot be ended: the lease stays passed until it can."""
-    lease = LeaseFile(tmp_path, Path("/proc"))
+    """A device is away, or the holder cannot be ended: soon, though who puts back has a lease."""
+    lease, clock = LeaseFile(tmp_path, Path("/proc")), Clock()
     lease.renew(0.0)
     left = [True, False]
     held = [True, False, False]
@@ -185,10 +185,17 @@ def test_what_cannot_be_put_back_is_tried_again(tmp_path: Path) -> None:
             raise Busy("stuck in a driver")
         return None
 
-    guardian = Guardian(lease, Clock(), evict, lambda: left.pop(0))
+    def put_back() -> bool:
+        lease.renew(clock().steady + 60.0)
+        return left.pop(0)
 
-    assert [False, False, True, True] == [guardian.look() for _ in range(4)]
+    guardian = Guardian(lease, clock, evict, put_back)
+
+    assert [False, False] == [guardian.look() for _ in range(2)]
+    clock.advance(RETRY_SECONDS + 1)
+    assert guardian.look()
     assert lease.read() is None
+    assert guardian.look()
 
 
 def test_a_lease_that_it_may_not_read_has_passed(tmp_path: Path) -> None:

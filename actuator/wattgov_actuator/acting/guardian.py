@@ -49,11 +49,12 @@ class Guardian:
         try:
             killed = self._evict()
             LOG.warning(line("lease_passed", killed=killed))
-            left = self._put_back()
+            if self._put_back():
+                # It was renewed for longer by who put back; who lives renews it sooner than this.
+                self._lease.renew(self._now().steady + RETRY_SECONDS)
+                return False
         except (Busy, JournalError, OSError) as error:
             LOG.error(line("not_put_back", detail=error))  # noqa: TRY400 (one line per event)
-            return False
-        if left:
             return False
         self._lease.end()
         LOG.info(line("lease_ended"))
