@@ -31,6 +31,7 @@ EMPTY = {
     'cluster:forecast_weight:ratio{basis=~"day|week",horizon="1h",signal="power"}': (
         "no yesterday to forecast by"
     ),
+    'energy_source_up{reason="partial"}': "no meter fails while others of its source read",
     'vllm:engine_sleep_state{app="",sleep_state="awake"}': "every engine has a label app",
     'wattgov_actuator_decisions_total{reason=~"refused|lost|unjournalled"}': (
         "no driver refuses anything"

@@ -2,8 +2,9 @@
 
 import ipaddress
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 PROCFS = Path("/proc")
@@ -12,9 +13,12 @@ NO_INODE = "0"  # of a socket that its program has closed; the kernel then gives
 NOBODY = 65534
 """Also stands for all users whom our user namespace does not know (kernel.overflowuid)."""
 
+MOST_LOOKS = 6
+
 _MAPPED = bytes(10) + b"\xff\xff"  # before an IPv4 address, as an IPv6 one
 _REMOTE, _STATE, _OWNER, _INODE = 2, 3, 7, 9  # the columns; proc_pid_net(5)
 End = tuple[str, int]
+Entry = tuple[str, str]  # owner and inode
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +31,15 @@ class Ends:
     def owner(self, procfs: Path = PROCFS) -> int | None:
         """Return the user to whom the peer's socket belongs, None where that cannot be told.
 
-        It is read twice: a client that hangs up meanwhile could pass for root. What was still open
-        at the second look was so at the first.
+        It is read until two looks in a row agree. A client that hangs up meanwhile could pass for
+        root: what was still open at the second look was so at the first. And where many sockets
+        come and go, the kernel may leave one out that is there all the time.
         """
-        first, second = self._entry(procfs), self._entry(procfs)
-        if first is None or first != second:
-            return None
-        owner = int(first[0])
+        entry = agreed(self._entry(procfs) for _ in range(MOST_LOOKS))
+        owner = NOBODY if entry is None else int(entry[0])
         return None if owner == NOBODY else owner
 
-    def _entry(self, procfs: Path) -> tuple[str, str] | None:
+    def _entry(self, procfs: Path) -> Entry | None:
         """Return owner and inode of the one open socket at the other end."""
         found = [
             (columns[_OWNER], columns[_INODE])
@@ -59,6 +62,11 @@ class Ends:
             yield "tcp6", _hexed(within[0], peer_port), _hexed(within[1], here_port)
         else:
             yield "tcp6", _hexed(peer.packed, peer_port), _hexed(here.packed, here_port)
+
+
+def agreed(looks: Iterable[Entry | None]) -> Entry | None:
+    """Return the first entry that two looks in a row saw; None when no two did."""
+    return next((one for before, one in pairwise(looks) if one is not None and one == before), None)
 
 
 def _rows(table: Path, local: str) -> Iterator[list[str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from another import ANOTHER, another_user
-from wattgov_web.peer import NOBODY, Ends
+from wattgov_web.peer import NOBODY, Ends, agreed
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 FAMILIES = [  # where is listened, and how and by what socket the client comes
@@ -72,6 +72,17 @@ def test_a_connection_that_is_not_there_belongs_to_nobody() -> None:
         assert Ends((peer[0], 1), here).owner() is None
         assert Ends(peer, (here[0], 1)).owner() is None
         assert Ends(here, peer).owner() is not None  # the server's own socket is the peer's peer
+
+
+@pytest.mark.parametrize(
+    ("looks", "seen"),
+    [("aa", "a"), ("-aa", "a"), ("a-aa", "a"), ("abb", "b"), ("a-a-a-", None), ("------", None)],
+)
+def test_two_looks_in_a_row_agree(looks: str, seen: str | None) -> None:
+    """The kernel may leave a socket out while others come and go; one that changes is not told."""
+    entries = [None if each == "-" else (each, "7") for each in looks]
+
+    assert agreed(entries) == (None if seen is None else (seen, "7"))
 
 
 ENDS = Ends(("127.0.0.1", 0xD431), ("127.0.0.1", 0x24FF))

@@ -97,7 +97,7 @@ def test_what_goes_nowhere_wakes_nobody() -> None:
 
     async def scene() -> None:
         async with listening(Server()) as upstream, before(upstream) as play:
-            await play.order("hold")
+            assert await play.order("hold") == (200, await play.state())
             for what in ("no version", "a target of another scheme", "bytes that are no text"):
                 assert b" 400 " in await refused(play, REFUSED[what])
             assert (True, None) == (
