@@ -113,7 +113,7 @@ class Collector:
             poller.close()
 
     def tick(self) -> Snapshot:
-        """Ask all sources at once, wait for them a part of the interval, and account."""
+        """Ask all sources, wait for the slow ones a part of the interval, and account."""
         for poller in self._pollers:
             poller.ask()
         self._learn_names()
