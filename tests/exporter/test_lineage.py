@@ -1,13 +1,13 @@
 """CPU time of processes that nobody saw end is found again, and no tick of it twice."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wattgov_exporter.apps.lineage import ASKED_EVERY, INIT, SLACK_TICKS, TURN_LOOKS, Lineage, parse
+from wattgov_exporter.apps.lineage import INIT, TURN_LOOKS, Lineage, parse
 
 PIDS = 50
 """So few numbers that they are soon given again."""
@@ -135,12 +135,12 @@ class Watch:
     """
 
     kernel: Kernel
-    lineage: Lineage = field(default_factory=lambda: Lineage(long_looks=2))
+    lineage: Lineage = field(default_factory=Lineage)
     counted: int = 0
-    worked: int = 0
     clocks: dict[int, tuple[int, int]] = field(default_factory=dict)
     coming: Iterator[Event] = field(default_factory=lambda: iter(()))
     between: int = 0
+    clocks_take_time: bool = False
 
     def ran(self, pids: Collection[int]) -> set[int]:
         """Tell by the clocks who ran."""
@@ -155,12 +155,12 @@ class Watch:
         self._happen()
         return self.kernel.stat(pid)
 
-    def look(self, coming: Iterator[Event], between: int) -> None:
+    def look(self, coming: Iterator[Event], between: int, *, clocks_take_time: bool) -> None:
         """Look once."""
         self.coming, self.between = coming, between
+        self.clocks_take_time = clocks_take_time
         self.kernel.tick()
-        busy, self.worked = self.kernel.used - self.worked, self.kernel.used
-        self.lineage.look(lambda: set(self.kernel.tasks), self, busy)
+        self.lineage.look(lambda: set(self.kernel.tasks), self)
         for process in self.lineage.known.values():
             process.unsettled = 0
         used = [process.used for process in self.lineage.known.values()]
@@ -174,7 +174,8 @@ class Watch:
                 self.kernel.do(event)
 
     def _has_run(self, pid: int) -> bool:
-        self._happen()
+        if self.clocks_take_time:
+            self._happen()
         task = self.kernel.tasks.get(pid)
         if task is None:
             return True
@@ -182,26 +183,24 @@ class Watch:
         return before != self.clocks[pid]
 
     def _is_gone(self, pid: int) -> bool:
-        self._happen()
+        if self.clocks_take_time:
+            self._happen()
         task = self.kernel.tasks.get(pid)
         return task is None or task.started != self.clocks.get(pid, (task.started, 0))[0]
 
-    def settle(self) -> None:
-        """Look while nothing happens, until everybody was asked."""
-        for _ in range(ASKED_EVERY + 2):
-            self.look(iter(()), 0)
-            assert self.counted <= self.kernel.used
-
 
 def events(*kinds: str, between: int) -> st.SearchStrategy[list[Event]]:
-    """Return histories of such events; during a look up to *between* happen before each read."""
+    """Return histories of such events; during a look up to *between* happen before each read.
+
+    The number of a look says whether they do so before each question to a clock, too.
+    """
     return st.lists(
         st.tuples(
             st.sampled_from([*kinds, "run", "fork", "fork", "exit", "wait"]),
             st.integers(0, 30),
             st.integers(1, 100),
         )
-        | st.tuples(st.just("look"), st.just(0), st.integers(0, between)),
+        | st.tuples(st.just("look"), st.integers(0, 1), st.integers(0, between)),
         max_size=80,
     )
 
@@ -212,16 +211,18 @@ def watched(before: list[Event], history: list[Event]) -> Watch:
     for event in before:
         kernel.do(event)
     watch = Watch(kernel)
-    watch.look(iter(()), 0)
-    kernel.used = kernel.orphans = watch.worked = 0
+    watch.look(iter(()), 0, clocks_take_time=False)
+    kernel.used = kernel.orphans = 0
     coming = iter(history)
     for event in coming:
         if event[0] == "look":
-            watch.look(coming, event[2])
+            watch.look(coming, event[2], clocks_take_time=bool(event[1]))
             assert watch.counted <= kernel.used
         else:
             kernel.do(event)
-    watch.settle()
+    for _ in range(2):
+        watch.look(iter(()), 0, clocks_take_time=False)
+        assert watch.counted <= kernel.used
     return watch
 
 
@@ -271,7 +272,7 @@ def test_a_life_between_two_looks(
             kernel.exit(child)
             kernel.wait(parent)
 
-    watch.settle()
+    watch.look(iter(()), 0, clocks_take_time=False)
 
     assert kernel.used - used == watch.counted - counted
 
@@ -285,17 +286,19 @@ class Asked:
     ended: Callable[[Collection[int]], Collection[int]] = lambda _: ()
 
 
-def look(
-    lineage: Lineage, *lines: str, asleep: Collection[int] = (), busy: int = 0
-) -> dict[int, int]:
+def look(lineage: Lineage, *lines: str, asleep: Collection[int] = ()) -> dict[int, int]:
     """Look at processes given as `pid parent own kids started`; return what is new."""
     rows = [[int(word) for word in line.split()] for line in lines]
     texts = {
         pid: f"{pid} (p) S {parent}{' 0' * 9} {own} 0 {kids} 0 20 0 1 0 {started} 0".encode()
         for pid, parent, own, kids, started in rows
     }
-    told = Asked(lambda pids: {pid for pid in pids if pid not in asleep}, texts.get)
-    lineage.look(lambda: set(texts), told, busy)
+    told = Asked(
+        lambda pids: {pid for pid in pids if pid not in asleep},
+        texts.get,
+        lambda pids: [pid for pid in pids if pid not in texts],
+    )
+    lineage.look(lambda: set(texts), told)
     for process in lineage.known.values():
         process.unsettled = 0
     return {pid: process.used for pid, process in lineage.known.items()}
@@ -434,24 +437,6 @@ def test_a_child_that_ends_between_its_clock_and_its_waiter() -> None:
 
     assert {9} == set(gone)
     assert 5 + 11 == lineage.known[7].used
-
-
-@pytest.mark.parametrize(("more", "late"), [(0, range(ASKED_EVERY)), (1, [0] * ASKED_EVERY)])
-def test_who_slept_long_is_asked_again_soon(more: int, late: Sequence[int]) -> None:
-    """At one of the next looks; at once if the node worked more than those who were read."""
-    told = []
-    for slept in range(ASKED_EVERY):
-        lineage = Lineage(long_looks=2)
-        look(lineage, "1 0 0 0 0", "9 1 700 0 2")
-        for _ in range(ASKED_EVERY + slept):
-            look(lineage, "1 0 0 0 0", "9 1 700 0 2", asleep=[1, 9])
-        looks = 0
-        busy = SLACK_TICKS + more
-        while look(lineage, "1 0 0 0 0", "9 1 711 0 2", asleep=[1], busy=busy)[9] != 11:
-            looks += 1
-        told.append(looks)
-
-    assert list(late) == sorted(told)
 
 
 def test_a_waiter_whose_clock_is_late() -> None:

@@ -33,9 +33,6 @@ for it may have changed, when its parent is gone: so the children of those are a
 are asked before the first is read, so a child may end, and be waited for, before its elder is read:
 the children of those who gained are asked for that.
 
-Who has slept for long is asked at every fourth look only; at each look in which the node worked
-more than those who were read. So a tick of time may be some looks late, and never much of it.
-
 Beyond this a tick is counted twice only if it moves to a new waiter during one look, through a
 subreaper that skips a living ancestor, and again during the next.
 """
@@ -62,18 +59,6 @@ RESIDENT = 21
 
 NEW_LOOKS = 2
 """A process is young for so many looks: it forks, takes its place, and runs what it is for."""
-
-
-LONG_LOOKS = 16
-"""Who has not run at so many looks is asked less often: a daemon that works every ten seconds is
-not among them."""
-
-ASKED_EVERY = 4
-"""So many looks at most then pass between two questions."""
-
-SLACK_TICKS = 5
-"""How far the node's busy time and what was read may be apart: both are rounded, at other moments;
-50 ms of one core."""
 
 
 class Processes(Protocol):
@@ -110,8 +95,7 @@ class Process:
 
     *used* is what is new at this look, *ran* what was read if there is any. *app* and *place* are
     for who names it; *unsettled* says at how many looks it must be named anew: it was born, or took
-    another name. It is read at those, even if it sleeps. *woke* is the look at which it was last
-    seen to have run.
+    another name. It is read at those, even if it sleeps.
     """
 
     pid: int
@@ -121,15 +105,13 @@ class Process:
     app: str = ""
     place: int = 0
     unsettled: int = NEW_LOOKS
-    woke: int = 0
 
 
 class Lineage:
     """All processes, eldest first; *read* are those that were read at the last look."""
 
-    def __init__(self, long_looks: int = LONG_LOOKS) -> None:
+    def __init__(self) -> None:
         self.known: dict[int, Process] = {}
-        self._long_looks = long_looks
         self.read: list[Process] = []
         self._newest: Process | None = None
         self._owed: dict[int, int] = {}
@@ -139,13 +121,10 @@ class Lineage:
         """Tell whether a process is read at this look even if it sleeps."""
         return (pid + self._looks) % TURN_LOOKS == 0
 
-    def look(
-        self, listing: Callable[[], set[int]], processes: Processes, busy: int = 0
-    ) -> Collection[int]:
+    def look(self, listing: Callable[[], set[int]], processes: Processes) -> Collection[int]:
         """Read who has run since the last look; return the numbers of those that are gone.
 
-        *listing* returns the numbers of all that may be there, *busy* is how many ticks the node
-        worked since the last look. The first look only sets the start.
+        *listing* returns the numbers of all that may be there. The first look only sets the start.
         """
         self._looks += 1
         for process in self.read:
@@ -154,17 +133,14 @@ class Lineage:
         gone: dict[int, Process] = {}
         gains: dict[int, int] = {}
         read, looks = processes.read, self._looks
-        asked = [
-            pid
-            for pid, process in self.known.items()
-            if looks - process.woke < self._long_looks
-            or (pid + looks) % ASKED_EVERY == 0
-            or process.unsettled
-        ]
-        self._take(asked, processes, gains, gone)
-        if busy > sum(one.used for one in self.read) + sum(gains.values()) + SLACK_TICKS:
-            seen = frozenset(asked)
-            self._take([pid for pid in self.known if pid not in seen], processes, gains, gone)
+        awake = processes.ran(self.known.keys())
+        for pid, process in self.known.items():
+            # As in `turn`: thousands of calls would cost more than what they say.
+            if pid in awake or process.unsettled or (pid + looks) % TURN_LOOKS == 0:
+                if _read(process, read(pid), gains):
+                    self.read.append(process)
+                else:
+                    gone[pid] = process
         if gains:
             heirs = (one for one in self.known.values() if one.stat.parent in gains)
             lost = processes.ended([one.pid for one in heirs if one.pid not in gone])
@@ -183,26 +159,6 @@ class Lineage:
         self._settle(gains, gone)
         self.read = [*(one for one in self.read if one.pid not in gone), *young]
         return gone.keys()
-
-    def _take(
-        self,
-        asked: Collection[int],
-        processes: Processes,
-        gains: dict[int, int],
-        gone: dict[int, Process],
-    ) -> None:
-        """Read those of the *asked*, eldest first, who have run, or must be read all the same."""
-        awake = processes.ran(asked)
-        for pid in asked:
-            process = self.known[pid]
-            if pid in awake:
-                process.woke = self._looks
-            elif not (process.unsettled or self.turn(pid)):
-                continue
-            if _read(process, processes.read(pid), gains):
-                self.read.append(process)
-            else:
-                gone[pid] = process
 
     def _born(
         self,
@@ -225,7 +181,7 @@ class Lineage:
                 used = stat.own if new else 0
                 if new and stat.kids:
                     gains[pid] = stat.kids
-                young.append(Process(pid, stat, raw if used else b"", used, woke=self._looks))
+                young.append(Process(pid, stat, raw if used else b"", used))
         return young
 
     def _enter(self, young: list[Process]) -> None:

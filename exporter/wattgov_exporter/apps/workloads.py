@@ -118,11 +118,7 @@ class Workloads:
     def look(self) -> Activity:
         """Look at the processes; one that vanishes in the middle is skipped."""
         times = cpu_times(self._proc, self._read)
-        before, self._times = self._times or times, times
-        busy = max(times.busy - before.busy, 0.0)
-        interrupts = times.interrupts - before.interrupts
-        ticks_worked = round((busy - interrupts) * TICKS_PER_SECOND)
-        gone = self._lineage.look(self._listing, self._stats, ticks_worked)
+        gone = self._lineage.look(self._listing, self._stats)
         for pid in gone:
             self._census.leave(pid)
             if pid not in self._lineage.known:
@@ -138,6 +134,8 @@ class Workloads:
         for process in self._lineage.read:
             ticks[process.app] += process.used
         own = self._lineage.known.get(self._own_pid)
+        before, self._times = self._times or times, times
+        busy = max(times.busy - before.busy, 0.0)
         return Activity(
             busy=busy,
             owned=busy + max(times.idle - before.idle, 0.0),
