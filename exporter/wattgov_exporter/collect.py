@@ -16,7 +16,7 @@ from wattgov_exporter.handover import Handover
 from wattgov_exporter.ledger import Ledger, Step, key_of
 from wattgov_exporter.poll import Answer, Poller
 from wattgov_exporter.reading import Component, GpuState, Meter, Readings, Reason
-from wattgov_exporter.recent import Recent
+from wattgov_exporter.shared import Shared
 from wattgov_exporter.snapshot import Idle, MeterState, Snapshot, SourceState
 from wattgov_exporter.sources import Machine, configured
 from wattgov_exporter.state import Totals
@@ -38,7 +38,8 @@ class Collector:
 
     def __init__(self, config: Config, machine: Machine, own_pid: int) -> None:
         self._interval = config.interval_seconds
-        machine = replace(machine, read=Recent(machine.monotonic))
+        self._files = Shared()
+        machine = replace(machine, read=self._files)
         self._machine = machine
         self._wall = machine.wall
         self._clock = machine.monotonic
@@ -58,7 +59,7 @@ class Collector:
             label_bytes=budget.label_length,
             names=self._directory,
             weights=_weights(config, machine),
-            read=machine.read,
+            read=self._files,
         )
         self._figures = Figures(config)
         self._ledger = Ledger()
@@ -114,6 +115,7 @@ class Collector:
 
     def tick(self) -> Snapshot:
         """Ask all sources, wait for the slow ones a part of the interval, and account."""
+        self._files.forget()
         for poller in self._pollers:
             poller.ask()
         self._learn_names()

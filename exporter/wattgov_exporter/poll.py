@@ -11,7 +11,7 @@ RETRY_SECONDS = 10.0
 GLANCE_SECONDS = 0.02
 """So long everybody else waits for a source that was asked; most have answered by then. Threads
 that run at once hand the interpreter to and fro, and wake a CPU each time: on a machine at rest
-that was a third of all that the exporter cost."""
+that was a sixth of all that the exporter cost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
 
@@ -10,7 +9,7 @@ import requests
 import urllib3
 
 from wattgov_exporter.config import Scrape as Settings
-from wattgov_exporter.doubt import impossible
+from wattgov_exporter.doubt import Standing, impossible
 from wattgov_exporter.integral import Integral
 from wattgov_exporter.reading import (
     Clock,
@@ -47,15 +46,6 @@ REASONS: Mapping[int, Reason] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A counter as it was shown last: when it came to that, and the most it ever was."""
-
-    joules: float
-    since: float
-    peak: float
-
-
 class Scrape:
     """One exporter, read over HTTP. Its counters are its peer's: see `Peer` for what they are."""
 
@@ -67,7 +57,8 @@ class Scrape:
         self._seconds = settings.timeout_seconds
         self._clock = clock
         self._url = settings.url if urlsplit(settings.url).path else f"{settings.url}/metrics"
-        self._seen: dict[tuple[str, str], Seen] = {}
+        self._standing = Standing()
+        self._peaks: dict[tuple[str, str], float] = {}
         self._integrals: dict[tuple[str, str], Integral] = {}
         self._http = requests.Session()
         # Neither a proxy nor ~/.netrc of the environment may come between.
@@ -120,15 +111,15 @@ class Scrape:
         if anomaly is not None:
             words = f"{self._url}: {name} shows {shown.joules:g} J, which cannot be"
             raise NoMeter(Reason.INVALID, words, anomaly)
-        seen = _follow(self._seen.get(key), shown.joules, now)
-        self._seen[key] = seen
-        if now - seen.since > STILL_SECONDS:
+        since = self._standing.since(key, shown.joules, now)
+        if now - since > STILL_SECONDS:
             raise NoMeter(
                 Reason.INVALID,
                 f"{self._url}: the counter of {name} has not moved for {STILL_SECONDS:g} s: "
                 "it serves old values, or that meter is stuck",
             )
-        return Energy(self._meter(shown, seen.peak), shown.joules, seen.since)
+        peak = self._peaks[key] = max(self._peaks.get(key, 0.0), shown.joules)
+        return Energy(self._meter(shown, peak), shown.joules, since)
 
     def _meter(self, shown: Shown, peak: float) -> Meter:
         """Return the meter. It wraps at the least range that holds the most it ever showed.
@@ -216,11 +207,6 @@ def _gpus(page: Page, energies: Sequence[Energy]) -> tuple[GpuState, ...]:
     moving = {energy.meter.zone for energy in energies}
     metered = {shown.zone for shown in page.meters}
     return tuple(one for one in page.gpus if one.uuid in moving or one.uuid not in metered)
-
-
-def _follow(seen: Seen | None, joules: float, now: float) -> Seen:
-    old = seen or Seen(joules, now, 0.0)
-    return Seen(joules, old.since if joules == old.joules else now, max(old.peak, joules))
 
 
 def scrapes(settings: Sequence[Settings], clock: Clock) -> tuple[Scrape, ...]:
