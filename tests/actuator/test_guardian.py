@@ -15,7 +15,7 @@ import pytest
 from actuator.fakes import Clock, FakePrometheus
 from actuator.stands import STANDS
 from actuator.test_run import until
-from wattgov_actuator.acting.guardian import RETRY_SECONDS, Guardian
+from wattgov_actuator.acting.guardian import Guardian
 from wattgov_actuator.acting.journal import Journal
 from wattgov_actuator.acting.lease import BOOT_ID, LeaseFile
 from wattgov_actuator.acting.lock import Busy
@@ -191,11 +191,37 @@ def test_what_cannot_be_put_back_is_tried_again(tmp_path: Path) -> None:
 
     guardian = Guardian(lease, clock, evict, put_back)
 
-    assert [False, False] == [guardian.look() for _ in range(2)]
-    clock.advance(RETRY_SECONDS + 1)
-    assert guardian.look()
+    assert [False, False, True, True] == [guardian.look() for _ in range(4)]
     assert lease.read() is None
-    assert guardian.look()
+    assert [False] == held  # nobody was ended for the second try
+
+
+def test_who_has_come_meanwhile_is_not_ended(tmp_path: Path) -> None:
+    """What was left is his, and so is the lease: only when that passes is he ended."""
+    lease, clock = LeaseFile(tmp_path, Path("/proc")), Clock()
+    lease.renew(0.0)
+    ended: list[float] = []
+    here = [False]
+
+    def evict() -> int | None:
+        ended.append(clock().steady)
+        return None
+
+    def put_back() -> bool:
+        if here[0]:
+            raise Busy("another one lives")
+        return True
+
+    guardian = Guardian(lease, clock, evict, put_back)
+    assert not guardian.look()
+    here[0] = True
+    lease.renew(clock().steady + 60.0)
+
+    assert [False, True] == [guardian.look() for _ in range(2)]
+    assert len(ended) == 1
+    clock.advance(61.0)
+    assert not guardian.look()
+    assert len(ended) == 2
 
 
 def test_a_lease_that_it_may_not_read_has_passed(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ class Guardian:
     ) -> None:
         """Take what ends the lock's holder, and what restores and tells if something is left."""
         self._lease, self._now, self._evict, self._put_back = lease, now, evict, put_back
+        self._left = False  # something could not be put back, and nobody else has seen to it
 
     def run(self, stop: Orders) -> None:
         """Look until something is put into *stop*; there is nothing that it could read again."""
@@ -43,18 +44,24 @@ class Guardian:
             return
 
     def look(self) -> bool:
-        """Put back if the lease has passed; return False when that has to be tried again."""
-        if not self._lease.over(self._now().steady):
+        """Put back if the lease has passed; return False when that has to be tried again.
+
+        Who puts back has a lease himself, which outlasts him. So what was left is tried again
+        without looking at it, and then nobody is ended: who holds the lock sees to it.
+        """
+        passed = self._lease.over(self._now().steady)
+        if not (passed or self._left):
             return True
         try:
-            killed = self._evict()
-            LOG.warning(line("lease_passed", killed=killed))
-            if self._put_back():
-                # It was renewed for longer by who put back; who lives renews it sooner than this.
-                self._lease.renew(self._now().steady + RETRY_SECONDS)
-                return False
+            if passed:
+                LOG.warning(line("lease_passed", killed=self._evict()))
+            self._left = self._put_back()
         except (Busy, JournalError, OSError) as error:
+            if isinstance(error, Busy):
+                self._left = False
             LOG.error(line("not_put_back", detail=error))  # noqa: TRY400 (one line per event)
+            return False
+        if self._left:
             return False
         self._lease.end()
         LOG.info(line("lease_ended"))
