@@ -1,7 +1,6 @@
 """The real Alertmanager, with a login, tells the service of an alert."""
 
 import json
-import socket
 import subprocess
 from http.client import HTTPConnection
 from pathlib import Path
@@ -15,6 +14,7 @@ from actuator.fakes import FileKnob
 from actuator.serving import Acting, serving
 from actuator.stage import Stage
 from wattgov_actuator.rules import RuleSet
+from wattgov_stack.layout import free_ports
 
 DOCS = Path(__file__).parents[2] / "docs" / "api.md"
 SLOW = RuleSet((group(rule("trim", "quiet"), interval_seconds=600),))
@@ -29,12 +29,6 @@ def snippet(port: int, password_file: Path) -> dict[str, object]:
         .replace("/etc/alertmanager/secrets/wattgov", str(password_file))
     )
     return config
-
-
-def free_port() -> int:
-    """Return a port that the kernel picks."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def call(port: int, path: str, body: object = None) -> int:
@@ -66,7 +60,7 @@ def test_alertmanager_has_the_rule_of_an_alert_looked_at(
         ) as client,
     ):
         acting.stage.clock.advance(2)
-        port, ticks = free_port(), acting.stage.loop.snapshot.ticks
+        port, ticks = free_ports().alertmanager, acting.stage.loop.snapshot.ticks
         route = {"receiver": "actuator", "group_wait": "0s"}
         config = {**snippet(client.port, password), "route": route}
         (tmp_path / "alertmanager.yml").write_text(yaml.safe_dump(config))

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -22,6 +23,9 @@ pytestmark = [
     pytest.mark.usefixtures("prometheus", "alertmanager"),
     pytest.mark.xdist_group("up"),
 ]
+
+# The table's footer: alerts are what this machine is, and none of this test's business.
+FOOTER = re.compile(r"^(no alert is firing|firing: |notified: )", re.MULTILINE)
 
 
 class Up:
@@ -52,11 +56,28 @@ class Up:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.end(signal.SIGINT)
+
     def _read(self) -> None:
         assert self.process.stdout is not None
         with self.process.stdout as lines:
             for line in lines:
                 self.text += line
+
+    def shown(self) -> None:
+        """Wait for the table's last lines; say what was printed if they do not come."""
+        ended = self.process.poll
+        try:
+            until(lambda: FOOTER.search(self.text) or ended() is not None, "the table")
+            assert ended() is None, "it ended early"
+        except AssertionError as error:
+            error.add_note(self.text)
+            raise
 
     def end(self, number: int) -> int:
         """Send a signal; return the exit status once all is printed."""
@@ -79,11 +100,9 @@ def ports() -> Ports:
 @pytest.fixture
 def up(tmp_path: Path, ports: Ports) -> Iterator[Up]:
     """Return a stack whose table has been shown."""
-    running = Up(tmp_path / "state", ports)
-    until(lambda: "no alert is firing" in running.text, "the table")
-    yield running
-    if running.process.poll() is None:
-        running.end(signal.SIGINT)
+    with Up(tmp_path / "state", ports) as running:
+        running.shown()
+        yield running
 
 
 def free(ports: Ports) -> bool:
@@ -108,9 +127,9 @@ def test_table_and_end(up: Up, tmp_path: Path, ports: Ports) -> None:
     assert up.text.endswith("all stopped\n")
 
     assert free(ports)
-    again = Up(tmp_path / "state", ports)
-    until(lambda: "no alert is firing" in again.text, "the table of the second run")
-    assert 0 == again.end(signal.SIGTERM)
+    with Up(tmp_path / "state", ports) as again:
+        again.shown()
+        assert 0 == again.end(signal.SIGTERM)
 
 
 def test_a_killed_stack_takes_its_parts_with_it(up: Up, ports: Ports) -> None:

@@ -1,6 +1,5 @@
 """A real Prometheus, or VictoriaMetrics, that holds the story."""
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ import requests
 from story import remote
 from story.play import SCRAPE_SECONDS, START, play
 from story.replay import replay
+from wattgov_stack.layout import free_ports
 
 ROOT = Path(__file__).parents[2]
 RULES = (ROOT / "rules/recording", ROOT / "alerting/rules")
@@ -33,7 +33,7 @@ def prometheus(program: str, folder: Path, seconds: float) -> Iterator[str]:
     """Run Prometheus with the story of so many seconds in it; give its URL."""
     config = folder / "prometheus.yml"
     config.write_text("global: {scrape_interval: 15s}\n", encoding="utf-8")
-    port = _free()
+    port = free_ports().prometheus
     # A block of days: the head takes samples of any time of the story, in any order of series.
     words = (
         f"--config.file={config}",
@@ -53,7 +53,7 @@ def prometheus(program: str, folder: Path, seconds: float) -> Iterator[str]:
 @contextmanager
 def victoria_metrics(program: str, folder: Path, seconds: float) -> Iterator[str]:
     """Run VictoriaMetrics with the story in it; give its URL."""
-    port = _free()
+    port = free_ports().prometheus
     words = (
         f"-storageDataPath={folder / 'vm'}",
         f"-httpListenAddr=127.0.0.1:{port}",
@@ -97,9 +97,3 @@ def _answers(session: requests.Session, url: str) -> bool:
         return session.get(url, timeout=1).ok
     except requests.RequestException:
         return False
-
-
-def _free() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
