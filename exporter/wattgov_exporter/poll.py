@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
 
 from wattgov_exporter.reading import Anomaly, Clock, NoMeter, Readings, Reason, Source
 
@@ -30,18 +31,18 @@ class Answer:
 
 
 class Poller:
-    """One source and the thread that reads it when asked."""
+    """One source and the thread that reads it when asked; only its owner may call it."""
 
     def __init__(self, source: Source, clock: Clock) -> None:
         self.name = source.name
         self.interval_seconds = source.interval_seconds
         self._source = source
         self._clock = clock
-        self._asked = threading.Event()
-        self._done = threading.Event()
-        self._answer: Answer | None = None
+        # Not events: they are made in Python, and waking one takes twice the CPU time.
+        self._asked = SimpleQueue[bool]()
+        self._answers = SimpleQueue[Answer]()
+        self._last: Answer | None = None
         self._reading = False
-        self._closed = False
 
     def start(self) -> None:
         """Start the thread."""
@@ -53,19 +54,16 @@ class Poller:
         An answer that came too late for the last tick is waiting and serves this one, so a source
         slower than the tick is still heard.
         """
-        last = self._answer
         rest = self.interval_seconds
-        if last is not None and last.reason is Reason.ABSENT:
+        if self._last is not None and self._last.reason is Reason.ABSENT:
             rest = max(rest, RETRY_SECONDS)
-        early = last is not None and rest > 0 and self._clock() - last.at < rest
-        if not (self._reading or early):
+        if not self._reading and (rest <= 0 or self._rested(rest)):
             self._begin()
-            self._done.wait(GLANCE_SECONDS)
+            self._listen(GLANCE_SECONDS)
 
     def hurry(self, rest_seconds: float) -> None:
         """Ask before the interval is over, but not sooner than so long after the last answer."""
-        last = self._answer
-        if not self._reading and last is not None and self._clock() - last.at >= rest_seconds:
+        if not self._reading and self._last is not None and self._rested(rest_seconds):
             self._begin()
 
     def wait(self, seconds: float) -> Answer:
@@ -73,18 +71,11 @@ class Poller:
 
         While a slow source is being read its last answer stands, for three of its intervals.
         """
-        last = self._answer
-        patience = 3 * self.interval_seconds
-        if last is not None and patience and self._clock() - last.at < patience:
-            seconds = 0.0
-        else:
-            last = None
-        if self._done.wait(seconds) and self._answer is not None:
-            self._reading = False
-            return self._answer
-        return last or Answer(
-            None, Reason.TIMEOUT, "the source has not answered yet", self._clock(), 0.0
-        )
+        stands = self.interval_seconds > 0 and not self._rested(3 * self.interval_seconds)
+        self._listen(0.0 if stands else seconds)
+        if self._last is not None and (stands or not self._reading):
+            return self._last
+        return Answer(None, Reason.TIMEOUT, "the source has not answered yet", self._clock(), 0.0)
 
     def close(self) -> None:
         """Let the source go, if it holds something (a BMC's session) and is not stuck in a read.
@@ -94,22 +85,27 @@ class Poller:
         close = getattr(self._source, "close", None)
         if close is not None and not self._reading:
             close()
-        self._closed = True
-        self._asked.set()
+        self._asked.put(False)
+
+    def _rested(self, seconds: float) -> bool:
+        """Tell whether the last answer, if any, is so old."""
+        return self._last is None or self._clock() - self._last.at >= seconds
 
     def _begin(self) -> None:
         self._reading = True
-        self._done.clear()
-        self._asked.set()
+        self._asked.put(True)
+
+    def _listen(self, seconds: float) -> None:
+        if self._reading:
+            try:
+                self._last = self._answers.get(timeout=seconds)
+            except Empty:
+                return
+            self._reading = False
 
     def _serve(self) -> None:
-        while True:
-            self._asked.wait()
-            self._asked.clear()
-            if self._closed:
-                return
-            self._answer = read(self._source, self._clock)
-            self._done.set()
+        while self._asked.get():
+            self._answers.put(read(self._source, self._clock))
 
 
 def read(source: Source, clock: Clock) -> Answer:

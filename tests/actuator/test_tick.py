@@ -92,6 +92,19 @@ def test_what_is_false_everywhere_leaves_nothing_to_remember() -> None:
     assert [Reason.UNCHANGED] * 3 == [each.reason for each in outcome.decisions]
 
 
+def test_a_breach_is_forgotten_once_rules_may_tighten_again() -> None:
+    """Not before; else every guard would be asked for ever where nothing is wrong any more."""
+    rules = ruleset(protect=replace(PROTECT, sla=Sla("slow", rearm_seconds=60)))
+    memory, known = Memory(), []
+    for turn, slow in enumerate((answer(({}, 1.0)), *[answer()] * 5)):
+        now = Moment(NOW.unix + 15 * turn, NOW.steady + 15 * turn)
+        said = {"quiet": answer(), "slow": slow, FRESH: answer(({"instance": "here"}, now.unix))}
+        memory = tick(rules, memory, facts(said, now), now).memory
+        known.append({each.breached_at for each in memory.watches.values()})
+
+    assert [{NOW.steady}] * 4 + [set()] * 2 == known
+
+
 def test_a_card_whose_reading_is_old_does_not_make_the_others_old() -> None:
     """Ages are shared by targets, but for one that has an age of its own."""
     old = ({"instance": "here", "uuid": CARDS[0].name}, NOW.unix - 100)

@@ -64,7 +64,7 @@ class Watched:
         """Wait for every read that is not stuck: else a history would not replay."""
         for poller in self.collector._pollers:  # noqa: SLF001  nobody else knows of a read begun
             if poller._reading and self.bench.sources[poller.name].gate.is_set():  # noqa: SLF001
-                poller._done.wait()  # noqa: SLF001
+                poller._answers.put(poller._answers.get())  # noqa: SLF001
 
     def reconfigure(self, config: Config) -> None:
         """Load another configuration."""

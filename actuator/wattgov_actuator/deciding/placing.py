@@ -251,7 +251,11 @@ class _Visit:
             self._seen,
             outcome,
             held,
-            {(group, *self._key): each for group, each in after.items() if each is not QUIET},
+            {
+                (group, *self._key): each
+                for group, each in after.items()
+                if each is not QUIET and each != QUIET  # the first is quick to tell
+            },
             self._trials,
             tuple(self._savings),
         )

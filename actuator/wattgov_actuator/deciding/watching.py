@@ -79,13 +79,15 @@ def warmed(
 
 
 def _sla(settings: Sla, before: Watch, view: View) -> Watch:
-    """Note a breach while it has a series, and since when the SLA cannot be judged."""
+    """Note a breach until `rearm` after it, and since when the SLA cannot be judged."""
     judged, now = judge_sla(settings.expr, view), view.now.steady
     if judged.true:
         return replace(before, breach=judged.why, breached_at=now, sla_unknown_since=None)
     if judged.unknown:
         since = now if before.sla_unknown_since is None else before.sla_unknown_since
         return replace(before, breach="", sla_unknown=judged.why, sla_unknown_since=since)
-    if not (before.breach or before.sla_unknown) and before.sla_unknown_since is None:
+    over = before.breached_at is not None and now - before.breached_at >= settings.rearm_seconds
+    if not (over or before.breach or before.sla_unknown) and before.sla_unknown_since is None:
         return before
-    return replace(before, breach="", sla_unknown="", sla_unknown_since=None)
+    at = None if over else before.breached_at
+    return replace(before, breach="", breached_at=at, sla_unknown="", sla_unknown_since=None)
