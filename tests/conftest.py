@@ -83,6 +83,13 @@ def each_alertmanager(request: pytest.FixtureRequest) -> str:
     return of(request.param, "prometheus-alertmanager", "alertmanager", "prometheus-alertmanager")
 
 
+@pytest.fixture(scope="session", params=GENERATIONS)
+def each_pair(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Paths of Prometheus and Alertmanager, of one generation after the other."""
+    alertmanager = ("prometheus-alertmanager", "alertmanager", "prometheus-alertmanager")
+    return of(request.param, "prometheus", "prometheus"), of(request.param, *alertmanager)
+
+
 @pytest.fixture(scope="session")
 def victoria_metrics() -> str:
     """Path of VictoriaMetrics, single node."""

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import socketserver
 import subprocess
 import threading
@@ -21,6 +20,7 @@ import pytest
 import yaml
 
 from channels import with_channels
+from wattgov_stack.layout import free_ports
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("notifications")]
 ALERTING = Path(__file__).parents[1] / "alerting"
@@ -128,12 +128,6 @@ def running(log: Path, *words: str) -> Iterator[None]:
             process.terminate()
 
 
-def free() -> int:
-    """Return a port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
-
-
 def hasty(folder: Path, posts: int, mails: int) -> Path:
     """Write the shipped configuration with three channels on, quick and turned to loopback."""
     (folder / "slack").write_text(f"http://127.0.0.1:{posts}/slack\n")
@@ -173,20 +167,20 @@ def rules(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told(
-    each_prometheus: str, each_alertmanager: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Told]:
+def told(each_pair: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     """Let an exporter be down and an actuator be blind; return what the channels were told."""
     folder = tmp_path_factory.mktemp("notifications")
     posts, mails = Posts(), Mails()
-    ports = free(), free()
+    (prometheus, alertmanager), ports = each_pair, free_ports()
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": [
             str(rules(folder) / f"{name}.yml") for name in ("said", "meter", "actuator")
         ],
         "alerting": {
-            "alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{ports[1]}"]}]}]
+            "alertmanagers": [
+                {"static_configs": [{"targets": [f"127.0.0.1:{ports.alertmanager}"]}]}
+            ]
         },
         "scrape_configs": [
             {"job_name": "wattgov-exporter", "static_configs": [{"targets": ["127.0.0.1:1"]}]}
@@ -198,21 +192,21 @@ def told(
         serving(mails),
         running(
             folder / "alertmanager.log",
-            each_alertmanager,
+            alertmanager,
             f"--config.file={hasty(folder, posts.server_port, mails.server_address[1])}",
             f"--storage.path={folder / 'am'}",
-            f"--web.listen-address=127.0.0.1:{ports[1]}",
+            f"--web.listen-address=127.0.0.1:{ports.alertmanager}",
             "--web.external-url=http://alerts.example.org",
             "--web.route-prefix=/",
             "--cluster.listen-address=",
         ),
         running(
             folder / "prometheus.log",
-            each_prometheus,
+            prometheus,
             f"--config.file={folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={folder / 'data'}",
             "--rules.alert.resend-delay=1s",  # what fires before Alertmanager is known is lost
-            f"--web.listen-address=127.0.0.1:{ports[0]}",
+            f"--web.listen-address=127.0.0.1:{ports.prometheus}",
         ),
     ):
 
