@@ -14,7 +14,7 @@ from wattgov_actuator.reading import Moment
 from wattgov_actuator.when import LONGEST_SECONDS, in_calendar, moment_of
 
 LAST_PORT = 65535
-PATH = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path, readable=False)  # access(2) knows nothing of capabilities
 NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 LEASE = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 

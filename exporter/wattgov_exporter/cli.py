@@ -31,7 +31,7 @@ def _roots(command: Callable[..., None]) -> Callable[..., None]:
         command = click.option(
             f"--path.{root}fs",
             f"{root}fs",
-            type=click.Path(path_type=Path),
+            type=flags.PATH,
             default=Path(f"/{root}"),
             show_default=True,
             help=f"Root of {root}fs: {meaning}." if meaning else f"Root of {root}fs.",
@@ -59,7 +59,7 @@ def main() -> None:
 @click.option(
     "--config",
     "config_file",
-    type=click.Path(path_type=Path),
+    type=flags.PATH,
     help="exporter.yml: apps, site, interval. Without it every process is in _other.",
 )
 @click.option(
@@ -73,7 +73,7 @@ def main() -> None:
 @click.option(
     "--web.config.file",
     "web_file",
-    type=click.Path(path_type=Path),
+    type=flags.PATH,
     help="TLS, client certificates and passwords, in the format of the Prometheus exporters.",
 )
 @click.option(
@@ -140,7 +140,7 @@ def run(
 @click.option(
     "--config",
     "config_file",
-    type=click.Path(path_type=Path),
+    type=flags.PATH,
     help="exporter.yml, if there is one.",
 )
 @_roots
@@ -171,7 +171,7 @@ def doctor(
 @click.option(
     "--config",
     "config_file",
-    type=click.Path(path_type=Path),
+    type=flags.PATH,
     help="exporter.yml, if there is one: its BMC and its scraped exporters are recorded too.",
 )
 @_roots
@@ -193,7 +193,7 @@ def capture(config_file: Path | None, sysfs: Path, procfs: Path, **wished: Any) 
 
 
 @main.command()
-@click.argument("config_file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("config_file", metavar="FILE", type=flags.PATH)
 def check(config_file: Path) -> None:
     """Check an exporter.yml.
 
@@ -211,12 +211,12 @@ def check(config_file: Path) -> None:
 
 
 @main.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=flags.PATH)
 @click.option(
     "--site",
     "site_file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=flags.PATH,
     help="YAML: PUE, price, zone, budgets, and who is scraped. Without it: this machine alone.",
 )
 def assets(folder: Path, site_file: Path | None) -> None:

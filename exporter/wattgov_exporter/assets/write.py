@@ -11,10 +11,11 @@ FOLDERS = (
     "alerting",
     "grafana/dashboards",
     "grafana/provisioning",
+    "deploy/systemd",
 )
 """What is shipped; what the files are built from stays in the checkout."""
 
-SUFFIXES = {".yml", ".json", ".tmpl", ".md"}
+SUFFIXES = {".yml", ".json", ".tmpl", ".md", ".service"}
 
 
 def folder(name: str) -> Path:

@@ -10,12 +10,15 @@ if TYPE_CHECKING:
     from wattgov_exporter.recording.replay import Replay
 
 Command = Callable[..., None]
+PATH = click.Path(path_type=Path, readable=False)
+"""Readable or not is found out by reading: access(2), which click asks, goes by the user alone and
+not by the capabilities that a service may have."""
 
 replayed = click.option(
     "--replay",
     "replay_file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="A recording (see capture) in place of this machine, whose hardware is not touched.",
 )
 
@@ -42,7 +45,7 @@ def captured(command: Command) -> Command:
         click.option(
             "-o",
             "--output",
-            type=click.Path(path_type=Path),
+            type=PATH,
             default=Path("machine.txt"),
             show_default=True,
             help="Where to write; - is standard output.",
