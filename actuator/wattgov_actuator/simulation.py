@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from wattgov_actuator.acting.chain import Limits
 from wattgov_actuator.acting.hands import Hands
-from wattgov_actuator.acting.journal import Journal, Limits
+from wattgov_actuator.acting.journal import Journal
 from wattgov_actuator.acting.restoring import put_back
 from wattgov_actuator.acting.writer import Writer
 from wattgov_actuator.cycle.loop import Loop

@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Callable, Iterable
 
-from wattgov_actuator.acting.journal import Journal, State
+from wattgov_actuator.acting.journal import Journal
+from wattgov_actuator.acting.undo import State
 from wattgov_actuator.acting.writer import Writer, nobody
 from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.logfmt import line

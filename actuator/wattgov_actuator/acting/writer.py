@@ -13,8 +13,9 @@ from functools import cache
 from wattgov_actuator.acting.durations import LOOSEN, Durations
 from wattgov_actuator.acting.foreign import foreign
 from wattgov_actuator.acting.hands import Hands
-from wattgov_actuator.acting.journal import Journal, JournalError, State, Undo
+from wattgov_actuator.acting.journal import Journal, JournalError
 from wattgov_actuator.acting.sentences import enforced, gone, late, lie
+from wattgov_actuator.acting.undo import State, Undo
 from wattgov_actuator.connection import Connection, connection_of
 from wattgov_actuator.deciding.arbitration import RESTORE
 from wattgov_actuator.decision import Decision, Reason
