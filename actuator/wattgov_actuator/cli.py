@@ -22,6 +22,7 @@ from wattgov_actuator.acting.restoring import log_decision, open_undos, put_back
 from wattgov_actuator.commands.checking import check, plan
 from wattgov_actuator.commands.stopping import pause, restore, resume
 from wattgov_actuator.commands.telling import explain, journal
+from wattgov_actuator.cycle.governor import Governor
 from wattgov_actuator.cycle.loop import Loop
 from wattgov_actuator.decision import Decision
 from wattgov_actuator.document.strict import Invalid, Mistake
@@ -182,19 +183,24 @@ def run(
             turned.elector or nullcontext(),
             policies or nullcontext(),
         ):
-            loop = Loop(
+            governor = Governor(
                 turned.here,
-                ask=partial(source.ask, alive=alive),
                 writer=writer,
                 journal=book,
                 now=now,
                 enforcing=enforce or ruleset.enforce,
                 alive=alive,
-                beat_seconds=min(lease_seconds / 4, 5.0),
                 paused=PauseFile(state_dir).read,
                 load=turned,
                 armed=enforce,
                 tell=tell,
+            )
+            loop = Loop(
+                governor,
+                ask=partial(source.ask, alive=alive),
+                now=now,
+                alive=alive,
+                beat_seconds=min(lease_seconds / 4, 5.0),
             )
             control = Control(
                 orders,
@@ -204,7 +210,7 @@ def run(
                 None if policies is None else policies.watched,
             )
             try:
-                service = listening(listen, web, lambda: loop.snapshot, control, web_names)
+                service = listening(listen, web, lambda: governor.snapshot, control, web_names)
             except OSError as error:
                 where = f"{listen.host}:{listen.port}"
                 fail(f"cannot listen on {where}: {error.strerror}; give another --listen", FAILED)
@@ -212,7 +218,7 @@ def run(
                 LOG.info(
                     line(
                         "started",
-                        mode="enforcing" if loop.snapshot.enforcing else "dry run",
+                        mode="enforcing" if governor.snapshot.enforcing else "dry run",
                         listen=service.address,
                         prometheus=source.url,
                     )
