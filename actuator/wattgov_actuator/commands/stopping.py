@@ -8,10 +8,11 @@ from queue import Empty, SimpleQueue
 
 import click
 
-from wattgov_actuator.acting.holding import holding, renewing
+from wattgov_actuator.acting.holding import holding
 from wattgov_actuator.acting.lease import LeaseFile
 from wattgov_actuator.acting.lock import Busy, evict
 from wattgov_actuator.acting.restoring import left, settled
+from wattgov_actuator.acting.signs import renewing
 from wattgov_actuator.acting.undo import State
 from wattgov_actuator.commands.past import Past
 from wattgov_actuator.decision import Decision, Reason

@@ -15,7 +15,7 @@ import click
 
 from wattgov_actuator.exits import BAD_INPUT, FAILED, fail
 from wattgov_actuator.flags import PATH, Address, address, hidden, pass_clock, span, url
-from wattgov_actuator.logfmt import Formatter, line
+from wattgov_actuator.logfmt import line, log_to_stderr
 from wattgov_actuator.notify import GOING, READY, Notify
 from wattgov_actuator.proxy.secret import Unreadable, read
 from wattgov_actuator.reading import Moment
@@ -168,9 +168,7 @@ def proxy(
         wake_token_file=wake_token_file,
         token_file=token_file,
     )
-    handler = logging.StreamHandler()
-    handler.setFormatter(Formatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    log_to_stderr()
     _as_many_files_as_allowed()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
