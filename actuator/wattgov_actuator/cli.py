@@ -19,6 +19,7 @@ from wattgov_actuator.acting.lease import LeaseFile
 from wattgov_actuator.acting.lock import Busy, MachineLock
 from wattgov_actuator.acting.restoring import log_decision, open_undos, put_back
 from wattgov_actuator.acting.signs import LEASE_SECONDS, Alive, renewing
+from wattgov_actuator.acting.tables import file_in
 from wattgov_actuator.commands.checking import check, plan
 from wattgov_actuator.commands.guarding import guardian
 from wattgov_actuator.commands.stopping import pause, restore, resume
@@ -255,7 +256,7 @@ def _ran(loop: Loop, orders: Inbox, *, left: bool) -> int:
 def _refused(mistakes: str, state_dir: Path, machine: Machine) -> NoReturn:
     """Say why it does not start, and end; a crash need not wait for good rules to be undone."""
     click.echo(mistakes, err=True)
-    if (state_dir / "journal.sqlite").exists():
+    if file_in(state_dir).exists():
         with (
             told(),
             signalled(SimpleQueue()),

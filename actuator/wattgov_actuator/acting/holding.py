@@ -13,14 +13,14 @@ from wattgov_actuator.acting.signs import renewing
 from wattgov_actuator.acting.writer import Writer
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.reading import Knob, Moment
+from wattgov_actuator.reading import Clock, Knob
 
 
 @contextmanager
 def holding(
     folder: Path,
     machine: Machine,
-    now: Callable[[], Moment],
+    now: Clock,
     opening: Callable[..., Knob] = open_knob,
 ) -> Iterator[tuple[Journal, Writer]]:
     """Hold the state folder, its journal and the knobs; raises Busy, JournalError and OSError.

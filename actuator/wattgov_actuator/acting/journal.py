@@ -15,7 +15,15 @@ from pathlib import Path
 
 from wattgov_actuator.acting.chain import LIMITS, Limits, append, first_broken, forget
 from wattgov_actuator.acting.standing import Standing
-from wattgov_actuator.acting.tables import KNOWN, NEW, connected, steps, unknown, version_of
+from wattgov_actuator.acting.tables import (
+    KNOWN,
+    NEW,
+    connected,
+    file_in,
+    steps,
+    unknown,
+    version_of,
+)
 from wattgov_actuator.acting.undo import State, Undo, undo_of
 from wattgov_actuator.decision import Decision
 from wattgov_actuator.logfmt import line
@@ -40,7 +48,7 @@ class Journal:
     def __init__(self, folder: Path, limits: Limits = LIMITS, boot: str = "") -> None:
         """Take the folder, and which *boot* of the machine this is, if that is known."""
         self._boot = boot
-        self.path = folder / "journal.sqlite"
+        self.path = file_in(folder)
         self.failures = 0  # writes that did not succeed; the log has each new reason once
         self._trouble = ""  # why the latest write did not; empty once one does
         self._damage = ""  # why it is not written any more

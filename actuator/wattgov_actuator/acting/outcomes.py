@@ -1,6 +1,5 @@
 """What became of our orders at each target, as far as this run knows."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -8,13 +7,13 @@ from wattgov_actuator.acting.durations import LOOSEN, Durations
 from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.acting.journal import Journal, JournalError
 from wattgov_actuator.decision import Decision, Reason
-from wattgov_actuator.reading import Fault, KnobError, Moment, Reading, Target, Trouble, amount
+from wattgov_actuator.reading import Clock, Fault, KnobError, Reading, Target, Trouble, amount
 
 
 class Outcomes:
     """When each target was changed, what is in the way there, and how long orders take."""
 
-    def __init__(self, journal: Journal, hands: Hands, now: Callable[[], Moment]) -> None:
+    def __init__(self, journal: Journal, hands: Hands, now: Clock) -> None:
         self._journal, self._hands, self._now = journal, hands, now
         self.changed: dict[tuple[str, str], float] = {}  # steady seconds by knob, target
         self.trouble: dict[tuple[str, str], Trouble] = {}

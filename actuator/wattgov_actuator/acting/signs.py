@@ -8,13 +8,13 @@ from pathlib import Path
 from wattgov_actuator.acting.lease import LeaseFile
 from wattgov_actuator.logfmt import line
 from wattgov_actuator.notify import ALIVE, Notify
-from wattgov_actuator.reading import Moment
+from wattgov_actuator.reading import Clock
 
 LOG = logging.getLogger(__name__)
 LEASE_SECONDS = 60.0
 
 
-def renewing(folder: Path, procfs: Path, now: Callable[[], Moment]) -> Callable[[], None]:
+def renewing(folder: Path, procfs: Path, now: Clock) -> Callable[[], None]:
     """Return what says that somebody is at work with the folder: nobody ends who does so."""
 
     def alive() -> None:
@@ -27,9 +27,7 @@ def renewing(folder: Path, procfs: Path, now: Callable[[], Moment]) -> Callable[
 class Alive:
     """Tells guardian and systemd that we are."""
 
-    def __init__(
-        self, lease: LeaseFile, seconds: float, notify: Notify, now: Callable[[], Moment]
-    ) -> None:
+    def __init__(self, lease: LeaseFile, seconds: float, notify: Notify, now: Clock) -> None:
         self._lease, self._seconds = lease, seconds
         self._notify, self._now = notify, now
         self._trouble = ""

@@ -35,6 +35,11 @@ NEW = 0  # the version of a file that has no tables yet
 KNOWN = {*UPGRADES, VERSION}
 
 
+def file_in(folder: Path) -> Path:
+    """Return where the journal of a state folder is."""
+    return folder / "journal.sqlite"
+
+
 def connected(where: str | Path, *, uri: bool = False) -> sqlite3.Connection:
     """Open a file, in which a transaction begins only where it is said to."""
     db = sqlite3.connect(where, uri=uri, isolation_level=None, timeout=5)

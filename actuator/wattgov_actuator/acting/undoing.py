@@ -18,7 +18,7 @@ from wattgov_actuator.acting.undo import State, Undo
 from wattgov_actuator.deciding.arbitration import RESTORE
 from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.logfmt import line
-from wattgov_actuator.reading import Fault, KnobError, Moment, Probe, Target, amount
+from wattgov_actuator.reading import Clock, Fault, KnobError, Probe, Target, amount
 
 LOG = logging.getLogger(__name__)
 LATE_SECONDS = 600.0  # as long as any backend waits for its server, which may be at work still
@@ -27,9 +27,7 @@ LATE_SECONDS = 600.0  # as long as any backend waits for its server, which may b
 class Undoing:
     """Puts back what was changed, and tells what is not ours any more."""
 
-    def __init__(
-        self, journal: Journal, hands: Hands, outcomes: Outcomes, now: Callable[[], Moment]
-    ) -> None:
+    def __init__(self, journal: Journal, hands: Hands, outcomes: Outcomes, now: Clock) -> None:
         self._journal, self._hands, self._outcomes, self._now = journal, hands, outcomes, now
         self._begun_at = now().unix
 

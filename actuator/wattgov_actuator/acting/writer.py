@@ -19,10 +19,10 @@ from wattgov_actuator.connection import Connection, connection_of
 from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.logfmt import line
 from wattgov_actuator.reading import (
+    Clock,
     Fault,
     InForce,
     KnobError,
-    Moment,
     Reading,
     Target,
     Trouble,
@@ -39,7 +39,7 @@ def nobody() -> None:
 class Writer:
     """The only one who writes knobs, and who knows what is ours on them."""
 
-    def __init__(self, journal: Journal, hands: Hands, now: Callable[[], Moment]) -> None:
+    def __init__(self, journal: Journal, hands: Hands, now: Clock) -> None:
         self._journal, self._hands, self._now = journal, hands, now
         self._outcomes = Outcomes(journal, hands, now)
         self._undoing = Undoing(journal, hands, self._outcomes, now)

@@ -1,7 +1,6 @@
 """`check` and `plan`: what is wrong with rules, and what they would do now."""
 
 import json
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -30,10 +29,9 @@ from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.places import places
-from wattgov_actuator.reading import Moment
+from wattgov_actuator.reading import Clock
 from wattgov_actuator.rules import RuleSet
 
-Clock = Callable[[], Moment]
 COLOURS = {"-": "red", "+": "green"}
 
 

@@ -1,7 +1,6 @@
 """`guardian`: the one who puts back when a `run` hangs or has died, where no systemd does."""
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -14,11 +13,12 @@ from wattgov_actuator.acting.lease import LeaseFile
 from wattgov_actuator.acting.lock import evict
 from wattgov_actuator.acting.restoring import put_back
 from wattgov_actuator.acting.signs import renewing
+from wattgov_actuator.acting.tables import file_in
 from wattgov_actuator.exits import signalled, told
 from wattgov_actuator.flags import machine_options, pass_clock, state_option
 from wattgov_actuator.logfmt import line, log_to_stderr
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.reading import Moment
+from wattgov_actuator.reading import Clock
 
 LOG = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ LOG = logging.getLogger(__name__)
 @state_option
 @machine_options
 @pass_clock
-def guardian(now: Callable[[], Moment], *, state_dir: Path, sysfs: Path, procfs: Path) -> None:
+def guardian(now: Clock, *, state_dir: Path, sysfs: Path, procfs: Path) -> None:
     """Watch over a `run` of the same state folder, where no systemd does.
 
     When that one dies, or shows no sign of life for its --lease, it is killed if need be, and
@@ -45,7 +45,7 @@ def guardian(now: Callable[[], Moment], *, state_dir: Path, sysfs: Path, procfs:
         ended = partial(evict, state_dir, procfs, lambda: lease.over(now().steady))
         watch = Guardian(lease, now, ended, restored)
         LOG.info(line("started", mode="guardian", state=state_dir))
-        if not (state_dir / "journal.sqlite").exists():
+        if not file_in(state_dir).exists():
             LOG.warning(line("nothing_to_guard", detail=_unused(state_dir)))
         with signalled(SimpleQueue[object]()) as stop:
             watch.run(stop)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from wattgov_actuator.acting.chain import first_broken
 from wattgov_actuator.acting.journal import JournalError
-from wattgov_actuator.acting.tables import KNOWN, connected, unknown, version_of
+from wattgov_actuator.acting.tables import KNOWN, connected, file_in, unknown, version_of
 from wattgov_actuator.acting.undo import Undo, undo_of
 from wattgov_actuator.decision import Checked, Decision, Input, Reason
 
@@ -54,7 +54,7 @@ class Past:
     """The journal of one state folder; raises JournalError when there is none to be read."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "journal.sqlite"
+        self.path = file_in(folder)
         with self._told():
             try:
                 known = self.path.exists()

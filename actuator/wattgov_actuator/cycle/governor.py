@@ -19,7 +19,7 @@ from wattgov_actuator.document.strict import Invalid
 from wattgov_actuator.language.rulefile import FASTEST_SECONDS
 from wattgov_actuator.logfmt import line
 from wattgov_actuator.pause import Pause
-from wattgov_actuator.reading import Answer, Moment
+from wattgov_actuator.reading import Answer, Clock, Moment
 from wattgov_actuator.rules import RuleSet
 
 LOG = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Governor:
         *,
         writer: Writer,
         journal: Journal,
-        now: Callable[[], Moment],
+        now: Clock,
         enforcing: bool,
         alive: Callable[[], None] = nobody,
         paused: Callable[[float], Pause | None] = _never,

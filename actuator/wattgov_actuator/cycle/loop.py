@@ -23,7 +23,7 @@ from wattgov_actuator.orders import (
     Wake,
     stops,
 )
-from wattgov_actuator.reading import Answer, Moment
+from wattgov_actuator.reading import Answer, Clock
 
 LOG = logging.getLogger(__name__)
 WATCH_SECONDS = 1.0  # between two looks at the devices' own thermometers, and at who wakes or stops
@@ -41,7 +41,7 @@ class Loop:
         governor: Governor,
         *,
         ask: Ask,
-        now: Callable[[], Moment],
+        now: Clock,
         alive: Callable[[], None] = nobody,
         beat_seconds: float = 5.0,
     ) -> None:

@@ -26,7 +26,7 @@ from wattgov_actuator.election.protocol import (
 from wattgov_actuator.knobs.backends import ACCOUNT
 from wattgov_actuator.knobs.kubernetes.api import Api, Thing, path_of
 from wattgov_actuator.logfmt import line
-from wattgov_actuator.reading import Fault, KnobError, Moment
+from wattgov_actuator.reading import Clock, Fault, KnobError
 from wattgov_actuator.rules import Kind, RuleSet
 
 LOG = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Elector:
         way: Connection,
         lease: str,
         me: str,
-        now: Callable[[], Moment],
+        now: Clock,
         changed: Callable[[], None],
     ) -> None:
         """Take a connection to the cluster, NAMESPACE/NAME, and who is told of a change."""
@@ -163,7 +163,7 @@ def standing(
     lease: str | None,
     rules: RuleSet,
     kinds: Mapping[str, Kind],
-    now: Callable[[], Moment],
+    now: Clock,
     changed: Callable[[], None],
 ) -> Elector | None:
     """Return who stands for election; None where nobody asks for one."""

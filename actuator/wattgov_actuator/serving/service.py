@@ -14,7 +14,7 @@ from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.logfmt import line
 from wattgov_actuator.orders import PATIENCE_SECONDS, Asking
 from wattgov_actuator.pause import PauseFile
-from wattgov_actuator.reading import Moment
+from wattgov_actuator.reading import Clock
 from wattgov_actuator.serving.alerts import Alerts
 from wattgov_actuator.serving.answers import Answers
 from wattgov_actuator.serving.changes import Changes
@@ -70,7 +70,7 @@ class Control:
 
     orders: "SimpleQueue[object]"
     brake: PauseFile
-    now: Callable[[], Moment]
+    now: Clock
     notes: Callable[[], Iterable[tuple[str, str, int]]] = tuple  # how many, by sink and result
     watched: Callable[[], bool] | None = None  # whether policies of a cluster are; None: no
     patience_seconds: float = PATIENCE_SECONDS
