@@ -44,9 +44,7 @@ class Service:
     ) -> None:
         """Bind; OSError when the address is taken or not ours."""
         self._server = Server(address, answer, Seats(limits, steady), web, REALM, names=names)
-        host = address[0]
-        shown = f"[{host}]" if ":" in host else host
-        self.address = f"{shown}:{self._server.port}"
+        self.address = self._server.address
 
     def __enter__(self) -> Self:
         """Start to answer."""
