@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from types import TracebackType
 from typing import Self
 
 from wattgov_actuator import exposition
@@ -40,10 +39,9 @@ class Service:
         steady: Callable[[], float],
         *,
         names: Collection[str] = (),
-        limits: Limits = LIMITS,
     ) -> None:
         """Bind; OSError when the address is taken or not ours."""
-        self._server = Server(address, answer, Seats(limits, steady), web, REALM, names=names)
+        self._server = Server(address, answer, Seats(LIMITS, steady), web, REALM, names=names)
         self.address = self._server.address
 
     def __enter__(self) -> Self:
@@ -51,12 +49,7 @@ class Service:
         Thread(target=self._server.serve_forever, daemon=True, name="http").start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop answering and let go of the port."""
         self._server.shutdown()
         self._server.server_close()
