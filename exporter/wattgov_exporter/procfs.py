@@ -1,4 +1,4 @@
-"""The few facts that both the CPU model and the attribution take from /proc/stat."""
+"""Files of the kernel, read at one go, and the times of the CPUs in /proc/stat."""
 
 import os
 from collections.abc import Callable

@@ -54,8 +54,8 @@ def check(
 
     They are read as `run` reads them. With --online every expression is asked once, and it is told
     which fail, return nothing or NaN, or name no device of this machine, and which rules set what
-    is below their floor here. PromQL is checked offline,
-    too, where wattgov[promql] is installed. What is allowed and will do nothing is a note.
+    is below their floor here. PromQL is checked offline, too, where wattgov[promql] is installed.
+    What is allowed and will do nothing is a note.
 
     Exit status: 0, 1 when Prometheus did not answer, 2 for a mistake in a file or an expression
     that cannot be used.
