@@ -1,4 +1,4 @@
-"""The governor: ask, tick, act, remember, at one moment; it waits for nothing and nobody."""
+"""The governor: ask, tick, act, remember. When it does so, and on whose orders, the loop says."""
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
