@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
 
-from wattgov_actuator.acting.guardian import Guardian
-from wattgov_actuator.acting.holding import LEASE_SECONDS, holding, renewing
+from wattgov_actuator.acting.holding import holding
 from wattgov_actuator.acting.lease import LeaseFile
-from wattgov_actuator.acting.lock import Busy, MachineLock, evict
+from wattgov_actuator.acting.lock import Busy, MachineLock
 from wattgov_actuator.acting.restoring import log_decision, open_undos, put_back
+from wattgov_actuator.acting.signs import LEASE_SECONDS, Alive, renewing
+from wattgov_actuator.acting.tables import file_in
 from wattgov_actuator.commands.checking import check, plan
+from wattgov_actuator.commands.guarding import guardian
 from wattgov_actuator.commands.stopping import pause, restore, resume
 from wattgov_actuator.commands.telling import explain, journal
+from wattgov_actuator.cycle.governor import Governor
 from wattgov_actuator.cycle.loop import Loop
 from wattgov_actuator.decision import Decision
 from wattgov_actuator.document.strict import Invalid, Mistake
@@ -41,10 +44,10 @@ from wattgov_actuator.knobs import KNOBS
 from wattgov_actuator.language.rulefile import load
 from wattgov_actuator.language.schema import schema
 from wattgov_actuator.laws import LAWS
-from wattgov_actuator.logfmt import Formatter, line
+from wattgov_actuator.logfmt import line, log_to_stderr
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.notes.options import note_options
-from wattgov_actuator.notify import ALIVE, GOING, READY, Notify
+from wattgov_actuator.notify import GOING, READY, Notify
 from wattgov_actuator.orders import Inbox, Reload
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.proxy.command import proxy
@@ -83,7 +86,8 @@ def main(context: click.Context) -> None:
     context.obj = context.obj or now
 
 
-for command in (check, plan, test, backtest, journal, explain, pause, resume, restore, proxy):
+OTHERS = (check, plan, test, backtest, journal, explain, pause, resume, restore, guardian, proxy)
+for command in OTHERS:
     main.add_command(command)
 
 
@@ -142,7 +146,7 @@ def run(
     from wattgov_actuator.query import Prometheus  # noqa: PLC0415 (--help stays light)
     from wattgov_actuator.serving.service import Control, listening, web_of  # noqa: PLC0415
 
-    _log_to_stderr()
+    log_to_stderr()
     machine, notify = Machine(sysfs, procfs), Notify(os.environ)
     read = partial(load, (*rules, *more), LAWS, KNOBS, os.environ)
     mistakes, ruleset = _loaded(read if energy_policies is None else partial(read, ()))
@@ -169,7 +173,7 @@ def run(
         holding(state_dir, machine, now, turned.opening) as (book, writer),
     ):
         lease = LeaseFile(state_dir, procfs)
-        alive = _Alive(lease, lease_seconds, notify)
+        alive = Alive(lease, lease_seconds, notify, now)
         alive()
         left = put_back(writer, tell, alive)
         writer.connect(turned.here.connections)  # until here those of an earlier run
@@ -182,19 +186,24 @@ def run(
             turned.elector or nullcontext(),
             policies or nullcontext(),
         ):
-            loop = Loop(
+            governor = Governor(
                 turned.here,
-                ask=partial(source.ask, alive=alive),
                 writer=writer,
                 journal=book,
                 now=now,
                 enforcing=enforce or ruleset.enforce,
                 alive=alive,
-                beat_seconds=min(lease_seconds / 4, 5.0),
                 paused=PauseFile(state_dir).read,
                 load=turned,
                 armed=enforce,
                 tell=tell,
+            )
+            loop = Loop(
+                governor,
+                ask=partial(source.ask, alive=alive),
+                now=now,
+                alive=alive,
+                beat_seconds=min(lease_seconds / 4, 5.0),
             )
             control = Control(
                 orders,
@@ -204,7 +213,7 @@ def run(
                 None if policies is None else policies.watched,
             )
             try:
-                service = listening(listen, web, lambda: loop.snapshot, control, web_names)
+                service = listening(listen, web, lambda: governor.snapshot, control, web_names)
             except OSError as error:
                 where = f"{listen.host}:{listen.port}"
                 fail(f"cannot listen on {where}: {error.strerror}; give another --listen", FAILED)
@@ -212,7 +221,7 @@ def run(
                 LOG.info(
                     line(
                         "started",
-                        mode="enforcing" if loop.snapshot.enforcing else "dry run",
+                        mode="enforcing" if governor.snapshot.enforcing else "dry run",
                         listen=service.address,
                         prometheus=source.url,
                     )
@@ -235,33 +244,6 @@ def show_schema() -> None:
     click.echo(json.dumps(schema(LAWS, KNOBS), indent=1))
 
 
-@main.command()
-@state_option
-@machine_options
-def guardian(*, state_dir: Path, sysfs: Path, procfs: Path) -> None:
-    """Watch over a `run` of the same state folder, where no systemd does.
-
-    When that one dies, or shows no sign of life for its --lease, it is killed if need be, and
-    everything that it changed is put back. A folder that no actuator has used yet is warned of.
-    """
-    _log_to_stderr()
-    machine = Machine(sysfs, procfs)
-
-    def restored() -> bool:
-        with holding(state_dir, machine, now) as (_, writer):
-            return put_back(writer, alive=renewing(state_dir, procfs, now))
-
-    with told():
-        lease = LeaseFile(state_dir, procfs)
-        ended = partial(evict, state_dir, procfs, lambda: lease.over(now().steady))
-        watch = Guardian(lease, now, ended, restored)
-        LOG.info(line("started", mode="guardian", state=state_dir))
-        if not (state_dir / "journal.sqlite").exists():
-            LOG.warning(line("nothing_to_guard", detail=_unused(state_dir)))
-        with signalled(SimpleQueue[object]()) as stop:
-            watch.run(stop)
-
-
 def _ran(loop: Loop, orders: Inbox, *, left: bool) -> int:
     """Let the loop run until it is stopped, unless it was while it started; return a status."""
     orders.look()
@@ -271,37 +253,10 @@ def _ran(loop: Loop, orders: Inbox, *, left: bool) -> int:
     return int(left)
 
 
-class _Alive:
-    """Tells guardian and systemd that we are."""
-
-    def __init__(self, lease: LeaseFile, seconds: float, notify: Notify) -> None:
-        self._lease, self._seconds, self._notify = lease, seconds, notify
-        self._trouble = ""
-
-    def __call__(self) -> None:
-        """Tell, many times a tick; what is in the way is logged once."""
-        trouble = ""
-        try:
-            self._lease.renew(now().steady + self._seconds)
-        except OSError as error:  # a guardian will end us; until then, what is to do is done
-            trouble = str(error)
-        if trouble not in {"", self._trouble}:
-            LOG.error(line("lease_not_renewed", detail=trouble))
-        self._trouble = trouble
-        self._notify(ALIVE)
-
-
-def _unused(folder: Path) -> str:
-    return (
-        f"no actuator has ever worked with {folder}; if that is the folder of one to come, all is "
-        "well, for it is watched from now on, else give another --state-dir"
-    )
-
-
 def _refused(mistakes: str, state_dir: Path, machine: Machine) -> NoReturn:
     """Say why it does not start, and end; a crash need not wait for good rules to be undone."""
     click.echo(mistakes, err=True)
-    if (state_dir / "journal.sqlite").exists():
+    if file_in(state_dir).exists():
         with (
             told(),
             signalled(SimpleQueue()),
@@ -355,9 +310,3 @@ def _allowed(alone: MachineLock, ruleset: RuleSet, *, first: Path, enforce: bool
         except Busy as error:
             raise Invalid([Mistake(str(first), 1, 1, f"'enforce': {error}")]) from None
     return ruleset
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(Formatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])

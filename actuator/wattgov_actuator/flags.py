@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from wattgov_actuator.document.quantity import seconds_of
-from wattgov_actuator.reading import Moment
+from wattgov_actuator.reading import Clock
 from wattgov_actuator.when import LONGEST_SECONDS, in_calendar, moment_of
 
 LAST_PORT = 65535
@@ -220,5 +220,5 @@ def since_option(name: str, text: str) -> Callable[[Command], Command]:
     return click.option(name, metavar="WHEN", callback=moment, help=text)
 
 
-def _unix(clock: Callable[[], Moment]) -> float:
+def _unix(clock: Clock) -> float:
     return clock().unix

@@ -33,3 +33,10 @@ class Formatter(logging.Formatter):
         frames = traceback.extract_tb(error.__traceback__)
         where = " < ".join(f"{each.name}:{each.lineno}" for each in reversed(frames))
         return f"{text} error={_value(repr(error))} where={_value(where)}"
+
+
+def log_to_stderr() -> None:
+    """Log what happens from now on, one line an event."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Formatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -1,6 +1,6 @@
 """What the actuator sees: samples from Prometheus, readings of knobs, and the moment."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -20,6 +20,9 @@ class Moment:
 
     unix: float  # seconds; what sample times are compared with
     steady: float  # seconds; what durations are measured with
+
+
+Clock = Callable[[], Moment]
 
 
 class QueryFailure(StrEnum):

@@ -1,4 +1,4 @@
-"""A machine that is not there, under the loop, the writer and the journal that are."""
+"""A machine that is not there, under the governor, the writer and the journal that are."""
 
 import logging
 import os
@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from wattgov_actuator.acting.chain import Limits
 from wattgov_actuator.acting.hands import Hands
-from wattgov_actuator.acting.journal import Journal, Limits
+from wattgov_actuator.acting.journal import Journal
 from wattgov_actuator.acting.restoring import put_back
 from wattgov_actuator.acting.writer import Writer
-from wattgov_actuator.cycle.loop import Loop
+from wattgov_actuator.cycle.governor import Governor
 from wattgov_actuator.decision import Decision
 from wattgov_actuator.reading import (
     Answer,
@@ -83,12 +84,11 @@ class Simulation:
     def __init__(self, rules: RuleSet, planted: Iterable[Planted], journal: Journal) -> None:
         self._planted = tuple(planted)
         self._knobs = {knob: self._knob(knob) for knob in rules.knobs}
-        self._now, self._answers = Moment(0.0, 0.0), dict[str, Answer]()
+        self._now = Moment(0.0, 0.0)
         hands = Hands(lambda knob, _: self._knobs[knob])
         self._writer = Writer(journal, hands, lambda: self._now)
-        self.loop = Loop(
+        self.governor = Governor(
             rules,
-            ask=lambda expressions: {expr: self._answers[expr] for expr in expressions},
             writer=self._writer,
             journal=journal,
             now=lambda: self._now,
@@ -97,9 +97,9 @@ class Simulation:
 
     def step(self, now: Moment, answers: Mapping[str, Answer]) -> tuple[Decision, ...]:
         """Do one tick at *now*; return what was decided in it."""
-        self._now, self._answers = now, dict(answers)
-        self.loop.step()
-        return tuple(each for each in self.loop.snapshot.decisions if each.at == now.unix)
+        self._now = now
+        self.governor.step(lambda expressions: {expr: answers[expr] for expr in expressions})
+        return tuple(each for each in self.governor.snapshot.decisions if each.at == now.unix)
 
     def stop(self) -> None:
         """End it as a signal does: everything is put back."""

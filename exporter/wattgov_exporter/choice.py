@@ -75,9 +75,7 @@ def shown(
 
 def published(meter: Meter, chosen: Mapping[Component, Chosen]) -> bool:
     """Tell whether a meter is shown; one that another replaces would count twice in a sum."""
-    return meter.component is None or counts(chosen.get(meter.component), meter)
-
-
-def counts(chosen: Chosen | None, meter: Meter) -> bool:
-    """Tell whether a meter is the one that counts."""
-    return chosen is not None and chosen.counts(meter)
+    if meter.component is None:
+        return True
+    one = chosen.get(meter.component)
+    return one is not None and one.counts(meter)

@@ -76,9 +76,7 @@ def run(wish: Wish, loaded: Loaded, web: WatchedWeb) -> None:
 
     threading.Thread(target=server.serve_forever, daemon=True, name="http").start()
     scheme = "https" if web.current().tls else "http"
-    host = wish.address[0]
-    shown = f"[{host}]" if ":" in host else host
-    wish.log(f"wattgov-exporter serves {scheme}://{shown}:{server.port}/metrics")
+    wish.log(f"wattgov-exporter serves {scheme}://{server.address}/metrics")
     loop = Loop(
         collector,
         loaded,

@@ -1,4 +1,4 @@
-"""Snapshot to metrics; the only file that spells metric names."""
+"""Every metric in one table, from snapshots to series; the only file that spells their names."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

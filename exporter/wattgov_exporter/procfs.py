@@ -1,4 +1,4 @@
-"""The few facts that both the CPU model and the attribution take from /proc/stat."""
+"""Files of the kernel, read at one go, and the times of the CPUs in /proc/stat."""
 
 import os
 from collections.abc import Callable
@@ -19,14 +19,11 @@ class CpuTimes:
     """CPU-seconds since boot, over all CPUs.
 
     *busy* excludes steal: a stolen second ran somebody else's work on the host. It includes
-    *interrupts*, which are no process's.
+    interrupts, which are no process's.
     """
 
     busy: float
     idle: float
-    steal: float
-    cpus: int
-    interrupts: float = 0.0
 
 
 def read_bytes(path: Path | str, most: int = _READ_BYTES) -> bytes:
@@ -53,14 +50,13 @@ def cpu_times(proc: Path, read: ReadBytes = read_bytes) -> CpuTimes:
     Fields after `cpu` are user nice system idle iowait irq softirq steal guest guest_nice
     (proc_stat(5)); guest time is already inside user time.
     """
-    lines = read(proc / "stat").splitlines()
-    if not lines or len(lines[0].split()) < LEAST_WORDS or not lines[0].startswith(b"cpu "):
+    line = read(proc / "stat").partition(b"\n")[0]
+    name, *texts = line.split(maxsplit=8)[:8] or [b""]
+    if name != b"cpu" or len(texts) + 1 < LEAST_WORDS:
         raise ValueError(f"{proc}/stat does not begin with the times of all CPUs")
-    fields = [int(text) / TICKS_PER_SECOND for text in lines[0].split()[1:9]]
-    user, nice, system, idle, iowait, irq, softirq, steal = fields + [0.0] * (8 - len(fields))
-    cpus = sum(line.startswith(b"cpu") for line in lines) - 1
-    busy = user + nice + system + irq + softirq
-    return CpuTimes(busy, idle + iowait, steal, cpus, irq + softirq)
+    fields = [int(text) / TICKS_PER_SECOND for text in texts]
+    user, nice, system, idle, iowait, irq, softirq = fields + [0.0] * (7 - len(fields))
+    return CpuTimes(user + nice + system + irq + softirq, idle + iowait)
 
 
 def each_cpu(proc: Path, read: ReadBytes = read_long) -> dict[int, tuple[float, float]]:

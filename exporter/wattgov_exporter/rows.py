@@ -156,8 +156,8 @@ def by_app(field: str) -> Callable[[View], Iterator[Row]]:
 
 def total_watts(view: View) -> Iterator[Row]:
     """Yield the node's watts, with how they are composed."""
-    if view.snapshot.total is not None:
-        basis, watts = view.snapshot.total
+    if (total := view.snapshot.total) is not None:
+        basis, watts = total
         yield (basis,), watts
 
 

@@ -59,6 +59,7 @@ class Server(socketserver.ThreadingTCPServer):
 
         *realm* is what one logs in to, *names* are what this machine is also called by.
         """
+        self._host = address[0]
         self._answer = answer
         self._names = frozenset((*names, os.uname().nodename))
         self._owners = frozenset((ROOT, os.geteuid()))
@@ -77,6 +78,12 @@ class Server(socketserver.ThreadingTCPServer):
     def port(self) -> int:
         """The port that is listened on, where 0 was asked for."""
         return int(self.server_address[1])
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as the host was given, and as it stands in a URL."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{host}:{self.port}"
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Serve until `shutdown`; *poll_interval* is how often refused connections are looked at.

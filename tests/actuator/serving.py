@@ -82,7 +82,7 @@ class Acting:
         """Begin, and wait for the first tick."""
         self._thread.start()
         assert self.began.wait(DEADLINE_SECONDS)
-        self.until(lambda: self.stage.loop.snapshot.ticks > 0)
+        self.until(lambda: self.stage.governor.snapshot.ticks > 0)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -106,7 +106,7 @@ class Acting:
 
     def ticked(self, ticks: int) -> None:
         """Wait for a number of ticks since the start."""
-        self.until(lambda: self.stage.loop.snapshot.ticks >= ticks)
+        self.until(lambda: self.stage.governor.snapshot.ticks >= ticks)
 
     def _act(self) -> None:
         self.stage = self._make()  # the journal belongs to the thread that opened it

@@ -10,6 +10,7 @@ from actuator.fakes import FRESH, Clock, FileKnob
 from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.acting.journal import Journal
 from wattgov_actuator.acting.writer import Writer
+from wattgov_actuator.cycle.governor import Governor
 from wattgov_actuator.cycle.loop import Loop
 from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.pause import PauseFile
@@ -42,9 +43,8 @@ class Stage:
         self.writer = Writer(self.journal, Hands(lambda name, _: knobs[name]), self.clock)
         self.brake = PauseFile(self.folder)
         self.rules = rules  # what a reload finds
-        self.loop = Loop(
+        self.governor = Governor(
             rules,
-            ask=self.ask,
             writer=self.writer,
             journal=self.journal,
             now=self.clock,
@@ -53,6 +53,7 @@ class Stage:
             load=lambda: self.rules,
             armed=enforcing,
         )
+        self.loop = Loop(self.governor, ask=self.ask, now=self.clock)
 
     def ask(self, expressions: Iterable[str]) -> Mapping[str, Answer]:
         """Answer as Prometheus would."""
@@ -74,13 +75,13 @@ class Stage:
         for _ in range(ticks):
             self.clock.advance(seconds)
             self.loop.step()
-        return self.loop.snapshot.decisions[0]
+        return self.governor.snapshot.decisions[0]
 
     def decision(self, rule: str, target: str = "GPU-a") -> Decision:
         """Return the latest decision of one rule."""
         (found,) = (
             each
-            for each in self.loop.snapshot.decisions
+            for each in self.governor.snapshot.decisions
             if (each.rule, each.target) == (rule, target)
         )
         return found

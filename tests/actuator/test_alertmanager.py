@@ -56,11 +56,11 @@ def test_alertmanager_has_the_rule_of_an_alert_looked_at(
     with (
         Acting(lambda: Stage(tmp_path, SLOW, knob)) as acting,
         serving(
-            lambda: acting.stage.loop.snapshot, acting.stage.folder, acting.orders, web
+            lambda: acting.stage.governor.snapshot, acting.stage.folder, acting.orders, web
         ) as client,
     ):
         acting.stage.clock.advance(2)
-        port, ticks = free_ports().alertmanager, acting.stage.loop.snapshot.ticks
+        port, ticks = free_ports().alertmanager, acting.stage.governor.snapshot.ticks
         route = {"receiver": "actuator", "group_wait": "0s"}
         config = {**snippet(client.port, password), "route": route}
         (tmp_path / "alertmanager.yml").write_text(yaml.safe_dump(config))

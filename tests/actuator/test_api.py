@@ -38,7 +38,7 @@ def stage(make: Make) -> Stage:
 @pytest.fixture
 def client(stage: Stage, tmp_path: Path) -> Iterator[Client]:
     """Return a client of its service."""
-    with serving(lambda: stage.loop.snapshot, tmp_path) as client:
+    with serving(lambda: stage.governor.snapshot, tmp_path) as client:
         yield client
 
 
@@ -85,7 +85,7 @@ groups:
 """
     stage = make(loaded(tmp_path / "rules.yml", text))
     stage.play()
-    with serving(lambda: stage.loop.snapshot, tmp_path) as client:
+    with serving(lambda: stage.governor.snapshot, tmp_path) as client:
         (group,) = client.get("/api/v1/rules")["groups"]
 
     (rule,) = group["rules"]
@@ -200,8 +200,8 @@ def test_what_takes_no_parameters_says_so(client: Client, name: str) -> None:
 
 def test_values_that_are_no_numbers_are_null(client: Client, stage: Stage) -> None:
     """A NaN or an infinity would not be JSON."""
-    odd = replace(stage.loop.snapshot.decisions[0], wanted=float("inf"), current=float("nan"))
-    stage.loop.snapshot = replace(stage.loop.snapshot, decisions=(odd,))
+    odd = replace(stage.governor.snapshot.decisions[0], wanted=float("inf"), current=float("nan"))
+    stage.governor.snapshot = replace(stage.governor.snapshot, decisions=(odd,))
     (row,) = client.get("/api/v1/decisions")["decisions"]
 
     assert (None, None) == (row["wanted"], row["current"])
@@ -209,8 +209,8 @@ def test_values_that_are_no_numbers_are_null(client: Client, stage: Stage) -> No
 
 def test_the_status_tells_how_the_loop_and_prometheus_are(client: Client, stage: Stage) -> None:
     """Time is that of the last tick; queries are told by how many and how long."""
-    stage.loop.snapshot = replace(
-        stage.loop.snapshot, late_seconds=0.5, latency=Latency({"quiet": 0.25}, 0.75, 3)
+    stage.governor.snapshot = replace(
+        stage.governor.snapshot, late_seconds=0.5, latency=Latency({"quiet": 0.25}, 0.75, 3)
     )
     status = client.get("/api/v1/status")
 
@@ -223,7 +223,7 @@ def test_the_status_tells_how_the_loop_and_prometheus_are(client: Client, stage:
 def test_before_the_first_tick_there_is_nothing_to_tell(make: Make, tmp_path: Path) -> None:
     """But the rules are known."""
     stage = make(RULES)
-    with serving(lambda: stage.loop.snapshot, tmp_path) as client:
+    with serving(lambda: stage.governor.snapshot, tmp_path) as client:
         assert [] == client.get("/api/v1/targets")["targets"]
         assert [] == client.get("/api/v1/decisions")["decisions"]
         assert [None, None] == [

@@ -42,7 +42,7 @@ def acting(tmp_path: Path, knob: FileKnob) -> Iterator[Acting]:
 def client(acting: Acting) -> Iterator[Client]:
     """Return a client of its service, on this host."""
     stage = acting.stage
-    with serving(lambda: stage.loop.snapshot, stage.folder, acting.orders) as client:
+    with serving(lambda: stage.governor.snapshot, stage.folder, acting.orders) as client:
         yield client
 
 
@@ -52,7 +52,7 @@ def test_a_pause_is_in_force_when_it_is_answered(client: Client, acting: Acting)
 
     assert (200, 1) == (status, said["open_undos"])
     paused = Pause(NOW.unix, NOW.unix + 1800, "127.0.0.1", "load test")
-    assert paused == acting.stage.brake.read(NOW.unix) == acting.stage.loop.snapshot.pause
+    assert paused == acting.stage.brake.read(NOW.unix) == acting.stage.governor.snapshot.pause
     assert ("load test", NOW.unix + 1800) == (said["paused"]["why"], said["paused"]["until"])
 
     status, said = client.post("/api/v1/resume")
@@ -98,7 +98,7 @@ def test_a_restore_puts_back_once(client: Client, acting: Acting) -> None:
         row[key] for key in ("knob", "target", "reason", "current", "prior")
     )
     acting.advance(20)
-    acting.until(lambda: acting.stage.loop.snapshot.open_undos == 1)  # read back, too
+    acting.until(lambda: acting.stage.governor.snapshot.open_undos == 1)  # read back, too
 
     acting.stage.knob.add("GPU-a", 250)
     status, said = client.post("/api/v1/restore")
@@ -128,7 +128,7 @@ def test_a_reload_answers_with_what_came_of_it(client: Client, acting: Acting) -
     def bad() -> RuleSet:
         raise Invalid([Mistake("rules.yml", 3, 5, "unknown key")])
 
-    acting.stage.loop._load = bad  # noqa: SLF001 (the edge of the stage)
+    acting.stage.governor._load = bad  # noqa: SLF001 (the edge of the stage)
 
     assert (500, "rules.yml:3:5: unknown key\nthe old rules stay in force\n") == client.ask(
         "/-/reload", "POST"
@@ -149,7 +149,7 @@ def test_an_alert_has_a_group_asked_at_once(client: Client, acting: Acting) -> N
     """Long before its interval is over, and just that group; what is not known is told."""
     acting.stage.clock.advance(2)
     asked = len(acting.stage.asked)
-    ticks = acting.stage.loop.snapshot.ticks
+    ticks = acting.stage.governor.snapshot.ticks
     status, said = client.post(
         "/api/v1/alerts", notification(alert(wattgov_rules="slow, fast"), alert(alertname="x"))
     )
@@ -175,19 +175,19 @@ def test_an_alert_is_about_the_rule_that_a_label_is(client: Client, acting: Acti
 
 def test_a_flood_of_alerts_asks_prometheus_no_more_often(client: Client, acting: Acting) -> None:
     """A group that was asked within the shortest interval is left to its turn."""
-    ticks = acting.stage.loop.snapshot.ticks
+    ticks = acting.stage.governor.snapshot.ticks
     flood = notification(*(alert(rule="slow") for _ in range(500)))
     for _ in range(5):
         assert [] == client.post("/api/v1/alerts", flood)[1]["groups"]
 
-    assert ticks == acting.stage.loop.snapshot.ticks
+    assert ticks == acting.stage.governor.snapshot.ticks
 
 
 def test_an_alert_is_no_command(client: Client, acting: Acting) -> None:
     """Its rule looks, and finds its condition false: nothing is changed."""
     acting.stage.clock.advance(2)
     acting.stage.say()
-    ticks = acting.stage.loop.snapshot.ticks
+    ticks = acting.stage.governor.snapshot.ticks
     client.post("/api/v1/alerts", notification(alert(rule="trim")))
     acting.ticked(ticks + 1)
 

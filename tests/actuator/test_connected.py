@@ -14,7 +14,8 @@ from plant import plant
 from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.acting.journal import Journal
 from wattgov_actuator.acting.restoring import put_back
-from wattgov_actuator.acting.writer import LATE_SECONDS, Writer
+from wattgov_actuator.acting.undoing import LATE_SECONDS
+from wattgov_actuator.acting.writer import Writer
 from wattgov_actuator.cli import main
 from wattgov_actuator.connection import Connection, Setting, connection_of
 from wattgov_actuator.decision import Decision, Reason

@@ -54,7 +54,7 @@ def test_a_pid_brings_draw_to_its_target_and_lets_go(tmp_path: Path) -> None:
     play.play(10)
 
     assert 200 == pytest.approx(settled, abs=3)
-    assert (300, 0) == (play.knob.watts(), play.loop.snapshot.open_undos)
+    assert (300, 0) == (play.knob.watts(), play.governor.snapshot.open_undos)
 
 
 def test_a_pid_without_a_value_holds_and_then_puts_back(tmp_path: Path) -> None:

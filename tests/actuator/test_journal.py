@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from wattgov_actuator.acting.journal import AGED_AT_ONCE, Journal, JournalError, Limits, State
+from wattgov_actuator.acting.chain import AGED_AT_ONCE, Limits
+from wattgov_actuator.acting.journal import Journal, JournalError
+from wattgov_actuator.acting.undo import State
 from wattgov_actuator.decision import Decision, Input, Reason
 from wattgov_actuator.reading import InForce
 

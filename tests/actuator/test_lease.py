@@ -111,9 +111,9 @@ def test_who_holds_the_lock_is_killed_even_when_stopped(
     """A stopped process does not get to run any more, and cannot write over what we put back."""
     holder.send_signal(signal.SIGSTOP)
 
-    assert holder.pid == evict(tmp_path, PROC, hung, 10)
+    assert holder.pid == evict(tmp_path, PROC, hung)
     assert -signal.SIGKILL == holder.wait(10)
-    assert evict(tmp_path, PROC, hung, 10) is None
+    assert evict(tmp_path, PROC, hung) is None
 
 
 def test_a_number_that_is_somebody_elses_now_is_not_killed(
@@ -123,7 +123,7 @@ def test_a_number_that_is_somebody_elses_now_is_not_killed(
     with subprocess.Popen(["sleep", "60"]) as stranger:
         (tmp_path / "lock").write_text(str(stranger.pid))
         with pytest.raises(Busy, match="cannot be seen from here: run this as the same"):
-            evict(tmp_path, PROC, hung, 10)
+            evict(tmp_path, PROC, hung)
         assert stranger.poll() is None
         stranger.kill()
     assert holder.poll() is None
@@ -135,7 +135,7 @@ def test_who_has_taken_the_lock_since_is_not_killed(
     """Guardian and person come at once: one ends the loop that hangs, and the other waits."""
     lease.renew(1e12)
     with pytest.raises(Busy, match=f"works with {tmp_path}: process {holder.pid}"):
-        evict(tmp_path, PROC, lambda: lease.over(0.0), 10)
+        evict(tmp_path, PROC, lambda: lease.over(0.0))
     assert holder.poll() is None
 
 
@@ -156,7 +156,7 @@ def test_a_holder_without_a_number_is_told(
     """It cannot be ended from here."""
     (tmp_path / "lock").write_text(text)
     with pytest.raises(Busy, match="cannot be seen from here"):
-        evict(tmp_path, PROC, hung, 10)
+        evict(tmp_path, PROC, hung)
     assert holder.poll() is None
 
 

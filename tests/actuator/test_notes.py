@@ -154,7 +154,7 @@ def test_a_loop_notes_what_it_does_and_puts_back(make: Make, receiver: Receiver)
     """A change once, not at each tick; a conflict once; and the end."""
     stage = make(ruleset(rule("trim", "quiet", cooldown_seconds=3600)))
     with notes_to(receiver) as notes:
-        stage.loop._tell = notes  # noqa: SLF001 (as `run` gives it)
+        stage.governor._tell = notes  # noqa: SLF001 (as `run` gives it)
         stage.say("quiet")
         stage.play(ticks=4)
         stage.stop()

@@ -70,7 +70,7 @@ def test_every_page_is_there_before_the_first_tick(tmp_path: Path, path: str) ->
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_brings_nothing_and_allows_nothing(stage: Stage, tmp_path: Path, path: str) -> None:
     """No script, no form, no asset of others; the policy forbids them, and frames, as well."""
-    with serving(lambda: stage.loop.snapshot, tmp_path) as client:
+    with serving(lambda: stage.governor.snapshot, tmp_path) as client:
         seen, headers = page(client, path), client.headers
 
     assert not {"script", "form", "img", "link", "iframe", "object"} & set(seen.tags)
@@ -91,13 +91,13 @@ def test_the_overview_tells_what_is_held_and_why_nothing_is_done(
     stage: Stage, tmp_path: Path
 ) -> None:
     """Mode, pause, mistakes of a reload, trouble of the journal, and what we hold."""
-    stage.loop.snapshot = replace(
-        stage.loop.snapshot,
+    stage.governor.snapshot = replace(
+        stage.governor.snapshot,
         pause=Pause(1e6, None, "ann", "load test"),
         journal_trouble="the disk is full",
         reloads=Reloads(1e6, "", ("rules.yml:3:5: unknown key",)),
     )
-    with serving(lambda: stage.loop.snapshot, tmp_path) as client:
+    with serving(lambda: stage.governor.snapshot, tmp_path) as client:
         text = " ".join(page(client, "/").text.split())
 
     for part in (
@@ -112,7 +112,7 @@ def test_the_overview_tells_what_is_held_and_why_nothing_is_done(
 
 def test_rules_targets_and_decisions_tell_the_same_as_the_api(stage: Stage, tmp_path: Path) -> None:
     """In the words that a person reads."""
-    with serving(lambda: stage.loop.snapshot, tmp_path) as client:
+    with serving(lambda: stage.governor.snapshot, tmp_path) as client:
         told = [page(client, path).text for path in ("/rules", "/targets", "/decisions")]
     rules, targets, decisions = (" ".join(each.split()) for each in told)
 
@@ -125,7 +125,7 @@ def test_rules_targets_and_decisions_tell_the_same_as_the_api(stage: Stage, tmp_
 
 def test_decisions_are_narrowed_by_links(stage: Stage, tmp_path: Path) -> None:
     """A page takes the parameters of the API; one that makes no sense is an error there too."""
-    with serving(lambda: stage.loop.snapshot, tmp_path) as client:
+    with serving(lambda: stage.governor.snapshot, tmp_path) as client:
         assert "GPU-a" in page(client, "/decisions?reason=applied&refresh=off").text
         assert "No decision is like that" in page(client, "/decisions?reason=lost").text
         assert 400 == client.ask("/decisions?reason=bored")[0]
@@ -133,7 +133,7 @@ def test_decisions_are_narrowed_by_links(stage: Stage, tmp_path: Path) -> None:
 
 def test_a_page_looks_again_by_itself_unless_told_to_stay(stage: Stage, tmp_path: Path) -> None:
     """Without a script."""
-    with serving(lambda: stage.loop.snapshot, tmp_path) as client:
+    with serving(lambda: stage.governor.snapshot, tmp_path) as client:
         assert ("http-equiv", "refresh") in page(client, "/").attributes
         assert ("http-equiv", "refresh") not in page(client, "/?refresh=off").attributes
 
@@ -147,14 +147,14 @@ def test_whatever_prometheus_and_people_say_is_only_text(make: Make, tmp_path: P
     stage.play()
     (stage.knob.folder / name).write_text("201")
     stage.play()
-    stage.loop.snapshot = replace(
-        stage.loop.snapshot,
+    stage.governor.snapshot = replace(
+        stage.governor.snapshot,
         pause=Pause(1e6, None, EVIL, EVIL),
         journal_trouble=EVIL,
         notes={"gpu_power_limit": EVIL},
         reloads=Reloads(1e6, "", (EVIL,)),
     )
-    with serving(lambda: stage.loop.snapshot, tmp_path) as client:
+    with serving(lambda: stage.governor.snapshot, tmp_path) as client:
         pages = [page(client, path) for path in PAGES]
 
     for each in pages:

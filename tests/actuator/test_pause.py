@@ -164,7 +164,7 @@ def test_a_pause_outlives_a_restart(make: Make) -> None:
     stage.say("quiet")
 
     assert (Reason.PAUSED, 300) == (stage.play().reason, stage.knob.watts())
-    assert BRAKE == stage.loop.snapshot.pause
+    assert BRAKE == stage.governor.snapshot.pause
 
 
 def test_the_kill_switch_puts_back_and_nothing_acts(make: Make) -> None:
@@ -176,14 +176,14 @@ def test_the_kill_switch_puts_back_and_nothing_acts(make: Make) -> None:
     stage.down = True
     stage.play()
 
-    assert (300, 0) == (stage.knob.watts(), stage.loop.snapshot.open_undos)
+    assert (300, 0) == (stage.knob.watts(), stage.governor.snapshot.open_undos)
 
     stage.down = False
     stage.say("quiet", "hot")
     stage.play(ticks=5)
 
     assert (300, 2) == (stage.knob.watts(), len(stage.knob.writes))
-    assert {Reason.DISARMED} == {each.reason for each in stage.loop.snapshot.decisions}
+    assert {Reason.DISARMED} == {each.reason for each in stage.governor.snapshot.decisions}
 
     stage.brake.end()
     stage.play()
@@ -200,7 +200,7 @@ def test_the_kill_switch_insists(make: Make) -> None:
     stage.knob.refuses = Fault.REFUSED
     stage.play(ticks=2)
 
-    assert (280, 1) == (stage.knob.watts(), stage.loop.snapshot.open_undos)
+    assert (280, 1) == (stage.knob.watts(), stage.governor.snapshot.open_undos)
 
     stage.knob.refuses = None
     stage.play()
@@ -253,14 +253,14 @@ def test_a_pause_is_not_waited_for(make: Make) -> None:
     class Meanwhile:
         def get(self, block: bool = True, timeout: float | None = None, /) -> object:
             assert (block, timeout) == (True, 5.0)
-            if stage.loop.snapshot.pause is not None:
+            if stage.governor.snapshot.pause is not None:
                 return "SIGTERM"
             stage.brake.write(KILL)
             raise Empty
 
     stage.loop.run(Meanwhile())
 
-    assert 2 == stage.loop.snapshot.ticks
+    assert 2 == stage.governor.snapshot.ticks
 
 
 def test_everybody_in_the_folder_can_read_a_pause(tmp_path: Path) -> None:

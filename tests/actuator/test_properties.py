@@ -168,7 +168,7 @@ def test_any_interleaving_of_claims_ends_at_the_prior_value(
             tightest = min((values[i] for i in now), default=300)
 
             assert (min(300, tightest)) == knob.watts()
-        assert 0 == stage.loop.snapshot.open_undos
+        assert 0 == stage.governor.snapshot.open_undos
         stage.stop()
 
 

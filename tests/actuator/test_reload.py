@@ -34,7 +34,7 @@ def trimmed(make: Make) -> Stage:
 def reloaded(stage: Stage, rules: RuleSet) -> float:
     """Give new rules, tick once, and return what is in force."""
     stage.rules = rules
-    assert () == stage.loop.reload()
+    assert () == stage.governor.reload()
     stage.play()
     return stage.knob.watts()
 
@@ -55,8 +55,8 @@ def test_a_rule_that_vanished_lets_go(trimmed: Stage) -> None:
     """The next tick puts back, and is the last to speak of it."""
     assert 300 == reloaded(trimmed, ruleset(OTHER))
     assert Reason.RESTORED == trimmed.reason("actuator.restore")
-    assert {"other", "actuator.restore"} == {r.rule for r in trimmed.loop.snapshot.decisions}
-    assert {"other"} == set(trimmed.loop.snapshot.rule_targets)
+    assert {"other", "actuator.restore"} == {r.rule for r in trimmed.governor.snapshot.decisions}
+    assert {"other"} == set(trimmed.governor.snapshot.rule_targets)
 
 
 def test_a_rule_that_vanished_leaves_what_another_one_claims(make: Make) -> None:
@@ -95,16 +95,16 @@ def test_another_question_or_answer_begins_anew(trimmed: Stage, new: Rule) -> No
 
 def test_bad_rules_leave_the_old_ones_at_work(trimmed: Stage) -> None:
     """It is told, and a good reload ends it."""
-    good = trimmed.loop.snapshot.reloads
+    good = trimmed.governor.snapshot.reloads
 
     def bad() -> RuleSet:
         raise Invalid([Mistake("rules.yml", 3, 5, "no")])
 
-    trimmed.loop._load = bad  # noqa: SLF001 (files would say the same)
-    mistakes = trimmed.loop.reload()
+    trimmed.governor._load = bad  # noqa: SLF001 (files would say the same)
+    mistakes = trimmed.governor.reload()
     trimmed.say("quiet")
     trimmed.play()
-    reloads = trimmed.loop.snapshot.reloads
+    reloads = trimmed.governor.snapshot.reloads
 
     assert ("rules.yml:3:5: no",) == mistakes
     assert (260, mistakes) == (trimmed.knob.watts(), reloads and reloads.mistakes)
@@ -157,13 +157,13 @@ def test_rules_that_say_to_enforce_no_more_put_back(make: Make) -> None:
     """From then on it is a dry run; and back, when they say so again."""
     enforced = replace(ruleset(TRIM), enforce=True)
     stage = make(enforced)
-    stage.loop._armed = False  # noqa: SLF001 (the rules arm it, not --enforce)
+    stage.governor._armed = False  # noqa: SLF001 (the rules arm it, not --enforce)
     stage.say("quiet")
     stage.play()
     stage.rules = ruleset(TRIM)
-    stage.loop.reload()
+    stage.governor.reload()
 
-    assert (300, False) == (stage.knob.watts(), stage.loop.snapshot.enforcing)
+    assert (300, False) == (stage.knob.watts(), stage.governor.snapshot.enforcing)
     assert Reason.WOULD_APPLY == stage.play(seconds=60).reason
     assert 280 == reloaded(stage, enforced)
 
@@ -178,7 +178,7 @@ def test_the_loop_reloads_when_it_is_told_to(make: Make) -> None:
 
     assert 0 == stage.loop.run(orders)
     assert () == order.answer.get_nowait()
-    assert ["other"] == [each.rule for each in stage.loop.snapshot.decisions]
+    assert ["other"] == [each.rule for each in stage.governor.snapshot.decisions]
 
 
 def test_a_loop_that_does_not_answer_is_told_of() -> None:

@@ -82,7 +82,7 @@ def test_what_is_not_meant_is_left_alone(stage: Stage) -> None:
         stage.play()
 
     assert (300, 150) == (stage.knob.watts(), stage.knob.watts("GPU-b"))
-    assert {"GPU-b"} == {each.target for each in stage.loop.snapshot.decisions}
+    assert {"GPU-b"} == {each.target for each in stage.governor.snapshot.decisions}
 
 
 def test_a_rule_that_means_no_target_here_says_so(stage: Stage) -> None:
@@ -100,7 +100,7 @@ def test_a_target_that_is_left_out_later_is_put_back(stage: Stage) -> None:
     (before,) = stage.rules.groups
     both = replace(before, rules=(replace(before.rules[0], targets=()),))
     stage.rules = RuleSet((both,))
-    stage.loop.reload()
+    stage.governor.reload()
     stage.said = {"quiet": on()}
     stage.play()
     stage.say("quiet", uuid="GPU-b")
@@ -109,7 +109,7 @@ def test_a_target_that_is_left_out_later_is_put_back(stage: Stage) -> None:
     assert (280, 280) == (stage.knob.watts(), stage.knob.watts("GPU-b"))
 
     stage.rules = RuleSet((before,))
-    stage.loop.reload()
+    stage.governor.reload()
     stage.say()
     stage.play()
 

@@ -83,14 +83,14 @@ def test_a_hot_card_goes_to_its_floor_without_prometheus(stage: Stage) -> None:
     for degrees in (84.0, 80.0, 74.0):
         heat(stage, degrees)
         stage.clock.advance(1)
-        stage.loop.look_at_heat()
+        stage.governor.look_at_heat()
         seen.append(stage.knob.watts())
 
     assert [150.0, 150.0, 300.0] == seen
     assert asked == len(stage.asked)
     reasons = [(row["rule"], row["reason"]) for row in stage.journal.decisions()]
     assert ("gpus.thermal", "applied") in reasons
-    assert 0 == stage.loop.snapshot.open_undos
+    assert 0 == stage.governor.snapshot.open_undos
 
 
 def test_the_loop_looks_while_prometheus_hangs(stage: Stage) -> None:
@@ -147,7 +147,7 @@ def test_the_loop_looks_each_second_between_two_ticks(stage: Stage) -> None:
     warmer.join()
 
     assert [150.0, 300.0] == [watts for _, watts in stage.knob.writes]
-    assert stage.loop.snapshot.ticks == 1
+    assert stage.governor.snapshot.ticks == 1
 
 
 def test_rules_do_not_move_a_card_that_is_hot(stage: Stage) -> None:
@@ -168,12 +168,12 @@ def test_a_hot_card_that_no_rule_is_about_gives_no_work(tmp_path: Path) -> None:
     text = RULES.replace("    rules:", "    targets: {except: {uuid: GPU-a}}\n    rules:")
     stage = Stage(tmp_path, loaded(tmp_path / "r.yml", text), knob)
     stage.play(ticks=1)
-    before = stage.loop.snapshot
+    before = stage.governor.snapshot
     heat(stage, 90.0)
-    stage.loop.look_at_heat()
+    stage.governor.look_at_heat()
     stage.journal.close()
 
-    assert before is stage.loop.snapshot
+    assert before is stage.governor.snapshot
     assert [] == knob.writes
 
 

@@ -162,7 +162,7 @@ def test_what_is_saved_is_measured_against_the_time_before_at_the_same_load(stag
     node = Node(stage.knob, falling, noise=0.002)
     play(stage, node, 8)
     play(stage, node, 250, "quiet")
-    (saving,) = stage.loop.snapshot.savings
+    (saving,) = stage.governor.snapshot.savings
     work, energy = falling.at(0.25)
     true = 100.0 * (1 / energy - 1)
 
@@ -171,10 +171,10 @@ def test_what_is_saved_is_measured_against_the_time_before_at_the_same_load(stag
     assert saving.low_watts < true < saving.high_watts
     assert saving.high_watts - saving.low_watts < 0.1 * true
     assert saving.slower == pytest.approx(1 / work - 1, abs=0.02)
-    assert stage.loop.snapshot.saved_joules["trim", "measured"] > 0
+    assert stage.governor.snapshot.saved_joules["trim", "measured"] > 0
     node.load = 0.3
     play(stage, node, 3, "quiet")
-    assert stage.loop.snapshot.savings == ()
+    assert stage.governor.snapshot.savings == ()
 
 
 def test_a_rule_that_stands_in_acts_only_while_the_other_does_nothing(

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from actuator.fakes import Clock, FileKnob
 from wattgov_actuator.acting.hands import Hands
-from wattgov_actuator.acting.journal import Journal, State
-from wattgov_actuator.acting.writer import LATE_SECONDS, Writer
+from wattgov_actuator.acting.journal import Journal
+from wattgov_actuator.acting.undo import State
+from wattgov_actuator.acting.undoing import LATE_SECONDS
+from wattgov_actuator.acting.writer import Writer
 from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.reading import Fault, InForce, KnobError
 

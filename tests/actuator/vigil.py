@@ -20,6 +20,7 @@ from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.acting.journal import Journal
 from wattgov_actuator.acting.restoring import put_back
 from wattgov_actuator.acting.writer import Writer
+from wattgov_actuator.cycle.governor import Governor
 from wattgov_actuator.cycle.loop import Loop
 from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.orders import PATIENCE_SECONDS, Wake
@@ -168,20 +169,15 @@ class Vigil:
             writer = Writer(journal, Hands(lambda *_: bed), self.now)
             try:
                 put_back(writer)
-                loop = Loop(
-                    self.rules,
-                    ask=self.ask,
-                    writer=writer,
-                    journal=journal,
-                    now=self.now,
-                    enforcing=True,
+                governor = Governor(
+                    self.rules, writer=writer, journal=journal, now=self.now, enforcing=True
                 )
-                loop.run(self)
+                Loop(governor, ask=self.ask, now=self.now).run(self)
             except Killed:
                 return True
             finally:
                 self._bed = None
-            self.snapshot = loop.snapshot
+            self.snapshot = governor.snapshot
         return False
 
     async def _wake(self) -> str:

@@ -9,7 +9,7 @@ from wattgov_actuator.acting.lease import LeaseFile
 from wattgov_actuator.acting.lock import Busy
 from wattgov_actuator.logfmt import line
 from wattgov_actuator.orders import RELOAD_ON, Orders
-from wattgov_actuator.reading import Moment
+from wattgov_actuator.reading import Clock
 
 LOG = logging.getLogger(__name__)
 LOOK_SECONDS, RETRY_SECONDS = 1.0, 10.0
@@ -21,7 +21,7 @@ class Guardian:
     def __init__(
         self,
         lease: LeaseFile,
-        now: Callable[[], Moment],
+        now: Clock,
         evict: Callable[[], int | None],
         put_back: Callable[[], bool],
     ) -> None:

@@ -1,37 +1,26 @@
 """The state folder of one actuator, held while somebody works with it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 from wattgov_actuator.acting.hands import Hands
 from wattgov_actuator.acting.journal import Journal, JournalError
-from wattgov_actuator.acting.lease import LeaseFile, this_boot
+from wattgov_actuator.acting.lease import this_boot
 from wattgov_actuator.acting.lock import OTHERS_WRITE, locked
+from wattgov_actuator.acting.signs import renewing
 from wattgov_actuator.acting.writer import Writer
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.machine import Machine
-from wattgov_actuator.reading import Knob, Moment
-
-LEASE_SECONDS = 60.0
-
-
-def renewing(folder: Path, procfs: Path, now: Callable[[], Moment]) -> Callable[[], None]:
-    """Return what says that somebody is at work with the folder: nobody ends who does so."""
-
-    def alive() -> None:
-        with suppress(OSError):  # a full disk must not keep anybody from putting back
-            LeaseFile(folder, procfs).renew(now().steady + LEASE_SECONDS)
-
-    return alive
+from wattgov_actuator.reading import Clock, Knob
 
 
 @contextmanager
 def holding(
     folder: Path,
     machine: Machine,
-    now: Callable[[], Moment],
+    now: Clock,
     opening: Callable[..., Knob] = open_knob,
 ) -> Iterator[tuple[Journal, Writer]]:
     """Hold the state folder, its journal and the knobs; raises Busy, JournalError and OSError.

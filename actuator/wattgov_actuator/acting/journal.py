@@ -4,109 +4,42 @@ One SQLite file in write-ahead mode, synced at every commit. The decisions are c
 that a row that was changed or taken out shows.
 """
 
-import hashlib
 import json
 import logging
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from pathlib import Path
 
+from wattgov_actuator.acting.chain import LIMITS, Limits, append, first_broken, forget
 from wattgov_actuator.acting.standing import Standing
+from wattgov_actuator.acting.tables import (
+    KNOWN,
+    NEW,
+    connected,
+    file_in,
+    steps,
+    unknown,
+    version_of,
+)
+from wattgov_actuator.acting.undo import State, Undo, undo_of
 from wattgov_actuator.decision import Decision
 from wattgov_actuator.logfmt import line
 from wattgov_actuator.reading import InForce
 
 LOG = logging.getLogger(__name__)
-VERSION = 4
 LONGEST_WAL = 4 << 20  # bytes kept of the write-ahead file after it was taken over
-AGED_AT_ONCE = 10  # decisions that one new one drops for their age
 KEPT_UNDOS = 1_000  # of those that are closed; an open one is never dropped
-GENESIS = "0" * 64
 BY_HAND = (
     "; what it would put back is in the log, as prior= in the lines with event=decision: set that "
     "by hand, move the file away, and start anew"
 )
-SCHEMA = """
-CREATE TABLE undo (
-  id INTEGER PRIMARY KEY,
-  knob TEXT NOT NULL, target TEXT NOT NULL, unit TEXT NOT NULL,
-  prior REAL NOT NULL,      -- in force before our first write
-  text TEXT NOT NULL DEFAULT '', -- the same, as the kernel spelt it
-  via TEXT NOT NULL DEFAULT '', -- the connection that leads there; no secrets are in it
-  boot TEXT NOT NULL DEFAULT '', -- the boot of this machine in which it was written last
-  written REAL,             -- read back after our last write
-  intended REAL,            -- being written; NULL once it has been read back
-  state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'conflict')),
-  note TEXT NOT NULL DEFAULT '',
-  at REAL NOT NULL          -- unix seconds of the last change of this row
-);
-CREATE UNIQUE INDEX one_undo ON undo (knob, target) WHERE state != 'closed';
-CREATE TABLE decision (
-  id INTEGER PRIMARY KEY,
-  at REAL NOT NULL, rule TEXT NOT NULL, target TEXT NOT NULL, reason TEXT NOT NULL,
-  row TEXT NOT NULL,        -- the whole decision as JSON, with its inputs and their times
-  previous TEXT NOT NULL, hash TEXT NOT NULL
-);
-"""
-
-
-UPGRADES = {  # from that version on
-    1: "ALTER TABLE undo ADD COLUMN text TEXT NOT NULL DEFAULT ''",
-    2: "ALTER TABLE undo ADD COLUMN via TEXT NOT NULL DEFAULT ''",
-    3: "ALTER TABLE undo ADD COLUMN boot TEXT NOT NULL DEFAULT ''",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much of the past is kept; the oldest decisions go first, an open undo never."""
-
-    decisions: int = 50_000  # about 30 MB
-    age_seconds: float = 90 * 86_400.0
-    size_bytes: int = 64 << 20
-
-
-LIMITS = Limits()
 
 
 class JournalError(Exception):
     """The journal cannot be used; nothing may be written that could not be undone."""
-
-
-class State(StrEnum):
-    """Where an undo stands."""
-
-    OPEN = "open"  # our value is, or may be, in force
-    CLOSED = "closed"  # put back, or never changed
-    CONFLICT = "conflict"  # somebody changed the value after us; it is theirs until `restore`
-
-
-@dataclass(frozen=True, slots=True)
-class Undo:
-    """How to put one target back."""
-
-    id: int
-    knob: str
-    target: str
-    unit: str
-    prior: float
-    text: str
-    via: str
-    boot: str  # empty where nobody knows: of an earlier version
-    written: float | None
-    intended: float | None
-    state: State
-    note: str
-    at: float
-
-    @property
-    def ours(self) -> tuple[float, ...]:
-        """The values that we may have left in force; a crash leaves two of them possible."""
-        return tuple(each for each in (self.written, self.intended) if each is not None)
 
 
 class Journal:
@@ -115,7 +48,7 @@ class Journal:
     def __init__(self, folder: Path, limits: Limits = LIMITS, boot: str = "") -> None:
         """Take the folder, and which *boot* of the machine this is, if that is known."""
         self._boot = boot
-        self.path = folder / "journal.sqlite"
+        self.path = file_in(folder)
         self.failures = 0  # writes that did not succeed; the log has each new reason once
         self._trouble = ""  # why the latest write did not; empty once one does
         self._damage = ""  # why it is not written any more
@@ -231,59 +164,15 @@ class Journal:
             return first_broken(self._db)
 
     def _append(self, db: sqlite3.Connection, decision: Decision) -> None:
-        row = json.dumps(asdict(decision), sort_keys=True)
-        last = db.execute("SELECT id, hash FROM decision ORDER BY id DESC LIMIT 1").fetchone()
-        previous = GENESIS if last is None else last["hash"]
-        db.execute(
-            "INSERT INTO decision (at, rule, target, reason, row, previous, hash)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                decision.at,
-                decision.rule,
-                decision.target,
-                decision.reason,
-                row,
-                previous,
-                _hash(previous, row),
-            ),
-        )
-        self._forget(db, decision.at)
-
-    def _forget(self, db: sqlite3.Connection, now: float) -> None:
-        """Drop the oldest decisions beyond the limits; what is left still is one chain.
-
-        A few at a time for their age: a clock that jumps ahead must not take the past with it.
-        """
-        limits = self._limits
-        # Each by itself: SQLite looks one up, and reads the whole table for both at once.
-        first, last = db.execute(
-            "SELECT (SELECT min(id) FROM decision), (SELECT max(id) FROM decision)"
-        ).fetchone()
-        beyond = last - limits.decisions
-        young = "SELECT id FROM decision WHERE at >= ? ORDER BY id LIMIT 1"
-        aged = db.execute(young, (now - limits.age_seconds,)).fetchone()[0] - 1
-        beyond = max(beyond, min(aged, first - 1 + AGED_AT_ONCE))
-        if self._used_bytes(db) > limits.size_bytes:  # a quarter, so that it is not done each time
-            beyond = max(beyond, first + (last - first) // 4)
-        if beyond >= first:
-            db.execute("DELETE FROM decision WHERE id <= ?", (min(beyond, last - 1),))
+        append(db, decision)
+        forget(db, decision.at, self._limits)
         db.execute(
             "DELETE FROM undo WHERE state = 'closed' AND id <= (SELECT max(id) FROM undo) - ?",
             (KEPT_UNDOS,),
         )
 
-    @staticmethod
-    def _used_bytes(db: sqlite3.Connection) -> int:
-        """Return the size without the pages that are free to be used again."""
-        pages, free, size = (
-            db.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("page_count", "freelist_count", "page_size")
-        )
-        return int((pages - free) * size)
-
     def _opened(self, folder: Path, locking: str) -> sqlite3.Connection:
-        self._db = db = sqlite3.connect(self.path, isolation_level=None, timeout=5)
-        db.row_factory = sqlite3.Row
+        self._db = db = connected(self.path)
         try:
             db.execute(f"PRAGMA locking_mode = {locking}")
             self._prepare(folder)
@@ -297,24 +186,19 @@ class Journal:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute(f"PRAGMA journal_size_limit = {LONGEST_WAL}")
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
+        version = version_of(db)
+        if version not in {NEW, *KNOWN}:
+            raise JournalError(unknown(self.path, version))
+        if made := steps(version):
             with self._transaction():
-                for statement in SCHEMA.split(";\n"):
+                for statement in made:
                     db.execute(statement)
-                db.execute(f"PRAGMA user_version = {VERSION}")
+        if version == NEW:
             place = os.open(folder, os.O_RDONLY)
             try:
                 os.fsync(place)  # the file's name is not on disk before its folder is
             finally:
                 os.close(place)
-        elif version in UPGRADES:
-            with self._transaction():
-                for step in range(version, VERSION):
-                    db.execute(UPGRADES[step])
-                db.execute(f"PRAGMA user_version = {VERSION}")
-        elif version != VERSION:
-            raise JournalError(f"{self.path} is of version {version}, this program knows {VERSION}")
         if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             # Put back is what can be read, and is ours by what is in force; nothing is begun.
             self._damage = (
@@ -359,29 +243,3 @@ class Journal:
             advice = BY_HAND if type(error) is sqlite3.DatabaseError and verb == "opened" else ""
             said = f"the journal {self.path} cannot be {verb}: {error}{advice}"
             raise JournalError(said) from error
-
-
-def first_broken(db: sqlite3.Connection) -> int | None:
-    """Return the id of the first decision that does not fit the chain of hashes, None if all do.
-
-    The oldest ones are dropped in time, so one that is missing at either end does not show.
-    """
-    previous = None
-    for row in db.execute("SELECT * FROM decision ORDER BY id"):
-        follows = previous is None or row["previous"] == previous
-        if not follows or _hash(row["previous"], row["row"]) != row["hash"]:
-            return int(row["id"])
-        previous = row["hash"]
-    return None
-
-
-def undo_of(row: sqlite3.Row) -> Undo:
-    """Return the undo that one row holds, of this version or of one before it."""
-    fields = {"text": "", "via": "", "boot": "", **dict(row)}
-    for name in ("prior", "written", "intended"):  # RETURNING gives 700.0 back as 700
-        fields[name] = None if fields[name] is None else float(fields[name])
-    return Undo(**{**fields, "state": State(fields["state"])})
-
-
-def _hash(previous: str, row: str) -> str:
-    return hashlib.sha256(f"{previous}\n{row}".encode()).hexdigest()

@@ -124,9 +124,7 @@ class MachineLock:
         )
 
 
-def evict(
-    folder: Path, procfs: Path, hung: Callable[[], bool], wait_seconds: float = EVICT_SECONDS
-) -> int | None:
+def evict(folder: Path, procfs: Path, hung: Callable[[], bool]) -> int | None:
     """Kill who holds the lock; return its number, None when nobody does. Raises Busy.
 
     *hung* tells at the last moment whether the lease has passed: it may be somebody else by now.
@@ -150,7 +148,7 @@ def evict(
         if not hung():
             raise Busy(_held(folder, text))
         signal.pidfd_send_signal(process, signal.SIGKILL)
-        ended, _, _ = select.select([process], [], [], wait_seconds)
+        ended, _, _ = select.select([process], [], [], EVICT_SECONDS)
     finally:
         os.close(process)
     if not ended:

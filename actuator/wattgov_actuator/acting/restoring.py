@@ -1,9 +1,10 @@
 """Put everything back, and tell."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from wattgov_actuator.acting.journal import Journal, State
+from wattgov_actuator.acting.journal import Journal
+from wattgov_actuator.acting.undo import State
 from wattgov_actuator.acting.writer import Writer, nobody
 from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.logfmt import line
@@ -18,7 +19,7 @@ def put_back(writer: Writer, tell: Tell | None = None, alive: Callable[[], None]
     decisions = settled(writer, alive)
     for decision in decisions:
         (tell or log_decision)(decision)
-    return left(decisions)
+    return any(map(is_left, decisions))
 
 
 def settled(
@@ -40,9 +41,9 @@ def settled(
     return tuple(last.values())
 
 
-def left(decisions: Iterable[Decision]) -> bool:
-    """Tell whether something is still as we changed it."""
-    return any(each.reason not in {Reason.RESTORED, Reason.CONFLICT} for each in decisions)
+def is_left(decision: Decision) -> bool:
+    """Tell whether what was to be put back is still as we changed it."""
+    return decision.reason not in {Reason.RESTORED, Reason.CONFLICT}
 
 
 def open_undos(journal: Journal) -> int:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from wattgov_actuator.acting.journal import Undo
+from wattgov_actuator.acting.undo import Undo
 from wattgov_actuator.reading import Fault, InForce, KnobError, Target, amount
 
 

@@ -1,7 +1,6 @@
 """`check` and `plan`: what is wrong with rules, and what they would do now."""
 
 import json
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -30,10 +29,9 @@ from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.pause import PauseFile
 from wattgov_actuator.places import places
-from wattgov_actuator.reading import Moment
+from wattgov_actuator.reading import Clock
 from wattgov_actuator.rules import RuleSet
 
-Clock = Callable[[], Moment]
 COLOURS = {"-": "red", "+": "green"}
 
 
@@ -56,8 +54,8 @@ def check(
 
     They are read as `run` reads them. With --online every expression is asked once, and it is told
     which fail, return nothing or NaN, or name no device of this machine, and which rules set what
-    is below their floor here. PromQL is checked offline,
-    too, where wattgov[promql] is installed. What is allowed and will do nothing is a note.
+    is below their floor here. PromQL is checked offline, too, where wattgov[promql] is installed.
+    What is allowed and will do nothing is a note.
 
     Exit status: 0, 1 when Prometheus did not answer, 2 for a mistake in a file or an expression
     that cannot be used.

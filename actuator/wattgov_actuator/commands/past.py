@@ -8,14 +8,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from urllib.parse import quote
 
-from wattgov_actuator.acting.journal import (
-    UPGRADES,
-    VERSION,
-    JournalError,
-    Undo,
-    first_broken,
-    undo_of,
-)
+from wattgov_actuator.acting.chain import first_broken
+from wattgov_actuator.acting.journal import JournalError
+from wattgov_actuator.acting.tables import KNOWN, connected, file_in, unknown, version_of
+from wattgov_actuator.acting.undo import Undo, undo_of
 from wattgov_actuator.decision import Checked, Decision, Input, Reason
 
 FIELDS = {field.name for field in fields(Decision)}
@@ -58,7 +54,7 @@ class Past:
     """The journal of one state folder; raises JournalError when there is none to be read."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "journal.sqlite"
+        self.path = file_in(folder)
         with self._told():
             try:
                 known = self.path.exists()
@@ -67,10 +63,10 @@ class Past:
             if not known:
                 raise JournalError(f"there is no journal in {folder}; see --state-dir")
             self._db = self._opened()
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version not in {*UPGRADES, VERSION}:
+            version = version_of(self._db)
+        if version not in KNOWN:
             self._db.close()
-            raise JournalError(f"{self.path} is of version {version}, this program knows {VERSION}")
+            raise JournalError(unknown(self.path, version))
 
     def close(self) -> None:
         """Close the file."""
@@ -146,20 +142,14 @@ class Past:
     def _opened(self) -> sqlite3.Connection:
         """Open without a right to write; on a medium that cannot be written, as it lies there."""
         where = f"file:{quote(str(self.path.absolute()))}"
-        db = self._connected(f"{where}?mode=ro")
+        db = connected(f"{where}?mode=ro", uri=True)
         try:
             db.execute("SELECT count(*) FROM undo").fetchone()
         except sqlite3.OperationalError:
             db.close()
             if self.path.with_name(f"{self.path.name}-wal").exists():
                 raise
-            db = self._connected(f"{where}?immutable=1")
-        return db
-
-    @staticmethod
-    def _connected(where: str) -> sqlite3.Connection:
-        db = sqlite3.connect(where, uri=True, isolation_level=None, timeout=5)
-        db.row_factory = sqlite3.Row
+            db = connected(f"{where}?immutable=1", uri=True)
         return db
 
     @contextmanager

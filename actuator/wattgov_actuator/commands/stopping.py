@@ -1,27 +1,28 @@
 """`pause`, `resume` and `restore`: what a person does when it has to stop."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import closing, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import click
 
-from wattgov_actuator.acting.holding import holding, renewing
-from wattgov_actuator.acting.journal import State
+from wattgov_actuator.acting.holding import holding
 from wattgov_actuator.acting.lease import LeaseFile
 from wattgov_actuator.acting.lock import Busy, evict
-from wattgov_actuator.acting.restoring import left, settled
+from wattgov_actuator.acting.restoring import is_left, settled
+from wattgov_actuator.acting.signs import renewing
+from wattgov_actuator.acting.tables import file_in
+from wattgov_actuator.acting.undo import State
 from wattgov_actuator.commands.past import Past
 from wattgov_actuator.decision import Decision, Reason
 from wattgov_actuator.exits import BAD_INPUT, FAILED, fail, signalled, told
 from wattgov_actuator.flags import machine_options, pass_clock, span, state_option
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.pause import Pause, PauseFile, whole
-from wattgov_actuator.reading import Moment, amount
+from wattgov_actuator.reading import Clock, amount
 
-Clock = Callable[[], Moment]
 LOOK_SECONDS = 0.2
 PATIENCE_SECONDS = 60.0  # the loop looks every 5 s; putting back may take longer
 
@@ -123,7 +124,7 @@ def restore(
     Exit status: 0 when nothing is left changed, 1 when something is, or it could not be done, 2 for
     a wrong option.
     """
-    if not (state_dir / "journal.sqlite").exists():
+    if not file_in(state_dir).exists():
         click.echo(f"Nothing to put back: there is no journal in {state_dir}; see --state-dir")
         return
     with told():
@@ -158,7 +159,7 @@ def _restored(
     with holding(folder, machine, clock) as (book, writer):
         _held(given_up, {undo.target for undo in book.undos()})
         decisions = settled(writer, alive, give_up_conflicts=give_up_conflicts)
-        lost = [each for each in decisions if left([each])]
+        lost = list(filter(is_left, decisions))
         kept = [writer.give_up(each, _person()) for each in lost if each.target in given_up]
     for each in (*(each for each in decisions if each not in lost), *lost, *kept):
         click.echo(f"{each.knob} {each.target}: {_words(each)}")
@@ -195,7 +196,7 @@ def _end_the_hung(folder: Path, procfs: Path, clock: Clock) -> None:
 
 def _all_back(folder: Path, machine: Machine, clock: Clock) -> bool:
     """Put back ourselves, or see to it that the running actuator does; return whether it failed."""
-    if not (folder / "journal.sqlite").exists():
+    if not file_in(folder).exists():
         click.echo("Nothing to put back")
         return False
     lease = LeaseFile(folder, machine.procfs)

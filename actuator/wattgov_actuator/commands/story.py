@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from wattgov_actuator.acting.journal import State, Undo
+from wattgov_actuator.acting.undo import State, Undo
 from wattgov_actuator.columns import aligned, value_text
 from wattgov_actuator.commands.past import Extent
 from wattgov_actuator.decision import MEANING, Checked, Decision, Reason

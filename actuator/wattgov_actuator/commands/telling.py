@@ -1,6 +1,6 @@
 """`journal` and `explain`: what was decided, and why. They need no daemon and no Prometheus."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -13,10 +13,9 @@ from wattgov_actuator.commands.story import Told, changed, soundness, story
 from wattgov_actuator.decision import Decision
 from wattgov_actuator.exits import BAD_INPUT, FAILED, fail, signalled, told
 from wattgov_actuator.flags import pass_clock, since_option, state_option
-from wattgov_actuator.reading import Moment
+from wattgov_actuator.reading import Clock
 from wattgov_actuator.when import clock_text
 
-Clock = Callable[[], Moment]
 HEAD = ("TIME", "RULE", "KNOB", "TARGET", "IN FORCE", "WANTED", "REASON", "WHY")
 LOOK_SECONDS = 0.5
 SHOWN = 100

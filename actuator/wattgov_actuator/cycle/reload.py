@@ -1,4 +1,4 @@
-"""What the loop still remembers after its rules were read again.
+"""What the governor still remembers after its rules were read again.
 
 A rule that asks and does the same as before keeps its claims and all that it has learnt. One that
 is gone, or asks or does something else, has claimed nothing: what it held is put back by the next

@@ -1,4 +1,4 @@
-"""What the loop shows to the outside: one frozen value, replaced at the end of each tick."""
+"""What the governor shows to the outside: one frozen value, replaced at the end of each tick."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -19,14 +19,13 @@ from wattgov_actuator.election.protocol import (
     Step,
     held_of,
     seen,
-    shared_ways,
     spec_of,
     step,
 )
-from wattgov_actuator.knobs.backends import ACCOUNT
 from wattgov_actuator.knobs.kubernetes.api import Api, Thing, path_of
+from wattgov_actuator.knobs.kubernetes.cluster import cluster_of
 from wattgov_actuator.logfmt import line
-from wattgov_actuator.reading import Fault, KnobError, Moment
+from wattgov_actuator.reading import Clock, Fault, KnobError
 from wattgov_actuator.rules import Kind, RuleSet
 
 LOG = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ class Elector:
         way: Connection,
         lease: str,
         me: str,
-        now: Callable[[], Moment],
+        now: Clock,
         changed: Callable[[], None],
     ) -> None:
         """Take a connection to the cluster, NAMESPACE/NAME, and who is told of a change."""
@@ -163,7 +162,7 @@ def standing(
     lease: str | None,
     rules: RuleSet,
     kinds: Mapping[str, Kind],
-    now: Callable[[], Moment],
+    now: Clock,
     changed: Callable[[], None],
 ) -> Elector | None:
     """Return who stands for election; None where nobody asks for one."""
@@ -171,9 +170,3 @@ def standing(
         return None
     way = cluster_of(rules, kinds)
     return Elector(way, lease, f"{os.uname().nodename}_{uuid4()}", now, changed)
-
-
-def cluster_of(rules: RuleSet, kinds: Mapping[str, Kind]) -> Connection:
-    """Return the way to the cluster that the entries under `knobs` lead to, else to our own."""
-    here = Connection("", "", "", {}, {"account": ACCOUNT})
-    return next(iter(shared_ways(rules, kinds)), here)

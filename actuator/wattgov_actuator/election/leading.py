@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.election.campaign import Elector
-from wattgov_actuator.election.protocol import is_shared, turned_here
+from wattgov_actuator.election.protocol import turned_here
 from wattgov_actuator.knobs import HERE, open_knob
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, Hidden, InForce, Knob, KnobError, Probe, Slow, Target
 from wattgov_actuator.rules import Kind, RuleSet
+from wattgov_actuator.shared import is_shared
 
 
 class Fenced:

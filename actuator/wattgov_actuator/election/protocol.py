@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from wattgov_actuator.connection import Connection
 from wattgov_actuator.rules import Kind, RuleSet
+from wattgov_actuator.shared import shared_ways
 
 DURATION_SECONDS = 15.0  # without a sign of life, after which another one may take it
 RENEW_SECONDS = 10.0  # without a renewal that went well, after which we act no more
@@ -90,17 +90,6 @@ def spec_of(held: Held | None, me: str, unix: float) -> Mapping[str, object]:
         "renewTime": now,
         "leaseTransitions": before if ours or held is None else before + 1,
     }
-
-
-def shared_ways(rules: RuleSet, kinds: Mapping[str, Kind]) -> tuple[Connection, ...]:
-    """Return the connections that lead to what all machines have."""
-    return tuple(way for way in rules.connections if is_shared(way, kinds))
-
-
-def is_shared(way: Connection, kinds: Mapping[str, Kind]) -> bool:
-    """Tell whether a connection leads there; one of another version's journal does not."""
-    backend = kinds[way.knob].backends.get(way.backend) if way.knob in kinds else None
-    return backend is not None and backend.shared
 
 
 def turned_here(rules: RuleSet, kinds: Mapping[str, Kind], *, leads: bool) -> RuleSet:

@@ -12,9 +12,9 @@ from threading import Event, Thread
 from typing import Self
 
 from wattgov_actuator.connection import Connection
-from wattgov_actuator.election.campaign import cluster_of
 from wattgov_actuator.energypolicies.mirror import Mirror, after, back_off_seconds, listed
 from wattgov_actuator.knobs.kubernetes.api import Api, Expired, path_of
+from wattgov_actuator.knobs.kubernetes.cluster import cluster_of
 from wattgov_actuator.language.energypolicy import KIND, VERSION
 from wattgov_actuator.logfmt import line
 from wattgov_actuator.reading import KnobError

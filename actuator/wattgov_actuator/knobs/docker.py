@@ -10,7 +10,7 @@ compatible API, which has paths without a version, too, is asked in the same way
 from urllib.parse import quote
 
 from wattgov_actuator.connection import Connection
-from wattgov_actuator.knobs.level import ASLEEP, AWAKE, is_asleep, sleeper
+from wattgov_actuator.knobs.level import ASLEEP, AWAKE, has_come, is_asleep, sleeper
 from wattgov_actuator.knobs.unix_socket import UnixSocket
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
@@ -69,7 +69,7 @@ class Docker:
         order = to_sleep if is_asleep(value) else to_wake
         path = f"{self._path}/{order}"
         reply = self._socket.ask("POST", path, wait_seconds=LONGEST_SECONDS)
-        if not reply.good and not self._is(target, value):
+        if not reply.good and not has_come(self, target, value):
             raise reply.fault()
 
     def restore(self, target: str, value: float, text: str) -> None:  # noqa: ARG002 (a Knob)
@@ -92,12 +92,6 @@ class Docker:
         if not isinstance(found, dict):
             raise KnobError(Fault.LOST, f"{reply.url} describes no container: is it Docker?")
         return found
-
-    def _is(self, target: str, value: float) -> bool:
-        try:
-            return is_asleep(self.read(target).value) is is_asleep(value)
-        except KnobError:
-            return False
 
 
 def open_knob(machine: Machine, way: Connection) -> Docker:  # noqa: ARG001 (a backend)

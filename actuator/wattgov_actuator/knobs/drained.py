@@ -9,7 +9,7 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from wattgov_actuator.connection import Connection
-from wattgov_actuator.knobs.level import ASLEEP, is_asleep
+from wattgov_actuator.knobs.level import ASLEEP, has_come, is_asleep
 from wattgov_actuator.knobs.web import Web, bearer, plain
 from wattgov_actuator.reading import Fault, Hidden, InForce, Knob, KnobError, Probe
 
@@ -47,7 +47,8 @@ class Drained:
         try:
             self._knob.write(target, value)
         except KnobError:
-            if not self._asleep(target):  # nobody waits for a server that stayed awake
+            # Nobody is held for a server that stayed awake, nor for one that does not answer.
+            if not has_come(self._knob, target, ASLEEP):
                 self._opened()
             raise
 
@@ -63,14 +64,6 @@ class Drained:
         """Let go of both."""
         self._knob.close()
         self._web.close()
-
-    def _asleep(self, target: str) -> bool:
-        """Tell whether it sleeps; one that does not answer is no reason to hold anybody."""
-        try:
-            found = self._knob.read(target)
-        except KnobError:
-            return False
-        return isinstance(found, InForce) and is_asleep(found.value)
 
     def _held(self) -> bool:
         """Tell whether somebody called hold; a proxy that has just started asks by itself."""

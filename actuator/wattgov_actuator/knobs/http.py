@@ -9,6 +9,7 @@ import json
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.document.template import rendered
 from wattgov_actuator.knobs.count import counted
+from wattgov_actuator.knobs.once import Once
 from wattgov_actuator.knobs.web import Web, bearer
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
@@ -19,13 +20,11 @@ class Http:
 
     def __init__(self, way: Connection) -> None:
         self._way, self._web = way, Web(way, bearer(way))
-        self._known = False
+        self._met = Once(lambda: self.read(way.name))
 
     def probe(self) -> Probe:
         """Return the one target."""
-        if not self._known:
-            self.read(self._way.name)
-            self._known = True
+        self._met()
         return counted(self._way, "requests")
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)

@@ -4,6 +4,7 @@ import json
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs.count import counted
+from wattgov_actuator.knobs.once import Once
 from wattgov_actuator.knobs.web import Web, bearer
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
@@ -14,13 +15,11 @@ class Limiter:
 
     def __init__(self, way: Connection) -> None:
         self._way, self._web = way, Web(way, bearer(way))
-        self._known = False
+        self._met = Once(lambda: self.read(way.name))
 
     def probe(self) -> Probe:
         """Return the one target."""
-        if not self._known:
-            self.read(self._way.name)
-            self._known = True
+        self._met()
         return counted(self._way, "requests", low=1.0)
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)

@@ -11,6 +11,7 @@ from typing import Any
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs.level import ASLEEP, AWAKE, came, is_asleep, sleeper
+from wattgov_actuator.knobs.once import Once
 from wattgov_actuator.knobs.web import Web, bearer
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
@@ -30,13 +31,11 @@ class LlamaCpp:
     def __init__(self, way: Connection, patience_seconds: float = LOAD_SECONDS) -> None:
         self._way, self._patience_seconds = way, patience_seconds
         self._web = Web(way, bearer(way))
-        self._known = False
+        self._met = Once(self._state)
 
     def probe(self) -> Probe:
         """Return the one target."""
-        if not self._known:
-            self._state()
-            self._known = True
+        self._met()
         return sleeper(self._way)
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs.level import ASLEEP, AWAKE, came, is_asleep, sleeper
+from wattgov_actuator.knobs.once import Once
 from wattgov_actuator.knobs.web import Web, bearer
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
@@ -26,13 +27,11 @@ class Ollama:
         self._web = Web(way, bearer(way))
         model = way.text("model")
         self._model = model if ":" in model.rpartition("/")[2] else f"{model}:latest"
-        self._known = False
+        self._met = Once(self._meet)
 
     def probe(self) -> Probe:
         """Return the one target; a model that is not there would always seem to sleep."""
-        if not self._known and self._model not in self._names("/api/tags"):
-            raise KnobError(Fault.LOST, f"{self._way.text('url')} has no model {self._model}")
-        self._known = True
+        self._met()
         return sleeper(self._way)
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)
@@ -58,6 +57,10 @@ class Ollama:
     def close(self) -> None:
         """Close the connection."""
         self._web.close()
+
+    def _meet(self) -> None:
+        if self._model not in self._names("/api/tags"):
+            raise KnobError(Fault.LOST, f"{self._way.text('url')} has no model {self._model}")
 
     def _loaded(self) -> bool:
         return self._model in self._names("/api/ps")

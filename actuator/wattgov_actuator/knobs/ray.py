@@ -11,6 +11,7 @@ from typing import Any
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs.count import counted
+from wattgov_actuator.knobs.once import Once
 from wattgov_actuator.knobs.web import Web, bearer
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
@@ -29,13 +30,11 @@ class Ray:
     def __init__(self, way: Connection) -> None:
         self._way, self._web = way, Web(way, bearer(way))
         self._field = way.text("field")
-        self._known = False
+        self._met = Once(lambda: self.read(way.name))
 
     def probe(self) -> Probe:
         """Return the one target."""
-        if not self._known:
-            self.read(self._way.name)
-            self._known = True
+        self._met()
         return counted(self._way, "requests")
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)

@@ -15,6 +15,7 @@ from http import HTTPStatus
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs.level import ASLEEP, AWAKE, is_asleep, sleeper
+from wattgov_actuator.knobs.once import Once
 from wattgov_actuator.knobs.version import at_least
 from wattgov_actuator.knobs.web import Web, bearer, plain
 from wattgov_actuator.machine import Machine
@@ -58,14 +59,11 @@ class Sglang:
 
     def __init__(self, way: Connection) -> None:
         self._way, self._web = way, Web(way, bearer(way))
-        self._known = False
+        self._met = Once(self._meet)
 
     def probe(self) -> Probe:
         """Return the one target."""
-        if not self._known:
-            self._fit()
-            self._released()
-            self._known = True
+        self._met()
         return sleeper(self._way)
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)
@@ -128,6 +126,11 @@ class Sglang:
         )
         if busy:
             raise KnobError(Fault.BUSY, f"{busy:g} requests are in flight")
+
+    def _meet(self) -> None:
+        """Raise KnobError unless it can sleep, and tells whether it does."""
+        self._fit()
+        self._released()
 
     def _released(self) -> bool:
         """Tell whether its memory is gone; raises KnobError where that is not certain."""

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from wattgov_actuator.connection import Connection
-from wattgov_actuator.knobs.level import ASLEEP, AWAKE, is_asleep, sleeper
+from wattgov_actuator.knobs.level import ASLEEP, AWAKE, has_come, is_asleep, sleeper
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
 
@@ -71,7 +71,7 @@ class Systemd:
                 else:
                     manager.order(order)
         except KnobError:
-            if not self._is(target, value):
+            if not has_come(self, target, value):
                 raise
 
     def restore(self, target: str, value: float, text: str) -> None:  # noqa: ARG002 (a Knob)
@@ -80,12 +80,6 @@ class Systemd:
 
     def close(self) -> None:
         """Nothing is open."""
-
-    def _is(self, target: str, value: float) -> bool:
-        try:
-            return is_asleep(self.read(target).value) is is_asleep(value)
-        except KnobError:
-            return False
 
     def _asking(self) -> "AbstractContextManager[Manager]":
         try:

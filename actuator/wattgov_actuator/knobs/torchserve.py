@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs.count import counted
+from wattgov_actuator.knobs.once import Once
 from wattgov_actuator.knobs.secrets import read, secret
 from wattgov_actuator.knobs.web import Headers, Web
 from wattgov_actuator.machine import Machine
@@ -31,13 +32,11 @@ class TorchServe:
     def __init__(self, way: Connection) -> None:
         self._way, self._web = way, Web(way, _token(way))
         self._path = f"/models/{quote(way.text('model'), safe='')}"
-        self._known = False
+        self._met = Once(lambda: self.read(way.name))
 
     def probe(self) -> Probe:
         """Return the one target."""
-        if not self._known:
-            self.read(self._way.name)
-            self._known = True
+        self._met()
         return counted(self._way, "workers")
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)

@@ -2,6 +2,7 @@
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs.level import ASLEEP, AWAKE, is_asleep, sleeper
+from wattgov_actuator.knobs.once import Once
 from wattgov_actuator.knobs.torchserve import TorchServe
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.reading import InForce, Probe
@@ -14,13 +15,11 @@ class TorchServeWorkers:
 
     def __init__(self, way: Connection) -> None:
         self._way, self._workers = way, TorchServe(way)
-        self._known = False
+        self._met = Once(lambda: self._workers.read(way.name))
 
     def probe(self) -> Probe:
         """Return the one target."""
-        if not self._known:
-            self._workers.read(self._way.name)
-            self._known = True
+        self._met()
         return sleeper(self._way)
 
     def read(self, target: str) -> InForce:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs.count import counted
+from wattgov_actuator.knobs.once import Once
 from wattgov_actuator.knobs.secrets import secret
 from wattgov_actuator.knobs.web import Headers, Reply, Web
 from wattgov_actuator.machine import Machine
@@ -41,14 +42,12 @@ class Triton:
         self._field = way.text("field")
         self._model = quote(way.text("model"), safe="")
         self._web = Web(way, restricted(way))
-        self._known = False
+        self._met = Once(lambda: self.read(way.name))
         self._rests_until = self._took = 0.0
 
     def probe(self) -> Probe:
         """Return the one target."""
-        if not self._known:
-            self.read(self._way.name)
-            self._known = True
+        self._met()
         return counted(self._way, UNITS[self._field])
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)

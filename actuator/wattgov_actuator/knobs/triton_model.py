@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs.level import ASLEEP, AWAKE, came, is_asleep, sleeper
+from wattgov_actuator.knobs.once import Once
 from wattgov_actuator.knobs.triton import FIXES, LOAD_SECONDS, refusal, restricted
 from wattgov_actuator.knobs.web import Reply, Web
 from wattgov_actuator.machine import Machine
@@ -25,13 +26,11 @@ class TritonModel:
         self._way, self._patience_seconds = way, patience_seconds
         self._model = quote(way.text("model"), safe="")
         self._web = Web(way, restricted(way))
-        self._known = False
+        self._met = Once(self._states)
 
     def probe(self) -> Probe:
         """Return the one target."""
-        if not self._known:
-            self._states()
-            self._known = True
+        self._met()
         return sleeper(self._way)
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)

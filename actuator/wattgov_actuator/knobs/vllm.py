@@ -16,6 +16,7 @@ from http import HTTPStatus
 
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs.level import ASLEEP, AWAKE, is_asleep, sleeper
+from wattgov_actuator.knobs.once import Once
 from wattgov_actuator.knobs.vllm_weights import MOVE_SECONDS, Weights
 from wattgov_actuator.knobs.web import Reply, Web, bearer
 from wattgov_actuator.machine import Machine
@@ -43,15 +44,11 @@ class Vllm:
         self._way, self._web = way, Web(way, bearer(way))
         self._drops, self._weights = way.settings.get("level") == "2", Weights(self._told)
         self._total: str | None = None  # of its weights, where they are dropped
-        self._known = False
+        self._met = Once(self._fit)
 
     def probe(self) -> Probe:
         """Return the one target."""
-        if not self._known:
-            self._sleeping()
-            if self._drops:
-                self._weights.fit()
-            self._known = True
+        self._met()
         return sleeper(self._way)
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)
@@ -92,6 +89,12 @@ class Vllm:
     def close(self) -> None:
         """Close the connection."""
         self._web.close()
+
+    def _fit(self) -> None:
+        """Raise KnobError unless it can sleep as it is to."""
+        self._sleeping()
+        if self._drops:
+            self._weights.fit()
 
     def _sleeping(self) -> bool:
         found = self._told("GET", "/is_sleeping").json()

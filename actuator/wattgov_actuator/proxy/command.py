@@ -15,10 +15,10 @@ import click
 
 from wattgov_actuator.exits import BAD_INPUT, FAILED, fail
 from wattgov_actuator.flags import PATH, Address, address, hidden, pass_clock, span, url
-from wattgov_actuator.logfmt import Formatter, line
+from wattgov_actuator.logfmt import line, log_to_stderr
 from wattgov_actuator.notify import GOING, READY, Notify
 from wattgov_actuator.proxy.secret import Unreadable, read
-from wattgov_actuator.reading import Moment
+from wattgov_actuator.reading import Clock
 
 if TYPE_CHECKING:
     from wattgov_actuator.proxy.running import Settings
@@ -28,7 +28,6 @@ UNCOUNTED = ("/metrics", "/health")
 FAIL_OPEN_PART = 0.75  # of the deadline: the first who waits is forwarded then, not refused
 OBJECTS_A_COLLECTION = 20_000  # 700 cost a tenth of the CPU time; requests leave few cycles
 LOCAL = {"127.0.0.1", "::1", "localhost"}
-Clock = Callable[[], Moment]
 
 
 def _time(name: str, text: str, default: str | None) -> Callable[..., Callable[..., object]]:
@@ -168,9 +167,7 @@ def proxy(
         wake_token_file=wake_token_file,
         token_file=token_file,
     )
-    handler = logging.StreamHandler()
-    handler.setFormatter(Formatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    log_to_stderr()
     _as_many_files_as_allowed()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

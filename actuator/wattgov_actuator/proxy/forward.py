@@ -14,7 +14,7 @@ from wattgov_actuator.proxy.gate import Gate
 from wattgov_actuator.proxy.tally import Tally
 from wattgov_actuator.proxy.upload import Upload
 from wattgov_actuator.proxy.upstream import Upstream
-from wattgov_actuator.reading import Moment
+from wattgov_actuator.reading import Clock
 
 LOG = logging.getLogger(__name__)
 GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -41,7 +41,7 @@ class Forward:
         patience: Patience,
         *,
         uncounted: frozenset[str],
-        now: Callable[[], Moment],
+        now: Clock,
     ) -> None:
         self._upstream, self._gate, self._tally = upstream, gate, tally
         self._patience, self._uncounted, self._now = patience, uncounted, now

@@ -5,12 +5,11 @@ It lives in one event loop, so what has no `await` in it is one step.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
 
 from wattgov_actuator.proxy.failure import Failed, Failure
-from wattgov_actuator.reading import Moment
+from wattgov_actuator.reading import Clock
 
 
 class HeldBy(StrEnum):
@@ -38,7 +37,7 @@ class Gate:
 
     def __init__(
         self,
-        now: Callable[[], Moment],
+        now: Clock,
         *,
         limit: int | None = None,
         most_queued: int = 1000,

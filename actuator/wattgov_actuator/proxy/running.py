@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from wattgov_actuator.proxy.tally import Tally
 from wattgov_actuator.proxy.upstream import Upstream, session
 from wattgov_actuator.proxy.wake import WakeCall
 from wattgov_actuator.proxy.waking import Waking
-from wattgov_actuator.reading import Moment
+from wattgov_actuator.reading import Clock
 
 LOG = logging.getLogger(__name__)
 BACKLOG = 4096  # connections that the kernel keeps for us; net.core.somaxconn bounds it, too
@@ -81,7 +81,7 @@ class Proxy:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, now: Callable[[], Moment]) -> AsyncIterator[Proxy]:
+async def serving(settings: Settings, now: Clock) -> AsyncIterator[Proxy]:
     """Listen while it lasts; OSError when an address cannot be had."""
     tally = Tally()
     held_by = None if settings.wake is None else HeldBy.START

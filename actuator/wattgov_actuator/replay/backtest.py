@@ -113,7 +113,7 @@ def replay(
                 _tallied(tally, place, simulation, answers, step=step, drawn=drawn)
             for sleep in done.sleeps.values():
                 sleep.passed(step)
-        done.counts = dict(Counter(simulation.loop.snapshot.counts))
+        done.counts = dict(Counter(simulation.governor.snapshot.counts))
     return done
 
 

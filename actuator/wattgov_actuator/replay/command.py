@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from math import ceil
@@ -25,7 +25,7 @@ from wattgov_actuator.flags import (
 from wattgov_actuator.knobs import open_knob
 from wattgov_actuator.machine import Machine
 from wattgov_actuator.places import places
-from wattgov_actuator.reading import Answer, Moment
+from wattgov_actuator.reading import Answer, Clock, Moment
 from wattgov_actuator.replay.backtest import draws, replay
 from wattgov_actuator.replay.devices import NODES, Past, devices, limits_of
 from wattgov_actuator.replay.report import data, text
@@ -40,7 +40,6 @@ if TYPE_CHECKING:  # it loads requests, and --help stays light
 READ_SECONDS = 60.0  # a range takes longer than an instant
 LOOKS = 500  # how often the limits of a node are looked at
 SHOWN = 100
-Clock = Callable[[], Moment]
 WHEN = "A moment, such as 2026-01-31T06:30, or how long ago, such as 2d."
 
 

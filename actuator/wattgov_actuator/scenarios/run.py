@@ -45,7 +45,7 @@ class _Trial:
     def checked(self, check: Check) -> Iterator[Miss]:
         """Yield what is not as *check* expects."""
         when = f"at {exact_text(check.at)}"
-        latest = self._simulation.loop.snapshot.decisions
+        latest = self._simulation.governor.snapshot.decisions
         for expected in check.decisions:
             mine = [each for each in latest if _about(expected, each)]
             if not mine:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import unquote
 
-from wattgov_actuator.decision import Reason
+from wattgov_actuator.acting.restoring import is_left
 from wattgov_actuator.document.quantity import seconds_of
 from wattgov_actuator.orders import Asking, Heed, Reload, Restore, Wake
 from wattgov_actuator.pause import Pause, PauseFile
@@ -74,7 +74,7 @@ class Changes:
         decisions = self._ask(Restore())
         if decisions is None:
             return data({"restored": None, "note": LATER}, HTTPStatus.ACCEPTED)
-        left = sum(each.reason not in {Reason.RESTORED, Reason.CONFLICT} for each in decisions)
+        left = sum(map(is_left, decisions))
         status = HTTPStatus.INTERNAL_SERVER_ERROR if left else HTTPStatus.OK
         return data({"restored": decisions, "left": left}, status)
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from types import TracebackType
 from typing import Self
 
 from wattgov_actuator import exposition
@@ -14,7 +13,7 @@ from wattgov_actuator.cycle.snapshot import Snapshot
 from wattgov_actuator.logfmt import line
 from wattgov_actuator.orders import PATIENCE_SECONDS, Asking
 from wattgov_actuator.pause import PauseFile
-from wattgov_actuator.reading import Moment
+from wattgov_actuator.reading import Clock
 from wattgov_actuator.serving.alerts import Alerts
 from wattgov_actuator.serving.answers import Answers
 from wattgov_actuator.serving.changes import Changes
@@ -40,25 +39,17 @@ class Service:
         steady: Callable[[], float],
         *,
         names: Collection[str] = (),
-        limits: Limits = LIMITS,
     ) -> None:
         """Bind; OSError when the address is taken or not ours."""
-        self._server = Server(address, answer, Seats(limits, steady), web, REALM, names=names)
-        host = address[0]
-        shown = f"[{host}]" if ":" in host else host
-        self.address = f"{shown}:{self._server.port}"
+        self._server = Server(address, answer, Seats(LIMITS, steady), web, REALM, names=names)
+        self.address = self._server.address
 
     def __enter__(self) -> Self:
         """Start to answer."""
         Thread(target=self._server.serve_forever, daemon=True, name="http").start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop answering and let go of the port."""
         self._server.shutdown()
         self._server.server_close()
@@ -70,7 +61,7 @@ class Control:
 
     orders: "SimpleQueue[object]"
     brake: PauseFile
-    now: Callable[[], Moment]
+    now: Clock
     notes: Callable[[], Iterable[tuple[str, str, int]]] = tuple  # how many, by sink and result
     watched: Callable[[], bool] | None = None  # whether policies of a cluster are; None: no
     patience_seconds: float = PATIENCE_SECONDS

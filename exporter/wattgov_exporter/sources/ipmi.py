@@ -75,10 +75,9 @@ class Way(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PowerReading:
-    """What Get Power Reading tells; *period_seconds* is that of the BMC's own statistics."""
+    """What Get Power Reading tells of this moment; its statistics are left out."""
 
     watts: int
-    period_seconds: float
     active: bool
 
 
@@ -139,5 +138,5 @@ def parse(answer: bytes) -> PowerReading:
             Reason.INVALID,
             f"DCMI: {len(body)} bytes that are no power reading: {body[:24].hex(' ')}",
         )
-    _, watts, _, _, _, _, milliseconds, state = _READING.unpack_from(body)
-    return PowerReading(watts, milliseconds / 1e3, bool(state & _ACTIVE))
+    _, watts, *_, state = _READING.unpack_from(body)
+    return PowerReading(watts, bool(state & _ACTIVE))

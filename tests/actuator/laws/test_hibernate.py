@@ -113,8 +113,8 @@ def test_an_order_wakes_it_at_once(stage: Stage, servers: Servers) -> None:
     stage.said = {"idle": idle(chat=10, code=900)}
     stage.play(ticks=2)
     wrong, right = Wake("cod"), Wake("code")
-    stage.loop.wake(wrong)
-    stage.loop.wake(right)
+    stage.loop.obey(wrong)
+    stage.loop.obey(right)
     assert right.answer.empty()
     stage.play(seconds=1)
 
@@ -267,7 +267,7 @@ def test_an_estimated_wake_is_charged_when_it_is_seen_awake(tmp_path: Path) -> N
     stage.play(ticks=4)
     stage.said["queue"] = idle(chat=1)
     stage.play(ticks=10)
-    told, page = stage.loop.snapshot, ("sleep-idle", "estimated")
+    told, page = stage.governor.snapshot, ("sleep-idle", "estimated")
 
     assert {page: 5 * 15 * 60.0} == told.saved_joules
     assert {page: 3000.0} == told.lost_joules == told.wake_joules
@@ -289,10 +289,10 @@ def test_an_order_loses_nothing_of_what_sleeping_saved(tmp_path: Path) -> None:
     stage.said = {"idle": idle(chat=900)}
     stage.play(ticks=3)
     stage.clock.advance(9)
-    stage.loop.wake(Wake("chat"))
+    stage.loop.obey(Wake("chat"))
     stage.loop.step()
 
-    assert {("sleep-idle", "estimated"): (15 + 9) * 60.0} == stage.loop.snapshot.saved_joules
+    assert {("sleep-idle", "estimated"): (15 + 9) * 60.0} == stage.governor.snapshot.saved_joules
     stage.stop()
 
 
@@ -338,7 +338,7 @@ def looked_at(
 
 def exposed(stage: Stage) -> Callable[..., float | None]:
     """Return what the value of a series is that has some of these labels."""
-    families = list(Exposition(lambda: stage.loop.snapshot, lambda: stage.clock.unix).collect())
+    families = list(Exposition(lambda: stage.governor.snapshot, lambda: stage.clock.unix).collect())
     samples = [sample for family in families for sample in family.samples]
 
     def value(name: str, **labels: str) -> float | None:

@@ -26,10 +26,7 @@ class Replicas:
             detail = f"HorizontalPodAutoscaler {name} scales {self._scale}, and would set it back"
             raise KnobError(Fault.UNSUPPORTED, f"{detail}; turn its own limits, or remove it")
         if not self._allowed:
-            if pause is None:
-                self._scale.set(self._scale.replicas()[0], dry=True)
-            else:
-                self._scale.set_pause(pause, pause.text, dry=True)
+            self._scale.try_out(pause)
             self._allowed = True
         return counted(self._way, "replicas")
 

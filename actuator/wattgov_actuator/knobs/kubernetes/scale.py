@@ -91,6 +91,13 @@ class Scale:
         path = path_of(KEDA, self._namespace, "scaledobjects", pause.name)
         self._api.patch(path, {"metadata": {"annotations": {PAUSED: text}}}, dry=dry)
 
+    def try_out(self, pause: Pause | None) -> None:
+        """Turn it to what it is, dry; raises KnobError where we may not turn it."""
+        if pause is None:
+            self.set(self.replicas()[0], dry=True)
+        else:
+            self.set_pause(pause, pause.text, dry=True)
+
     def autoscaler(self) -> str:
         """Return the name of the HorizontalPodAutoscaler that scales it, if one does."""
         found = self._api.items(path_of(AUTOSCALING, self._namespace, "horizontalpodautoscalers"))

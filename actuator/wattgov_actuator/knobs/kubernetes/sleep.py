@@ -9,9 +9,9 @@ import json
 from wattgov_actuator.connection import Connection
 from wattgov_actuator.knobs.kubernetes.api import Api
 from wattgov_actuator.knobs.kubernetes.scale import Scale
-from wattgov_actuator.reading import Fault, InForce, KnobError, Probe, Target
-
-ASLEEP, AWAKE = 0.0, 1.0
+from wattgov_actuator.knobs.level import ASLEEP, AWAKE, is_asleep, sleeper
+from wattgov_actuator.knobs.once import Once
+from wattgov_actuator.reading import Fault, InForce, KnobError, Probe
 
 
 class Sleep:
@@ -19,19 +19,12 @@ class Sleep:
 
     def __init__(self, api: Api, way: Connection) -> None:
         self._way, self._scale = way, Scale(api, way)
-        self._allowed = False
+        self._met = Once(lambda: self._scale.try_out(self._scale.pause()))
 
     def probe(self) -> Probe:
         """Return the one target; whether we may turn it is tried once, dry."""
-        if not self._allowed:
-            pause = self._scale.pause()
-            if pause is None:
-                self._scale.set(self._scale.replicas()[0], dry=True)
-            else:
-                self._scale.set_pause(pause, pause.text, dry=True)
-            self._allowed = True
-        way = self._way
-        return Probe((Target(way.knob, way.name, way.labels, ASLEEP, AWAKE, "level", 0.5),))
+        self._met()
+        return sleeper(self._way)
 
     def read(self, target: str) -> InForce:  # noqa: ARG002 (a Knob)
         """Return whether it sleeps; the text is the number of replicas, or KEDA's annotation."""
@@ -43,7 +36,7 @@ class Sleep:
 
     def write(self, target: str, value: float) -> None:
         """Put it to sleep, or wake one of it; what is so already stays as it is."""
-        awake, pause = value > (ASLEEP + AWAKE) / 2, self._scale.pause()
+        awake, pause = not is_asleep(value), self._scale.pause()
         if self.read(target).value == (AWAKE if awake else ASLEEP):
             return
         if pause is None:
