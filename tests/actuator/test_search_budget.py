@@ -63,6 +63,7 @@ def test_it_stays_within_the_budget_where_the_throughput_bends(
 
 @few
 @given(st.floats(0.5, 0.98), st.floats(0.1, STEEP), needs, budgets)
+@example(0.578125, STEEP, 1.0, 0.1)
 def test_a_plateau_is_used_to_its_end(
     edge: float, slope: float, need: float, slowdown: float
 ) -> None:

@@ -31,6 +31,8 @@ WORSE = 0.03  # above the best: so many such places in a row end the descent
 BUMP = 6  # measured curves have bumps up to five steps wide
 MUCH_WORSE = 0.2  # above the best: one ends it
 EQUAL = 0.005  # as good: the higher value of two wins, since it costs less throughput
+HIDDEN = 0.03  # by which part a value between two measured ones may at most be better: the energy of
+# a unit of work falls no faster than the value does
 PRECISE = 0.005  # relative standard error of the energy of a measured place
 FINE = 1 / 64  # of the budget: standard error of the first place's throughput
 FINER = 0.001  # of the throughput: the same, where the budget is large
@@ -318,8 +320,12 @@ def _closer(search: Search, limits: Limits) -> Search:
     ):
         return replace(search, at=passed)
     for low, high in pairwise(places if wall is None else [wall, *places]):
-        budget_ended = low == wall and limits.slowdown is not None
-        near = max(limits.step / (4 if budget_ended else 2), 2 * limits.smallest)
+        near = limits.step / 2
+        if low != wall:
+            near = min(near, HIDDEN * high)
+        elif limits.slowdown is not None:
+            near /= 2
+        near = max(near, 2 * limits.smallest)
         if best.at in {low, high} and high - low > near and not search.spent(limits):
             return replace(search, at=(low + high) / 2)
     return replace(search, at=best.at, phase=Phase.HOLD)
