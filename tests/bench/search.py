@@ -52,9 +52,9 @@ def show(console: Console) -> None:
     curves = [A40, V100, *_published(), *_serving()]
     title = f"search on {len(curves)} measured curves, a sample every {TICK_SECONDS:g} s"
     table = Table(title=title, box=box.SIMPLE_HEAD)
-    columns = ("budget", "noise", "mean gap", "worst gap", "within 3 %", "rests over", "probe over")
-    for column in (*columns, "probes", "minutes", "longest"):
-        table.add_column(column, justify="right", no_wrap=True)
+    gaps = ("mean gap", "worst gap", "within 3 %", "rests over", "probe over")
+    for column in ("budget", "noise", *gaps, "probes", "minutes", "longest"):
+        table.add_column(column.replace(" ", "\n", 1), justify="right", no_wrap=True)
     told: list[tuple[str, ...]] = []
     with console.status("searching ..."):
         for name, slowdown in SLOWDOWNS.items():
