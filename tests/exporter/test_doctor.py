@@ -72,7 +72,7 @@ def test_a_machine_without(tmp_path: Path) -> None:
     )
 
     assert "rapl        off: absent" in lines
-    assert any("intel_rapl_msr is not loaded" in line for line in lines)
+    assert any("`modprobe intel_rapl_msr`" in line for line in lines)
     assert "cpu         is metered by cpu_model, estimated" in lines
     assert all(len(line) <= 100 for line in lines)
 

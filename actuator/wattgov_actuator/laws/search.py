@@ -31,7 +31,9 @@ WORSE = 0.03  # above the best: so many such places in a row end the descent
 BUMP = 6  # measured curves have bumps up to five steps wide
 MUCH_WORSE = 0.2  # above the best: one ends it
 EQUAL = 0.005  # as good: the higher value of two wins, since it costs less throughput
-HIDDEN = 0.03  # by which part a value between two measured ones may at most be better: the energy of
+HIDDEN = (
+    0.03  # by which part a value between two measured ones may at most be better: the energy of
+)
 # a unit of work falls no faster than the value does
 PRECISE = 0.005  # relative standard error of the energy of a measured place
 FINE = 1 / 64  # of the budget: standard error of the first place's throughput

@@ -24,6 +24,7 @@ from wattgov_exporter.reading import (
     Readings,
     Reason,
     Refused,
+    for_root,
 )
 from wattgov_exporter.sources.hwmon_chips import Part, Sensor, lines_of, ranked, text_of, told
 
@@ -238,10 +239,7 @@ def _micro(path: Path) -> float:
     try:
         return int(read_bytes(path)) / 1e6
     except PermissionError as error:
-        raise NoMeter(
-            Reason.PERMISSION,
-            f"{path} is readable by root only: run as root or grant CAP_DAC_READ_SEARCH",
-        ) from error
+        raise for_root(path) from error
     except OSError as error:
         raise NoMeter(Reason.INVALID, f"{path}: {error}") from error
     except ValueError as error:

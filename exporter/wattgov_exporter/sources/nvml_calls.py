@@ -76,7 +76,8 @@ def no_meter(error: pynvml.NVMLError) -> NoMeter:
     """Return why there is no meter, in words."""
     reason = REASONS.get(error.value, Reason.INVALID)
     hint = (
-        ": no NVIDIA driver on this machine, or its library is not visible in this container"
+        ": no NVIDIA driver on this machine, or it is not visible in this container; Docker shows "
+        "it by `--gpus all`, Kubernetes by `runtimeClassName: nvidia`"
         if reason is Reason.ABSENT
         else ""
     )

@@ -21,6 +21,7 @@ from wattgov_exporter.reading import (
     Readings,
     Reason,
     Refused,
+    for_root,
 )
 
 COMPONENTS = {
@@ -86,8 +87,8 @@ class Rapl:
             raise refused[0][1]
         raise NoMeter(
             Reason.ABSENT,
-            f"no intel-rapl zone under {self._root}: "
-            "the CPU has none, its module intel_rapl_msr is not loaded, or this is a virtual one",
+            f"no intel-rapl zone under {self._root}: `modprobe intel_rapl_msr` makes them where "
+            "the CPU has any; virtual machines have none",
         )
 
     def _energy(self, path: Path, meter: Meter) -> Energy:
@@ -95,11 +96,7 @@ class Rapl:
         try:
             joules = int(read_bytes(path)) / 1e6
         except PermissionError as error:
-            raise NoMeter(
-                Reason.PERMISSION,
-                f"{path} is readable by root only (since CVE-2020-8694): "
-                "run as root or grant CAP_DAC_READ_SEARCH",
-            ) from error
+            raise for_root(path, " (since CVE-2020-8694)") from error
         except OSError as error:
             raise NoMeter(Reason.INVALID, f"{path}: {error}") from error
         except ValueError as error:
