@@ -86,6 +86,11 @@ class Meter:
     pci: str = ""
     covers: frozenset[Component] = frozenset()
 
+    @property
+    def is_psys(self) -> bool:
+        """Tell the processor's figure for the whole board, whoever reads it."""
+        return self.component is Component.PLATFORM and self.zone == "psys"
+
 
 @dataclass(frozen=True, slots=True)
 class Energy:

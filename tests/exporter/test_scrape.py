@@ -15,6 +15,8 @@ import pytest
 
 from conftest import find
 from plant import machine
+from wattgov_exporter.collect import Collector
+from wattgov_exporter.config import Config, Sources
 from wattgov_exporter.config import Scrape as Settings
 from wattgov_exporter.ledger import Ledger
 from wattgov_exporter.reading import (
@@ -28,6 +30,9 @@ from wattgov_exporter.reading import (
     Readings,
     Reason,
 )
+from wattgov_exporter.rows import Own, View
+from wattgov_exporter.serving.text import prometheus
+from wattgov_exporter.sources import SOURCES, Machine
 from wattgov_exporter.sources.scrape import MAX_BYTES, STILL_SECONDS, scrapes
 
 NODE = """\
@@ -413,6 +418,72 @@ def test_a_socket_that_stands_still_beside_one_that_moves(peer: Peer) -> None:
 
     assert ["1"] == [one.meter.package for one in readings.refused]
     assert "has not moved" in readings.refused[0].detail
+
+
+def test_a_graphics_core_that_nobody_uses(peer: Peer) -> None:
+    """It draws nothing beside a package that moves, and is told of no less."""
+    bench, ledger = Bench(peer, "node"), Ledger()
+    rest = 'node_rapl_uncore_joules_total{index="0",path="intel-rapl:0:1"} 70\n'
+    for energy in bench.read(package(300.0) + rest).energies:
+        ledger.enter(energy)
+
+    readings = bench.read(package(400.0) + rest, seconds=STILL_SECONDS + 1)
+
+    steps = [ledger.enter(energy) for energy in readings.energies]
+    watts = {step.meter.zone: step.watts for step in steps if step is not None}
+    assert () == readings.refused
+    assert {"package": pytest.approx(100 / (STILL_SECONDS + 1)), "uncore": 0.0} == watts
+    with pytest.raises(NoMeter, match="package 0 has not moved"):
+        bench.read(package(400.0) + rest, seconds=STILL_SECONDS + 1)
+
+
+def test_a_psys_that_leads_nowhere(peer: Peer) -> None:
+    """One that never counted is missed by nobody; one that did is."""
+    bench = Bench(peer, "node")
+    board = 'node_rapl_psys_joules_total{index="0",path="intel-rapl:1"} 77\n'
+    bench.read(package(300.0) + board)
+
+    readings = bench.read(package(400.0) + board, seconds=STILL_SECONDS + 1)
+    assert ({("0", "package"): (Component.CPU, 400.0)}, ()) == (meters(readings), readings.refused)
+
+    bench.read(package(500.0) + board.replace("77", "78"), seconds=5)
+    readings = bench.read(package(600.0) + board, seconds=5)
+    readings = bench.read(package(700.0) + board, seconds=STILL_SECONDS + 1)
+    assert ["psys"] == [one.meter.zone for one in readings.refused]
+
+
+def test_a_psys_of_a_peer_is_shown_as_our_own_is(peer: Peer, tmp_path: Path) -> None:
+    """It is a CPU zone, and the basis of the node's total."""
+    peer.body = NODE.encode()
+    machine("xeon-2-sockets", tmp_path)
+    off = tuple(name for name in SOURCES if name != "scrape")
+    used = Sources(off=off, scrape=(peer.settings("node"),))
+    now = 100.0
+    where = Machine(tmp_path / "sys", tmp_path / "proc", lambda: now, lambda: 1.7e9)
+    collector = Collector(Config(60.0, sources=used), where, own_pid=1)
+    collector.tick()
+    now += 60.0
+    peer.body = NODE.replace("240.5", "340.5").replace("999", "9999").encode()
+
+    snapshot = collector.tick()
+    collector.close()
+
+    page = prometheus(View(snapshot, Config(), Own("1", 0.0))).decode()
+    zone = 'node_cpu_energy_joules_total{package="",source="scrape_node",zone="psys"}'
+    assert f"{zone} 9000.0\n" in page
+    assert 'node_total_power_watts{basis="psys"} 150.0\n' in page
+    assert "node_platform_" not in page
+
+
+def test_a_card_whose_watts_cannot_be(peer: Peer) -> None:
+    """Kepler's gauge is no series then, and its counter goes on."""
+    text = KEPLER.replace('vendor="nvidia"} 66.5', 'vendor="nvidia"} NaN')
+
+    readings = Bench(peer, "kepler").read(text)
+
+    assert [None] == [gpu.power_watts for gpu in readings.gpus]
+    assert (Anomaly.NAN,) == readings.anomalies
+    assert 1234.0 == meters(readings)["0", "GPU-a"][1]
 
 
 def test_several_entries(peer: Peer) -> None:

@@ -28,7 +28,8 @@ STILL_SECONDS = 120.0
 """A counter that has not moved for so long is left out: its exporter serves old values.
 
 dcgm-exporter collects every 30 s unless told otherwise, and goes on serving what it has when its
-host engine is gone.
+host engine is gone. One that overlaps others may rest (a graphics core that nobody uses): beside
+one that moves it then draws nothing.
 """
 
 BRIDGED_INTERVALS = 3
@@ -85,7 +86,7 @@ class Scrape:
                 energies.append(self._energy(shown, now))
             except NoMeter as fault:
                 refused.append((shown, fault))
-        if refused and not energies:
+        if refused and not any(energy.meter.component for energy in energies):
             raise refused[0][1]
         found = tuple(fault.anomaly for _, fault in refused if fault.anomaly)
         return Readings(
@@ -95,10 +96,15 @@ class Scrape:
             refused=tuple(
                 Refused(self._meter(shown, 0.0), fault.detail)
                 for shown, fault in refused
-                # A card's may: it sleeps.
-                if fault.anomaly or shown.component is not Component.GPU
+                if fault.anomaly or not self._may_rest(shown)
             ),
         )
+
+    def _may_rest(self, shown: Shown) -> bool:
+        """Tell a card, which may sleep, and a psys that never counted, which many boards have."""
+        is_platform = shown.component is Component.PLATFORM
+        is_unwired = is_platform and not self._standing.has_moved((shown.package, shown.zone))
+        return is_unwired or shown.component is Component.GPU
 
     def _energy(self, shown: Shown, now: float) -> Energy:
         """Return what a meter counted, as of when it came to that."""
@@ -112,14 +118,15 @@ class Scrape:
             words = f"{self._url}: {name} shows {shown.joules:g} J, which cannot be"
             raise NoMeter(Reason.INVALID, words, anomaly)
         since = self._standing.since(key, shown.joules, now)
-        if now - since > STILL_SECONDS:
+        is_still = now - since > STILL_SECONDS
+        if is_still and shown.component is not None:
             raise NoMeter(
                 Reason.INVALID,
                 f"{self._url}: the counter of {name} has not moved for {STILL_SECONDS:g} s: "
                 "it serves old values, or that meter is stuck",
             )
         peak = self._peaks[key] = max(self._peaks.get(key, 0.0), shown.joules)
-        return Energy(self._meter(shown, peak), shown.joules, since)
+        return Energy(self._meter(shown, peak), shown.joules, now if is_still else since)
 
     def _meter(self, shown: Shown, peak: float) -> Meter:
         """Return the meter. It wraps at the least range that holds the most it ever showed.
