@@ -49,7 +49,7 @@ class Ledger:
         """
         meter = energy.meter
         key = key_of(meter)
-        old = self._counters.get(key)
+        old = None if energy.is_start else self._counters.get(key)
         if old is None:
             anomaly = impossible(energy.joules, meter.range_joules)
             new, joules = Counter(Mark(energy.joules, energy.at)), 0.0

@@ -94,11 +94,15 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """What an energy counter showed at *at* (monotonic seconds)."""
+    """What an energy counter showed at *at* (monotonic seconds).
+
+    *is_start*: it counts from here on; nobody knows in which time it came to that.
+    """
 
     meter: Meter
     joules: float
     at: float
+    is_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,8 @@ class Scrape:
                 "it serves old values, or that meter is stuck",
             )
         peak = self._peaks[key] = max(self._peaks.get(key, 0.0), shown.joules)
-        return Energy(self._meter(shown, peak), shown.joules, now if is_still else since)
+        at, is_start = now if is_still else since, self._standing.begins(key, now)
+        return Energy(self._meter(shown, peak), shown.joules, at, is_start)
 
     def _meter(self, shown: Shown, peak: float) -> Meter:
         """Return the meter. It wraps at the least range that holds the most it ever showed.
