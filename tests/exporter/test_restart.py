@@ -1,8 +1,10 @@
 """The command goes on counting after a restart, and its doctor sees what its meter sees."""
 
+import itertools
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,8 +102,25 @@ def test_after_a_crash_counters_start_at_zero(tmp_path: Path, root: Path) -> Non
 def test_the_doctor(root: Path) -> None:
     """On a machine with RAPL and no GPU the doctor says so, and how it knows."""
     roots = ["--path.sysfs", str(root / "sys"), "--path.procfs", str(root / "proc")]
+    ended = threading.Event()
 
-    result = CliRunner().invoke(main, ["doctor", *roots])
+    def draw() -> None:
+        zones = {zone: int(zone.read_text()) for zone in root.rglob("intel-rapl:*/energy_uj")}
+        for microjoules in itertools.count(10**6, 10**6):
+            if ended.wait(0.05):
+                return
+            for zone, start in zones.items():
+                aside = zone.with_suffix(".new")
+                aside.write_text(f"{start + microjoules}\n")
+                aside.replace(zone)
+
+    drawing = threading.Thread(target=draw)
+    drawing.start()
+    try:
+        result = CliRunner().invoke(main, ["doctor", *roots])
+    finally:
+        ended.set()
+        drawing.join()
 
     assert 0 == result.exit_code
     assert "rapl        on" in result.output.splitlines()
