@@ -6,7 +6,7 @@ from dataclasses import replace
 from wattgov_exporter import cards, choice
 from wattgov_exporter.apps.frequency import Weights
 from wattgov_exporter.apps.pods import Directory
-from wattgov_exporter.apps.workloads import Activity, Workloads
+from wattgov_exporter.apps.workloads import Activity, Workloads, together
 from wattgov_exporter.books import Books
 from wattgov_exporter.choice import Chosen
 from wattgov_exporter.config import Config
@@ -27,6 +27,9 @@ WAIT_SHARE = 0.5
 
 STALE_INTERVALS = 3
 """After so many intervals without a good read a source's series disappear."""
+
+BY_CPU_TIME = (Component.CPU, Component.DRAM)
+"""What is divided by CPU time."""
 
 KUBERNETES = "kubernetes"
 HURRY_SECONDS = 3.0
@@ -71,6 +74,7 @@ class Collector:
         self._gpu_busy: dict[str, float] = {}
         self._counted: dict[str, float] = {}
         self._looked = self._clock()
+        self._untold: dict[Component, Activity] = {}
 
     def restore(self, totals: Totals) -> None:
         """Go on from these totals; before the first tick.
@@ -136,15 +140,31 @@ class Collector:
         shown = choice.shown(choice.choose(fresh), chosen)
         gpus = tuple(cards.states(fresh))
         gpu_sources = {gpu.uuid: name for name, gpu in gpus}
-        uses = cpu_uses(activity)
+        cpu, dram = (self._used(one, activity, steps, shown) for one in BY_CPU_TIME)
+        uses = cpu_uses(cpu, dram)
         uses |= gpu_uses(fresh, gpu_sources, activity.pid_apps, self._gpu_busy)
-        idle = self._books.enter(steps, uses, activity.own_share)
+        idle = self._books.enter(steps, uses, cpu.own_share)
         now = self._clock()
         elapsed, self._looked = now - self._looked, now
         self._figures.enter(activity, fresh.values(), elapsed, self._wall())
         others = other_series(len(self._meters), len(gpus), len(answers))
         self._figures.settle(now, activity, self._books.apps, others)
         return self._snapshot(answers, shown, idle, activity, fresh=fresh, gpus=gpus)
+
+    def _used(
+        self,
+        component: Component,
+        activity: Activity,
+        steps: Iterable[Step],
+        shown: Mapping[Component, Chosen],
+    ) -> Activity:
+        """Return what ran since the component's meter last told: a scraped one tells each 5 s."""
+        used = together(self._untold.pop(component, None), activity)
+        own = (step for step in steps if step.meter.component is component)
+        tells = any(step.seconds or step.is_first for step in own)
+        if component in shown and not tells:
+            self._untold[component] = used
+        return used
 
     def _learn_names(self) -> None:
         """Take what is told of pods; ask again soon if a process waits for its pod's name."""

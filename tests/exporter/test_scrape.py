@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from conftest import find
-from plant import machine
+from plant import load, machine, process
 from wattgov_exporter.collect import Collector
-from wattgov_exporter.config import Config, Sources
+from wattgov_exporter.config import App, Config, Sources
 from wattgov_exporter.config import Scrape as Settings
 from wattgov_exporter.ledger import Ledger
 from wattgov_exporter.reading import (
@@ -458,6 +458,33 @@ def test_a_psys_that_leads_nowhere(peer: Peer) -> None:
     readings = bench.read(package(600.0) + board, seconds=5)
     readings = bench.read(package(700.0) + board, seconds=STILL_SECONDS + 1)
     assert ["psys"] == [one.meter.zone for one in readings.refused]
+
+
+def test_what_ran_between_two_scrapes(peer: Peer, tmp_path: Path) -> None:
+    """Joules of five seconds go to who worked in them, not in the last one alone."""
+    off = tuple(name for name in SOURCES if name != "scrape")
+    used = Sources(off=off, scrape=(peer.settings("node"),))
+    apps = (App("long", process="long"), App("short", process="short"))
+    proc, now = tmp_path / "proc", 100
+    where = Machine(tmp_path / "sys", proc, lambda: float(now), lambda: 1.7e9)
+    process(proc, 1, "init", 0)
+    load(proc, 0, 0)
+    collector = Collector(Config(60.0, apps=apps, sources=used), where, own_pid=1)
+    worked = {"long": 0, "short": 0}
+    for now in range(100, 151):
+        worked["short" if now % 5 == 0 else "long"] += 100
+        for pid, (comm, ticks) in enumerate(worked.items(), start=10):
+            process(proc, pid, comm, ticks)
+        load(proc, now, now)
+        peer.body = package(40.0 * now).encode()
+        snapshot = collector.tick()
+    collector.close()
+
+    joules = snapshot.app_joules
+    active = {app: joules[app, Component.CPU, "active"] for app in worked}
+    assert 5 * peer.asked.count("/metrics") == 55
+    assert active["long"] == pytest.approx(4 * active["short"])
+    assert sum(active.values()) > 0
 
 
 def test_a_psys_of_a_peer_is_shown_as_our_own_is(peer: Peer, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Which app each process belongs to, and the CPU time that each app used."""
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wattgov_exporter.apps import cgroups
@@ -56,6 +56,27 @@ class Activity:
         """This exporter's part of all CPU time used, 0..1."""
         used = max(self.busy, sum(self.cpu_seconds.values()))
         return self.own_seconds / used if used > 0 else 0.0
+
+
+def together(before: Activity | None, now: Activity) -> Activity:
+    """Return what ran in two spans, one after the other; who runs, and holds what, is of *now*."""
+    if before is None:
+        return now
+    work: dict[str, float] = {}
+    if before.cpu_work or now.cpu_work:
+        work = _sum(before.cpu_work or before.cpu_seconds, now.cpu_work or now.cpu_seconds)
+    return replace(
+        now,
+        busy=before.busy + now.busy,
+        owned=before.owned + now.owned,
+        cpu_seconds=_sum(before.cpu_seconds, now.cpu_seconds),
+        own_seconds=before.own_seconds + now.own_seconds,
+        cpu_work=work,
+    )
+
+
+def _sum(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    return {app: one.get(app, 0.0) + other.get(app, 0.0) for app in {**one, **other}}
 
 
 class Workloads:
