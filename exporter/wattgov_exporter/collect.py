@@ -200,7 +200,8 @@ class Collector:
                 old = self._meters.get(key)
                 before = old.joules if old else self._earlier.get(key, 0.0)
                 # A peer that caches shows one value for a while: the power from before stands.
-                watts = old.watts if old and step.watts is None else step.watts
+                stands = old is not None and step.watts is None and not step.is_first
+                watts = old.watts if old and stands else step.watts
                 self._meters[key] = MeterState(step.meter, before + step.joules, watts)
                 yield step
 

@@ -181,6 +181,16 @@ def test_without_an_accumulator_power_is_integrated() -> None:
     assert Method.DERIVED is after.meter.method
 
 
+def test_power_after_a_gap_starts_anew() -> None:
+    """Of half a minute and more that nobody read nothing is known; an accumulator goes on."""
+    bench = Bench(Card("a", average=100), Card("b", steps=2_000_000))
+    bench.energies()
+
+    assert {"a": True, "b": False} == {
+        uuid: one.is_start for uuid, one in bench.energies(seconds=31).items()
+    }
+
+
 def test_an_accumulator_that_fails_is_not_replaced_by_the_integral() -> None:
     """The two stand at different joules: the meter is left out until the accumulator is back."""
     one = Card("a", steps=2_000_000)

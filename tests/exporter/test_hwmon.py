@@ -90,6 +90,16 @@ def test_power_is_integrated(bench: Bench) -> None:
     assert bench.joules(CARD, seconds=2) - before == pytest.approx(400.0)
 
 
+def test_power_after_a_gap_starts_anew(bench: Bench) -> None:
+    """Of half a minute and more that nobody read nothing is known; a counter goes on."""
+    bench.read()
+
+    starts = {one.meter.method for one in bench.read(seconds=31).energies if one.is_start}
+
+    assert {Method.DERIVED} == starts
+    assert not any(one.is_start for one in bench.read(seconds=1).energies)
+
+
 def test_the_gauges_of_a_card(bench: Bench) -> None:
     """They are in base units, and what the card has no file for is left out."""
     (card,) = bench.read().gpus

@@ -238,6 +238,17 @@ def test_a_sentinel_is_not_integrated(node: Node) -> None:
     assert readings.energies[0].joules - before.joules == pytest.approx(3000.0)
 
 
+def test_power_after_a_gap_starts_anew(node: Node) -> None:
+    """Of a minute and more that nobody read nothing is known; a counter goes on."""
+    node.gpus.set_fault(0, Fault.NO_ENERGY_COUNTER)
+    node.source.read()
+    node.gpus.advance(61.0)
+
+    starts = {one.meter.package: one.is_start for one in node.source.read().energies}
+
+    assert {"0": True, "1": False, "2": False, "3": False} == starts
+
+
 def test_a_counter_that_is_silent_is_waited_for(node: Node) -> None:
     """A counter that fails once leaves a gap, which its next value fills; nothing is integrated."""
     node.gpus.set_load(0, 300.0)

@@ -119,11 +119,14 @@ def test_power_alone_is_integrated_between_its_reads(start: Start) -> None:
 def test_a_long_gap_is_not_bridged(start: Start) -> None:
     """What was drawn in more than three intervals of silence is not invented."""
     node = start(EnvironmentMetrics=metrics(PowerWatts=300))
+    starts = []
     for seconds in (0, 10, 31, 10):
         node.now += seconds
         last = node.energy()
+        starts.append(last.is_start)
 
     assert 6000.0 == last.joules
+    assert [False, False, True, False] == starts
 
 
 def test_kilowatthours_count_only_where_there_is_no_power(start: Start) -> None:

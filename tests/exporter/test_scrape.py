@@ -460,6 +460,28 @@ def test_a_psys_that_leads_nowhere(peer: Peer) -> None:
     assert ["psys"] == [one.meter.zone for one in readings.refused]
 
 
+def test_a_card_that_was_not_seen_for_a_while(peer: Peer, tmp_path: Path) -> None:
+    """Where power is integrated a gap is no 0 W: neither shown nor learned as the idle draw."""
+    off = tuple(name for name in SOURCES if name != "scrape")
+    used = Sources(off=off, scrape=(peer.settings("dcgm"),))
+    now = 100.0
+    load(tmp_path / "proc", 0, 0)
+    where = Machine(tmp_path / "sys", tmp_path / "proc", lambda: now, lambda: 1.7e9)
+    collector = Collector(Config(60.0, sources=used), where, own_pid=1)
+    totals = []
+    for peer.status in (200, 200, 200, 500, 500, 500, 500, 500, 500, 200, 200):
+        peer.body = f"DCGM_FI_DEV_POWER_USAGE{{{CARD}}} 100\n".encode()
+        now += 5.0
+        snapshot = collector.tick()
+        totals.append(snapshot.total)
+    collector.close()
+
+    assert {None, ("sum", 100.0)} == set(totals)
+    assert ("sum", 100.0) == totals[-1]
+    assert 100.0 == snapshot.idle[Component.GPU].watts
+    assert 1500.0 == snapshot.node_joules[Component.GPU]
+
+
 def test_what_ran_between_two_scrapes(peer: Peer, tmp_path: Path) -> None:
     """Joules of five seconds go to who worked in them, not in the last one alone."""
     off = tuple(name for name in SOURCES if name != "scrape")

@@ -188,11 +188,14 @@ class Amdsmi:
             self._integrals.setdefault(uuid, Integral(BRIDGE_SECONDS))
         if uuid not in self._integrals:
             return []
+        is_start = False
         if steps and resolution:
             self._counters.add(uuid)
             joules, method = steps * resolution / 1e6, Method.MEASURED
         elif watts is not None and uuid not in self._counters:
-            joules, method = self._integrals[uuid].add(watts, now), Method.DERIVED
+            integral = self._integrals[uuid]
+            joules, method = integral.add(watts, now), Method.DERIVED
+            is_start = integral.is_start
         else:
             return []
         meter = Meter(
@@ -204,7 +207,7 @@ class Amdsmi:
             max_watts=dict(state.limits_watts).get("max") or MAX_WATTS,
             pci=state.pci,
         )
-        return [Energy(meter, joules, now)]
+        return [Energy(meter, joules, now, is_start)]
 
 
 def _state(smi: Binding, gpu: str, uuid: str, handle: object) -> GpuState:

@@ -40,6 +40,10 @@ A sensor that says nothing for so long, or never said anything, is dead: others 
 """
 
 
+Counted = tuple[float, float, bool]
+"""Joules, when, and whether they start there, as `Energy` has them."""
+
+
 class Hwmon:
     """Every energy counter, and every power gauge of a chip without one."""
 
@@ -66,7 +70,7 @@ class Hwmon:
         now = self._clock()
         if self._looked is None or now - self._looked >= SCAN_SECONDS:
             self._look(now)
-        values: dict[Sensor, tuple[float, float]] = {}
+        values: dict[Sensor, Counted] = {}
         refused: dict[Sensor, NoMeter] = {}
         for sensor, part in self._parts.items():
             if part.component is Component.GPU and _asleep(sensor):
@@ -105,10 +109,10 @@ class Hwmon:
             self._dead, self._ranked = dead, ranked(self._parts, dead)
 
     def _readings(
-        self, values: Mapping[Sensor, tuple[float, float]], refused: Mapping[Sensor, NoMeter]
+        self, values: Mapping[Sensor, Counted], refused: Mapping[Sensor, NoMeter]
     ) -> Readings:
         energies = tuple(
-            Energy(self._meter(sensor), joules, at) for sensor, (joules, at) in values.items()
+            Energy(self._meter(sensor), *counted) for sensor, counted in values.items()
         )
         cards = [one for one in values if self._ranked[one].component is Component.GPU]
         return Readings(
@@ -132,8 +136,8 @@ class Hwmon:
             covers=part.covers,
         )
 
-    def _counted(self, sensor: Sensor, part: Part) -> tuple[float, float]:
-        """Return a sensor's joules, and when; NoMeter when it shows nothing that can be."""
+    def _counted(self, sensor: Sensor, part: Part) -> Counted:
+        """Return a sensor's joules; NoMeter when it shows nothing that can be."""
         value = _micro(sensor.path)
         now = self._clock()
         if sensor.is_counter:
@@ -146,10 +150,10 @@ class Hwmon:
             words = f"{sensor.path} shows {value:g} {unit}, which cannot be"
             raise NoMeter(Reason.INVALID, words, anomaly)
         if sensor.is_counter:
-            return value, now
+            return value, now, False
         key = sensor.device, sensor.file
         integral = self._integrals.setdefault(key, Integral(BRIDGE_SECONDS))
-        return integral.add(value, now), now
+        return integral.add(value, now), now, integral.is_start
 
 
 def _sensors(root: Path) -> Iterator[Sensor]:

@@ -140,7 +140,8 @@ class Redfish:
         )
         now = self._clock()
         if is_gauge:
-            return Energy(meter, self._integral.add(value, now), now)
+            joules = self._integral.add(value, now)
+            return Energy(meter, joules, now, self._integral.is_start)
         key = place.chassis, place.kind
         since = self._standing.since(key, value, now)
         if now - since > STILL_SECONDS[place.kind]:

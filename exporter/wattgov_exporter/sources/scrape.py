@@ -112,7 +112,8 @@ class Scrape:
         if shown.joules is None:
             bridge = BRIDGED_INTERVALS * self.interval_seconds
             integral = self._integrals.setdefault(key, Integral(bridge))
-            return Energy(self._meter(shown, 0.0), integral.add(shown.watts or 0.0, now), now)
+            joules = integral.add(shown.watts or 0.0, now)
+            return Energy(self._meter(shown, 0.0), joules, now, integral.is_start)
         anomaly = impossible(shown.joules)
         if anomaly is not None:
             words = f"{self._url}: {name} shows {shown.joules:g} J, which cannot be"
