@@ -121,7 +121,8 @@ class Books:
 
         That is seen when each of them has told: what one tells later would else be there twice.
         """
-        self.composition = self.composition.parts(sum(device.joules for device in parts))
+        late = sum(device.joules for device in parts if self._is_late(device))
+        self.composition = self.composition.parts(sum(one.joules for one in parts), late)
         for device in parts:
             if device.seconds > 0:
                 self._told[device.name] = Told(device.at, device.seconds)
@@ -139,6 +140,11 @@ class Books:
             self._told = {name: replace(told, is_settled=True) for name, told in self._told.items()}
         self.node[Component.REST] += joules
         self.apps[UNATTRIBUTED, Component.REST, "idle"] += joules
+
+    def _is_late(self, device: Device) -> bool:
+        """Tell a part that was not waited for any longer: what it took is in the rest already."""
+        before = self._told.get(device.name)
+        return before is not None and before.is_settled and not before.is_awaited(device.at)
 
     def _idle(self, device: Device, use: Use) -> Idle | None:
         """Return a device's idle power: configured, told by a model, else learned from it."""

@@ -1,6 +1,7 @@
 """The rest of the node is what its BMC sees beside the metered parts, and no joule twice."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -80,11 +81,12 @@ class Paced:
     watts: float
     every: int
     phase: int
+    silent: range = range(0)
     told: int | None = None
 
     def steps(self, now: int) -> list[Step]:
         """Return what it tells at this second."""
-        if now % self.every != self.phase % self.every:
+        if now % self.every != self.phase % self.every or now in self.silent:
             return []
         since, self.told = self.told, now
         meter = Meter("", self.component, "", self.name, Method.MEASURED, 1e6)
@@ -115,3 +117,19 @@ def test_parts_that_tell_seldom_are_not_in_the_rest(
     missing = watts * TICKS - sum(books.node.values())
     assert abs(missing) <= watts * 5 * longest + 1.0
     assert pytest.approx(sum(books.node.values())) == sum(books.apps.values())
+
+
+@pytest.mark.parametrize("seconds", [5, 15, 60, 600])
+def test_a_part_that_hangs_and_catches_up(seconds: int) -> None:
+    """What it took meanwhile was in the rest: the rest repays it, and does so once."""
+    card = Paced(Component.GPU, "a", 500.0, 1, 0, range(1000, 1000 + seconds))
+    others = [Paced(Component.CPU, "b", 100.0, 1, 0), Paced(Component.PLATFORM, "", 700.0, 1, 0)]
+    books = Books("dynamic", {})
+    rests = []
+    for now in range(TICKS * 2):
+        books.enter([step for one in (card, *others) for step in one.steps(now)], {}, 0.0)
+        rests.append(books.node[Component.REST])
+
+    assert pytest.approx(700.0 * (TICKS * 2 - 1)) == sum(books.node.values())
+    assert pytest.approx(100.0) == rests[-1] - rests[-2]
+    assert all(late >= early for early, late in pairwise(rests))
