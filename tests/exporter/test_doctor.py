@@ -62,7 +62,10 @@ def test_a_counter_that_stands_still_is_looked_at_longer(tmp_path: Path) -> None
         load(root / "proc", clock.now, 0)
 
     load(root / "proc", clock.now, 0)
-    sources = [Rapl(root / "sys", clock), CpuModel(root / "sys", root / "proc", clock)]
+    sources: list[Source] = [
+        Rapl(root / "sys", clock),
+        CpuModel(root / "sys", root / "proc", clock),
+    ]
     answers = examined(sources, clock, sleep)
 
     lines = list(report([Finding(*one) for one in zip(sources, *answers, strict=True)]))
