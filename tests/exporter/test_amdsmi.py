@@ -205,7 +205,15 @@ def test_an_accumulator_that_fails_is_not_replaced_by_the_integral() -> None:
 
 @pytest.mark.parametrize(
     ("current", "average", "watts"),
-    [(NA, 250, 250.0), (310, NA, 310.0), (310, 250, 310.0), (0, NA, None), (NA, 0xFFFFFFFF, None)],
+    [
+        (NA, 250, 250.0),
+        (310, NA, 310.0),
+        (310, 250, 310.0),
+        (0, NA, None),
+        (NA, 0xFFFFFFFF, None),
+        (float("nan"), 250, 250.0),
+        (float("inf"), NA, None),
+    ],
 )
 def test_which_power(current: object, average: object, watts: float | None) -> None:
     """Some cards tell the current power, some the average; neither is no power, and 0 W is none."""

@@ -4,6 +4,7 @@ import importlib
 import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
+from math import inf
 from typing import Any, Protocol, cast
 
 from wattgov_exporter.cards import ADDRESS
@@ -271,7 +272,7 @@ def _uses(smi: Binding, uuid: str, handle: object) -> list[GpuUse]:
 
 def _number(value: object, factor: float = 1.0) -> float | None:
     """Return a number; None for "N/A" and for the all-ones of a 32- or 64-bit field."""
-    if not isinstance(value, int | float) or value in ALL_ONES or value < 0:
+    if not isinstance(value, int | float) or value in ALL_ONES or not 0 <= value < inf:
         return None
     return float(value) * factor
 
