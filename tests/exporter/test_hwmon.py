@@ -354,6 +354,26 @@ def test_a_sleeping_card_is_left_asleep(bench: Bench) -> None:
     assert CARD not in {one.meter.zone for one in readings.energies}
 
 
+def test_a_card_keeps_its_number_while_another_sleeps(tmp_path: Path) -> None:
+    """Cards are counted as they are found, and that once."""
+    bench, chip = Bench(tmp_path), "sys/class/hwmon/hwmon{}"
+    for card in (0, 1):
+        folder = chip.format(card)
+        facts = ("name = amdgpu", "power1_average = 9000000", "power1_cap = 300000000")
+        plant("\n".join(f"{folder}/{fact}" for fact in facts), tmp_path)
+        plant(f"{folder}/device/power/runtime_status = active\n", tmp_path)
+    first = {one.uuid: one.gpu for one in bench.read().gpus}
+    status = tmp_path / chip.format(0) / "device/power/runtime_status"
+
+    status.write_text("suspended\n")
+    other = {one.uuid: one.gpu for one in bench.read(seconds=SCAN_SECONDS).gpus}
+    status.write_text("active\n")
+
+    assert {"hwmon0": "0", "hwmon1": "1"} == first
+    assert {"hwmon1": "1"} == other
+    assert first == {one.uuid: one.gpu for one in bench.read(seconds=SCAN_SECONDS).gpus}
+
+
 def test_no_sensor(tmp_path: Path) -> None:
     """A machine whose chips know only temperatures says so."""
     plant("sys/class/hwmon/hwmon0/temp1_input = 41850", tmp_path)

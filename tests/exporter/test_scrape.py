@@ -304,6 +304,20 @@ def test_dcgm_repeats_a_card_for_its_parts(peer: Peer) -> None:
     assert [(300.0, None)] == [(one.power_watts, one.memory_used_bytes) for one in readings.gpus]
 
 
+def test_dcgm_counts_its_cards_anew(peer: Peer) -> None:
+    """A card has another number when one before it is gone; its joules go on."""
+    bench, ledger = Bench(peer, "dcgm"), Ledger()
+    text = f"DCGM_FI_DEV_POWER_USAGE{{{CARD}}} 100\n"
+    found = [
+        entered(ledger, energy)
+        for number in "1100"
+        for energy in bench.read(text.replace('gpu="0"', f'gpu="{number}"'), seconds=5).energies
+    ]
+
+    assert [0.0, 500.0, 500.0, 500.0] == found
+    assert not ledger.anomalies
+
+
 def test_dcgm_without_its_counter(peer: Peer) -> None:
     """Power is integrated, and marked derived."""
     bench = Bench(peer, "dcgm")

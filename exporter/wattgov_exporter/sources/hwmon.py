@@ -7,6 +7,7 @@ Source: Documentation/hwmon/sysfs-interface.rst: `energy*_input` counts microjou
 
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from wattgov_exporter.doubt import impossible
@@ -64,6 +65,7 @@ class Hwmon:
         self._silent: dict[Sensor, float] = {}
         self._dead: frozenset[Sensor] = frozenset()
         self._integrals: dict[tuple[str, str], Integral] = {}
+        self._numbers: dict[str, str] = {}
 
     def read(self) -> Readings:
         """Read all chips; NoMeter tells why when none can be read."""
@@ -92,10 +94,20 @@ class Hwmon:
         )
 
     def _look(self, now: float) -> None:
-        self._parts, self._looked = told(list(_sensors(self._root))), now
+        self._parts, self._looked = self._numbered(told(list(_sensors(self._root)))), now
         self._heard &= self._parts.keys()
         self._silent = {one: since for one, since in self._silent.items() if one in self._parts}
         self._ranked = ranked(self._parts, self._dead)
+
+    def _numbered(self, parts: Mapping[Sensor, Part]) -> Mapping[Sensor, Part]:
+        """Return the parts, each card with the number that it had, whoever sleeps now."""
+        numbers = self._numbers
+        return {
+            sensor: replace(part, package=numbers.setdefault(part.zone, str(len(numbers))))
+            if part.component is Component.GPU
+            else part
+            for sensor, part in parts.items()
+        }
 
     def _note(self, values: Container[Sensor], refused: Iterable[Sensor], now: float) -> None:
         """Keep who says nothing, and since when; what was never heard is dead at once."""

@@ -80,7 +80,7 @@ class Scrape:
         energies: list[Energy] = []
         refused: list[tuple[Shown, NoMeter]] = []
         # Of two that are named alike the first.
-        named = {(shown.package, shown.zone): shown for shown in reversed(page.meters)}
+        named = {shown.key: shown for shown in reversed(page.meters)}
         for shown in named.values():
             try:
                 energies.append(self._energy(shown, now))
@@ -103,12 +103,12 @@ class Scrape:
     def _may_rest(self, shown: Shown) -> bool:
         """Tell a card, which may sleep, and a psys that never counted, which many boards have."""
         is_platform = shown.component is Component.PLATFORM
-        is_unwired = is_platform and not self._standing.has_moved((shown.package, shown.zone))
+        is_unwired = is_platform and not self._standing.has_moved(shown.key)
         return is_unwired or shown.component is Component.GPU
 
     def _energy(self, shown: Shown, now: float) -> Energy:
         """Return what a meter counted, as of when it came to that."""
-        key, name = (shown.package, shown.zone), f"{shown.zone} {shown.package}".strip()
+        key, name = shown.key, f"{shown.zone} {shown.package}".strip()
         if shown.joules is None:
             bridge = BRIDGED_INTERVALS * self.interval_seconds
             integral = self._integrals.setdefault(key, Integral(bridge))

@@ -58,6 +58,11 @@ class Shown:
     watts: float | None = None
     ranges: tuple[float, ...] = ()
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return what tells it from others; a card's number is another when one is gone."""
+        return "" if self.component is Component.GPU else self.package, self.zone
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
