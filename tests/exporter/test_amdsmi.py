@@ -315,6 +315,19 @@ def test_a_lost_card_takes_no_other_with_it() -> None:
     assert 1 == bench.smi.opened
 
 
+def test_a_card_that_gets_lost_is_missed() -> None:
+    """One that was metered is told of while it is away."""
+    other = Card("b")
+    bench = Bench(Card("a"), other)
+    bench.energies()
+    other.lost = NOT_FOUND
+    refused = bench.source.read().refused
+    other.lost = None
+
+    assert ["b"] == [one.meter.zone for one in refused]
+    assert () == bench.source.read().refused
+
+
 def test_no_card_answers() -> None:
     """The library's own words are told."""
     with pytest.raises(NoMeter, match="AMDSMI_STATUS_10") as raised:

@@ -20,6 +20,7 @@ from wattgov_exporter.reading import (
     NoMeter,
     Readings,
     Reason,
+    Refused,
 )
 
 MAX_WATTS = 1500.0
@@ -121,6 +122,7 @@ class Amdsmi:
         self._opened: tuple[Binding, Sequence[object]] | None = None
         self._integrals: dict[str, Integral] = {}
         self._counters: set[str] = set()
+        self._had: dict[str, Meter] = {}
 
     def read(self) -> Readings:
         """Read all cards; NoMeter when there is no library, no driver, or no card answers."""
@@ -147,7 +149,18 @@ class Amdsmi:
             self._opened = None
             if not gpus:
                 raise _no_meter(failure) from failure
-        return Readings(tuple(energies), tuple(gpus), tuple(uses))
+        self._had |= {one.meter.zone: one.meter for one in energies}
+        told = {one.meter.zone for one in energies}
+        return Readings(
+            tuple(energies),
+            tuple(gpus),
+            tuple(uses),
+            refused=tuple(
+                Refused(meter, f"GPU {meter.package}, {uuid}: AMD SMI tells no energy or power")
+                for uuid, meter in self._had.items()
+                if uuid not in told
+            ),
+        )
 
     def _open(self) -> tuple[Binding, Sequence[object]]:
         if self._opened is not None:
