@@ -142,7 +142,7 @@ class Collector:
         gpu_sources = {gpu.uuid: name for name, gpu in gpus}
         cpu, dram = (self._used(one, activity, steps, shown) for one in BY_CPU_TIME)
         uses = cpu_uses(cpu, dram)
-        uses |= gpu_uses(fresh, gpu_sources, activity.pid_apps, self._gpu_busy)
+        uses |= gpu_uses(fresh, gpu_sources, activity.owners, self._gpu_busy)
         idle = self._books.enter(steps, uses, cpu.own_share)
         now = self._clock()
         elapsed, self._looked = now - self._looked, now
@@ -244,7 +244,7 @@ class Collector:
     ) -> Snapshot:
         gpu_sources = {gpu.uuid: name for name, gpu in gpus}
         seen = {key_of(energy.meter) for one in fresh.values() for energy in one.energies}
-        memory = gpu_memory(fresh, gpu_sources, activity.pid_apps)
+        memory = gpu_memory(fresh, gpu_sources, activity.owners)
         return Snapshot(
             meters=tuple(
                 state

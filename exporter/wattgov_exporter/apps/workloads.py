@@ -1,6 +1,7 @@
 """Which app each process belongs to, and the CPU time that each app used."""
 
 import os
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,10 @@ KEPT_FILES = 512
 """So many stat files stay open from look to look: a read costs less than half of an open. At most
 half of what the process may open (RLIMIT_NOFILE)."""
 
+KEPT_LOOKS = 10
+"""So many looks at least it is known whose a process was that is gone: the driver of a card tells
+later what it did there."""
+
 LABEL_BYTES = 128
 
 
@@ -35,6 +40,7 @@ class Activity:
     *busy* is the node's own figure; the part of it that *cpu_seconds* does not cover was used by
     orphans that are gone, or by the kernel itself. *own_seconds* is this exporter's share.
     *cpu_work* is *cpu_seconds* as they weigh on cores that differ, empty where all are alike.
+    *gone* is whose the processes were that ended lately.
     """
 
     busy: float
@@ -45,6 +51,12 @@ class Activity:
     own_seconds: float = 0.0
     cpu_work: dict[str, float] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
+    gone: tuple[dict[int, str], ...] = ()
+
+    @property
+    def owners(self) -> Mapping[int, str]:
+        """Whose each process is, or was."""
+        return ChainMap(self.pid_apps, *self.gone)
 
     @property
     def utilisation(self) -> float:
@@ -112,6 +124,8 @@ class Workloads:
         self.reconfigure(apps, by, label_bytes)
         self._stats = Stats(proc, kept_files)
         self._times: CpuTimes | None = None
+        self._gone: tuple[dict[int, str], dict[int, str]] = {}, {}
+        self._looks = 0
 
     def reconfigure(
         self, apps: Iterable[App], by: Sequence[str] = (), label_bytes: int = LABEL_BYTES
@@ -140,7 +154,11 @@ class Workloads:
         """Look at the processes; one that vanishes in the middle is skipped."""
         times = cpu_times(self._proc, self._read)
         gone = self._lineage.look(self._listing, self._stats)
+        self._looks += 1
+        if self._looks % KEPT_LOOKS == 0:
+            self._gone = {}, self._gone[0]
         for pid in gone:
+            self._gone[0][pid] = self._census.apps.get(pid, OTHER)
             self._census.leave(pid)
             if pid not in self._lineage.known:
                 self._stats.forget(pid)
@@ -166,6 +184,7 @@ class Workloads:
             own_seconds=own.used / TICKS_PER_SECOND if own else 0.0,
             cpu_work=self._work(ticks),
             memory=memory(self._proc, {**nothing, **self._census.pages}, self._read),
+            gone=self._gone,
         )
 
     def _work(self, apps: Iterable[str]) -> dict[str, float]:
