@@ -1,7 +1,7 @@
 """The apps' side of the books: the joules of the chosen meters, each given to somebody."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from wattgov_exporter.attribution import UNATTRIBUTED, Use, attribute
@@ -74,6 +74,7 @@ class Books:
         self.own_joules = 0.0
         self.composition = Composition()
         self._told: dict[str, Told] = {}
+        self._rests: dict[str, tuple[Component, Idle | None]] = {}
 
     def restore(self, totals: Totals) -> None:
         """Go on from these totals."""
@@ -91,14 +92,11 @@ class Books:
         self._policy = policy
         self._configured = idle_watts
 
-    def enter(
-        self, steps: Iterable[Step], uses: Mapping[str, Use], own_share: float
-    ) -> dict[Component, Idle]:
-        """Add one tick's steps; return each component's idle power.
+    def enter(self, steps: Iterable[Step], uses: Mapping[str, Use], own_share: float) -> None:
+        """Add one tick's steps.
 
         *uses* is by device name; *own_share* is this exporter's part of the CPU time.
         """
-        idle: dict[Component, list[Idle | None]] = defaultdict(list)
         devices = _devices(steps)
         platform = [one for one in devices if one.component is Component.PLATFORM]
         parts = [one for one in devices if one.component is not Component.PLATFORM]
@@ -106,7 +104,7 @@ class Books:
             use = uses.get(device.name, NOBODY)
             joules = device.joules
             rest = self._idle(device, use)
-            idle[device.component].append(rest)
+            self._rests[device.name] = device.component, rest
             resting = None if rest is None else rest.watts * device.seconds
             self.node[device.component] += joules
             for (app, share), part in attribute(joules, resting, use, self._policy).items():
@@ -114,6 +112,13 @@ class Books:
             if device.component is Component.CPU:
                 self.own_joules += max(joules - (resting or 0.0), 0.0) * own_share
         self._enter_rest(parts, platform)
+
+    def idle(self, names: Container[str]) -> dict[Component, Idle]:
+        """Return each component's idle power, where these devices are there."""
+        idle: dict[Component, list[Idle | None]] = defaultdict(list)
+        for name, (component, rest) in self._rests.items():
+            if name in names:
+                idle[component].append(rest)
         return {component: rest for component, each in idle.items() if (rest := _together(each))}
 
     def _enter_rest(self, parts: list[Device], platform: list[Device]) -> None:

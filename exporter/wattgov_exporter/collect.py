@@ -17,7 +17,7 @@ from wattgov_exporter.ledger import Ledger, Step, key_of
 from wattgov_exporter.poll import Answer, Poller
 from wattgov_exporter.reading import Component, GpuState, Meter, Readings, Reason
 from wattgov_exporter.shared import Shared
-from wattgov_exporter.snapshot import Idle, MeterState, Snapshot, SourceState
+from wattgov_exporter.snapshot import MeterState, Snapshot, SourceState
 from wattgov_exporter.sources import Machine, configured
 from wattgov_exporter.state import Totals
 from wattgov_exporter.uses import cpu_uses, gpu_memory, gpu_uses
@@ -143,13 +143,13 @@ class Collector:
         cpu, dram = (self._used(one, activity, steps, shown) for one in BY_CPU_TIME)
         uses = cpu_uses(cpu, dram)
         uses |= gpu_uses(fresh, gpu_sources, activity.owners, self._gpu_busy)
-        idle = self._books.enter(steps, uses, cpu.own_share)
+        self._books.enter(steps, uses, cpu.own_share)
         now = self._clock()
         elapsed, self._looked = now - self._looked, now
         self._figures.enter(activity, fresh.values(), elapsed, self._wall())
         others = other_series(len(self._meters), len(gpus), len(answers))
         self._figures.settle(now, activity, self._books.apps, others)
-        return self._snapshot(answers, shown, idle, activity, fresh=fresh, gpus=gpus)
+        return self._snapshot(answers, shown, activity, fresh=fresh, gpus=gpus)
 
     def _used(
         self,
@@ -236,7 +236,6 @@ class Collector:
         self,
         answers: Mapping[str, Answer],
         chosen: dict[Component, Chosen],
-        idle: dict[Component, Idle],
         activity: Activity,
         *,
         fresh: Mapping[str, Readings],
@@ -256,7 +255,7 @@ class Collector:
             sources=tuple(self._source(name, answer, chosen) for name, answer in answers.items()),
             chosen=chosen,
             node_joules=dict(self._books.node),
-            idle=idle,
+            idle=self._books.idle({name for one in chosen for name in chosen[one].devices(one)}),
             app_joules=dict(self._books.apps),
             apps=self._figures.shown(activity, memory),
             series_dropped=self._figures.dropped,

@@ -496,6 +496,25 @@ def test_a_card_that_was_not_seen_for_a_while(peer: Peer, tmp_path: Path) -> Non
     assert 1500.0 == snapshot.node_joules[Component.GPU]
 
 
+def test_power_at_rest_stands_between_two_scrapes(peer: Peer, tmp_path: Path) -> None:
+    """It is shown at each tick, and no more when its card is gone."""
+    off = tuple(name for name in SOURCES if name != "scrape")
+    used = Sources(off=off, scrape=(peer.settings("dcgm"),))
+    now = 100
+    load(tmp_path / "proc", 0, 0)
+    where = Machine(tmp_path / "sys", tmp_path / "proc", lambda: float(now), lambda: 1.7e9)
+    collector = Collector(Config(60.0, sources=used), where, own_pid=1)
+    shown = []
+    for now in (*range(100, 130), 400):
+        peer.status = 200 if now < 130 else 500
+        peer.body = f"DCGM_FI_DEV_POWER_USAGE{{{CARD}}} 100\n".encode()
+        shown.append(Component.GPU in collector.tick().idle)
+    collector.close()
+
+    assert {True} == set(shown[6:-1])
+    assert not shown[-1]
+
+
 def test_what_ran_between_two_scrapes(peer: Peer, tmp_path: Path) -> None:
     """Joules of five seconds go to who worked in them, not in the last one alone."""
     off = tuple(name for name in SOURCES if name != "scrape")
