@@ -7,7 +7,7 @@ import pytest
 
 from plant import machine, plant
 from wattgov_exporter.reading import Anomaly, Component, Method, NoMeter, Readings, Reason
-from wattgov_exporter.sources.hwmon import SCAN_SECONDS, Hwmon
+from wattgov_exporter.sources.hwmon import SCAN_SECONDS, STILL_SECONDS, Hwmon
 
 CARD = "0000:c1:00.0"
 GRACE = "Grace Power Socket {0},CPU Power Socket {0},SysIO Power Socket {0},Module Power Socket {0}"
@@ -80,6 +80,20 @@ def test_a_counter_is_joules(bench: Bench) -> None:
 
     assert [900.0, 800.0] == [one.joules for one in found]
     assert {None} == {one.meter.range_joules for one in found}
+
+
+def test_a_counter_of_a_socket_that_is_stuck(bench: Bench) -> None:
+    """It is no meter, and missed; a card's may rest."""
+    bench.read()
+    bench.read(seconds=STILL_SECONDS)
+    (bench.folder / "hwmon1/energy129_input").write_text("901000000\n")
+
+    readings = bench.read(seconds=1)
+
+    sockets = [one for one in readings.energies if one.meter.component is Component.CPU]
+    assert [901.0] == [one.joules for one in sockets]
+    (refused,) = [one for one in readings.refused if one.meter.component is Component.CPU]
+    assert "its counter is stuck" in refused.detail
 
 
 def test_power_is_integrated(bench: Bench) -> None:

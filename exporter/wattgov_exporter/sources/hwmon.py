@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from wattgov_exporter.doubt import impossible
+from wattgov_exporter.doubt import Standing, impossible
 from wattgov_exporter.integral import Integral, wrong
 from wattgov_exporter.procfs import read_bytes
 from wattgov_exporter.reading import (
@@ -41,6 +41,10 @@ A sensor that says nothing for so long, or never said anything, is dead: others 
 """
 
 
+STILL_SECONDS = 10.0
+"""A socket's counter that has not moved for so long is stuck, as in some virtual machines: it is
+RAPL's, which counts every millisecond."""
+
 Counted = tuple[float, float, bool]
 """Joules, when, and whether they start there, as `Energy` has them."""
 
@@ -66,6 +70,7 @@ class Hwmon:
         self._dead: frozenset[Sensor] = frozenset()
         self._integrals: dict[tuple[str, str], Integral] = {}
         self._numbers: dict[str, str] = {}
+        self._standing = Standing()
 
     def read(self) -> Readings:
         """Read all chips; NoMeter tells why when none can be read."""
@@ -161,11 +166,23 @@ class Hwmon:
         if anomaly is not None:
             words = f"{sensor.path} shows {value:g} {unit}, which cannot be"
             raise NoMeter(Reason.INVALID, words, anomaly)
-        if sensor.is_counter:
-            return value, now, False
         key = sensor.device, sensor.file
+        if sensor.is_counter:
+            rests = part.component is not Component.CPU
+            return value, now if rests else self._moved(sensor, value, now), False
         integral = self._integrals.setdefault(key, Integral(BRIDGE_SECONDS))
         return integral.add(value, now), now, integral.is_start
+
+    def _moved(self, sensor: Sensor, joules: float, now: float) -> float:
+        """Return when a counter came to what it shows; NoMeter when that is too long ago."""
+        since = self._standing.since((sensor.device, sensor.file), joules, now)
+        if now - since > STILL_SECONDS:
+            raise NoMeter(
+                Reason.INVALID,
+                f"{sensor.path} has shown {joules:g} J for more than {STILL_SECONDS:g} s: "
+                "its counter is stuck, as in some virtual machines",
+            )
+        return since
 
 
 def _sensors(root: Path) -> Iterator[Sensor]:
