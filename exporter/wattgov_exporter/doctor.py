@@ -50,11 +50,14 @@ def examined(
     sources: Sequence[Source], clock: Clock, sleep: Callable[[float], None]
 ) -> tuple[list[Answer], list[Answer]]:
     """Return two answers of each source, some time apart; all are asked at once."""
-    pollers = [Poller(source, clock) for source in sources]
-    for poller in pollers:
-        poller.start()
+    pollers = [_polled(source, clock) for source in sources]
     first = _answers(pollers, clock)
     sleep(LOOK_SECONDS)
+    # A poller would keep a slow source's answer for an interval; one that hangs is left alone.
+    pollers = [
+        poller if answer.reason is Reason.TIMEOUT else _polled(source, clock)
+        for source, poller, answer in zip(sources, pollers, first, strict=True)
+    ]
     second = _answers(pollers, clock)
     findings = [Finding(*one) for one in zip(sources, first, second, strict=True)]
     if any(map(_is_in_doubt, findings)):
@@ -63,6 +66,12 @@ def examined(
     for poller in pollers:
         poller.close()
     return first, second
+
+
+def _polled(source: Source, clock: Clock) -> Poller:
+    poller = Poller(source, clock)
+    poller.start()
+    return poller
 
 
 def _is_in_doubt(finding: Finding) -> bool:

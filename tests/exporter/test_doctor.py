@@ -5,7 +5,7 @@ from pathlib import Path
 from plant import load, machine, plant
 from wattgov_exporter.doctor import Finding, examined, report
 from wattgov_exporter.poll import read
-from wattgov_exporter.reading import Source
+from wattgov_exporter.reading import Component, Energy, Meter, Method, Readings, Source
 from wattgov_exporter.sources.cpu_model import CpuModel
 from wattgov_exporter.sources.rapl import Rapl
 
@@ -76,6 +76,34 @@ def test_a_counter_that_stands_still_is_looked_at_longer(tmp_path: Path) -> None
     slept.clear()
     examined(sources[1:], clock, sleep)
     assert 1 == len(slept)
+
+
+class Slow:
+    """A source of 100 W that is read each minute."""
+
+    name, interval_seconds, expected_error = "slow", 60.0, "none"
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def read(self) -> Readings:
+        """Read it now."""
+        meter = Meter("slow", Component.PLATFORM, "", "board", Method.MEASURED, 1e3)
+        return Readings((Energy(meter, 100.0 * self._clock.now, self._clock.now),))
+
+
+def test_a_slow_source_is_read_twice() -> None:
+    """A BMC that is read each 10 s has watts after two, and does not stand still."""
+    clock = Clock()
+    source = Slow(clock)
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    first, second = examined([source], clock, sleep)
+
+    lines = list(report([Finding(source, first[0], second[0])]))
+    assert "            board: 100.0 W, measured" in lines
 
 
 def test_a_machine_with_meters(tmp_path: Path) -> None:
