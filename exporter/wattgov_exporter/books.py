@@ -1,8 +1,8 @@
 """The apps' side of the books: the joules of the chosen meters, each given to somebody."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from wattgov_exporter.attribution import UNATTRIBUTED, Use, attribute
 from wattgov_exporter.composition import Composition
@@ -11,6 +11,15 @@ from wattgov_exporter.ledger import Step
 from wattgov_exporter.reading import Component
 from wattgov_exporter.snapshot import Idle
 from wattgov_exporter.state import Totals
+
+LEAST_PATIENCE_SECONDS = 20.0
+"""So long at least a part that has not told yet is waited for: a GPU at rest is read every 10 s."""
+
+PATIENCE_STEPS = 2
+"""So many of its last steps it is waited for, where they are longer."""
+
+FIRST_SECONDS = 60.0
+"""Taken for the step of a part that is new: dcgm-exporter's is seen to be 30 s after up to 60."""
 
 NOBODY = Use(utilisation=0.0, activity={}, total=0.0, held={})
 
@@ -33,6 +42,25 @@ class Device:
         """The time that took."""
         return max(step.seconds for step in self.steps)
 
+    @property
+    def at(self) -> float:
+        """When it was read last."""
+        return max(step.at for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """When a part last told what it took, how long that step was, and whether it is settled."""
+
+    at: float
+    seconds: float
+    is_settled: bool = False
+
+    def is_awaited(self, now: float) -> bool:
+        """Tell whether it has not told since the settlement, and may still."""
+        patience = max(PATIENCE_STEPS * self.seconds, LEAST_PATIENCE_SECONDS)
+        return self.is_settled and now - self.at <= patience
+
 
 class Books:
     """Totals since the start, by component for the node and by app; their sums are equal."""
@@ -45,6 +73,8 @@ class Books:
         self.apps: dict[tuple[str, Component, str], float] = defaultdict(float)
         self.own_joules = 0.0
         self.composition = Composition()
+        self._told: dict[str, Told] = {}
+        self._rests: dict[str, tuple[Component, Idle | None]] = {}
 
     def restore(self, totals: Totals) -> None:
         """Go on from these totals."""
@@ -62,14 +92,11 @@ class Books:
         self._policy = policy
         self._configured = idle_watts
 
-    def enter(
-        self, steps: Iterable[Step], uses: Mapping[str, Use], own_share: float
-    ) -> dict[Component, Idle]:
-        """Add one tick's steps; return each component's idle power.
+    def enter(self, steps: Iterable[Step], uses: Mapping[str, Use], own_share: float) -> None:
+        """Add one tick's steps.
 
         *uses* is by device name; *own_share* is this exporter's part of the CPU time.
         """
-        idle: dict[Component, list[Idle | None]] = defaultdict(list)
         devices = _devices(steps)
         platform = [one for one in devices if one.component is Component.PLATFORM]
         parts = [one for one in devices if one.component is not Component.PLATFORM]
@@ -77,26 +104,52 @@ class Books:
             use = uses.get(device.name, NOBODY)
             joules = device.joules
             rest = self._idle(device, use)
-            idle[device.component].append(rest)
+            self._rests[device.name] = device.component, rest
             resting = None if rest is None else rest.watts * device.seconds
             self.node[device.component] += joules
             for (app, share), part in attribute(joules, resting, use, self._policy).items():
                 self.apps[app, device.component, share] += part
             if device.component is Component.CPU:
                 self.own_joules += max(joules - (resting or 0.0), 0.0) * own_share
-        self._enter_rest(sum(device.joules for device in parts), platform)
+        self._enter_rest(parts, platform)
+
+    def idle(self, names: Container[str]) -> dict[Component, Idle]:
+        """Return each component's idle power, where these devices are there."""
+        idle: dict[Component, list[Idle | None]] = defaultdict(list)
+        for name, (component, rest) in self._rests.items():
+            if name in names:
+                idle[component].append(rest)
         return {component: rest for component, each in idle.items() if (rest := _together(each))}
 
-    def _enter_rest(self, parts_joules: float, platform: list[Device]) -> None:
-        """Add what the platform drew beside its parts: nobody's, and always there."""
-        self.composition = self.composition.parts(parts_joules)
+    def _enter_rest(self, parts: list[Device], platform: list[Device]) -> None:
+        """Add what the platform drew beside its parts: nobody's, and always there.
+
+        That is seen when each of them has told: what one tells later would else be there twice.
+        """
+        late = sum(device.joules for device in parts if self._is_late(device))
+        self.composition = self.composition.parts(sum(one.joules for one in parts), late)
+        for device in parts:
+            if device.seconds > 0:
+                self._told[device.name] = Told(device.at, device.seconds)
+            elif any(step.is_first for step in device.steps):
+                self._told[device.name] = Told(device.at, FIRST_SECONDS, is_settled=True)
         for device in platform:
             if device.seconds <= 0 and not any(step.is_first for step in device.steps):
                 continue  # its meter stands still: no answer yet
-            self.composition, joules = self.composition.platform(device.joules, device.seconds)
-            if device.seconds > 0:
-                self.node[Component.REST] += joules
-                self.apps[UNATTRIBUTED, Component.REST, "idle"] += joules
+            self.composition = self.composition.platform(device.joules, device.seconds)
+        if not (self.composition.pending_seconds and (parts or platform)):
+            return
+        joules, now = 0.0, max(device.at for device in (*parts, *platform))
+        if not any(told.is_awaited(now) for told in self._told.values()):
+            self.composition, joules = self.composition.settle()
+            self._told = {name: replace(told, is_settled=True) for name, told in self._told.items()}
+        self.node[Component.REST] += joules
+        self.apps[UNATTRIBUTED, Component.REST, "idle"] += joules
+
+    def _is_late(self, device: Device) -> bool:
+        """Tell a part that was not waited for any longer: what it took is in the rest already."""
+        before = self._told.get(device.name)
+        return before is not None and before.is_settled and not before.is_awaited(device.at)
 
     def _idle(self, device: Device, use: Use) -> Idle | None:
         """Return a device's idle power: configured, told by a model, else learned from it."""

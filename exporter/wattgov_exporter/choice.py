@@ -24,6 +24,10 @@ class Chosen:
             return self.source == meter.source
         return (meter.source, meter.zone) in {(one.source, one.zone) for one in self.cards}
 
+    def devices(self, component: Component) -> list[str]:
+        """Return the names of what is attributed as one: each card, or all of a component."""
+        return [one.zone for one in self.cards] or [component.value]
+
     @property
     def sources(self) -> list[tuple[str, Method]]:
         """Every source of it, with how it knows."""

@@ -21,8 +21,6 @@ if TYPE_CHECKING:  # the heavy half is imported when it is used: `--help` answer
 
 BAD_INPUT = 2
 HIGHEST_PORT = 65535
-NOBODY = 0
-"""The number of no process."""
 
 
 def _roots(command: Callable[..., None]) -> Callable[..., None]:
@@ -113,6 +111,7 @@ def run(
     host, port = _address(listen)
     replay = _replay(replay_file)
     from wattgov_exporter import daemon  # noqa: PLC0415  the heavy half, see above
+    from wattgov_exporter.procfs import own_pid  # noqa: PLC0415
 
     machine = _machine(sysfs, procfs, replay)
     wish = daemon.Wish(
@@ -121,7 +120,7 @@ def run(
         connections=connections,
         config_file=config_file,
         machine=machine,
-        own_pid=NOBODY if replay else os.getpid(),
+        own_pid=own_pid(machine.proc),
         replay=replay.name if replay else None,
         cpu_seconds=time.process_time,
         log=_log,

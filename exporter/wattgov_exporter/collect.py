@@ -6,7 +6,7 @@ from dataclasses import replace
 from wattgov_exporter import cards, choice
 from wattgov_exporter.apps.frequency import Weights
 from wattgov_exporter.apps.pods import Directory
-from wattgov_exporter.apps.workloads import Activity, Workloads
+from wattgov_exporter.apps.workloads import Activity, Workloads, together
 from wattgov_exporter.books import Books
 from wattgov_exporter.choice import Chosen
 from wattgov_exporter.config import Config
@@ -17,7 +17,7 @@ from wattgov_exporter.ledger import Ledger, Step, key_of
 from wattgov_exporter.poll import Answer, Poller
 from wattgov_exporter.reading import Component, GpuState, Meter, Readings, Reason
 from wattgov_exporter.shared import Shared
-from wattgov_exporter.snapshot import Idle, MeterState, Snapshot, SourceState
+from wattgov_exporter.snapshot import MeterState, Snapshot, SourceState
 from wattgov_exporter.sources import Machine, configured
 from wattgov_exporter.state import Totals
 from wattgov_exporter.uses import cpu_uses, gpu_memory, gpu_uses
@@ -27,6 +27,9 @@ WAIT_SHARE = 0.5
 
 STALE_INTERVALS = 3
 """After so many intervals without a good read a source's series disappear."""
+
+BY_CPU_TIME = (Component.CPU, Component.DRAM)
+"""What is divided by CPU time."""
 
 KUBERNETES = "kubernetes"
 HURRY_SECONDS = 3.0
@@ -71,6 +74,7 @@ class Collector:
         self._gpu_busy: dict[str, float] = {}
         self._counted: dict[str, float] = {}
         self._looked = self._clock()
+        self._untold: dict[Component, Activity] = {}
 
     def restore(self, totals: Totals) -> None:
         """Go on from these totals; before the first tick.
@@ -136,15 +140,31 @@ class Collector:
         shown = choice.shown(choice.choose(fresh), chosen)
         gpus = tuple(cards.states(fresh))
         gpu_sources = {gpu.uuid: name for name, gpu in gpus}
-        uses = cpu_uses(activity)
-        uses |= gpu_uses(fresh, gpu_sources, activity.pid_apps, self._gpu_busy)
-        idle = self._books.enter(steps, uses, activity.own_share)
+        cpu, dram = (self._used(one, activity, steps, shown) for one in BY_CPU_TIME)
+        uses = cpu_uses(cpu, dram)
+        uses |= gpu_uses(fresh, gpu_sources, activity.owners, self._gpu_busy)
+        self._books.enter(steps, uses, cpu.own_share)
         now = self._clock()
         elapsed, self._looked = now - self._looked, now
         self._figures.enter(activity, fresh.values(), elapsed, self._wall())
         others = other_series(len(self._meters), len(gpus), len(answers))
         self._figures.settle(now, activity, self._books.apps, others)
-        return self._snapshot(answers, shown, idle, activity, fresh=fresh, gpus=gpus)
+        return self._snapshot(answers, shown, activity, fresh=fresh, gpus=gpus)
+
+    def _used(
+        self,
+        component: Component,
+        activity: Activity,
+        steps: Iterable[Step],
+        shown: Mapping[Component, Chosen],
+    ) -> Activity:
+        """Return what ran since the component's meter last told: a scraped one tells each 5 s."""
+        used = together(self._untold.pop(component, None), activity)
+        own = (step for step in steps if step.meter.component is component)
+        tells = any(step.seconds or step.is_first for step in own)
+        if component in shown and not tells:
+            self._untold[component] = used
+        return used
 
     def _learn_names(self) -> None:
         """Take what is told of pods; ask again soon if a process waits for its pod's name."""
@@ -180,7 +200,8 @@ class Collector:
                 old = self._meters.get(key)
                 before = old.joules if old else self._earlier.get(key, 0.0)
                 # A peer that caches shows one value for a while: the power from before stands.
-                watts = old.watts if old and step.watts is None else step.watts
+                stands = old is not None and step.watts is None and not step.is_first
+                watts = old.watts if old and stands else step.watts
                 self._meters[key] = MeterState(step.meter, before + step.joules, watts)
                 yield step
 
@@ -215,7 +236,6 @@ class Collector:
         self,
         answers: Mapping[str, Answer],
         chosen: dict[Component, Chosen],
-        idle: dict[Component, Idle],
         activity: Activity,
         *,
         fresh: Mapping[str, Readings],
@@ -223,7 +243,7 @@ class Collector:
     ) -> Snapshot:
         gpu_sources = {gpu.uuid: name for name, gpu in gpus}
         seen = {key_of(energy.meter) for one in fresh.values() for energy in one.energies}
-        memory = gpu_memory(fresh, gpu_sources, activity.pid_apps)
+        memory = gpu_memory(fresh, gpu_sources, activity.owners)
         return Snapshot(
             meters=tuple(
                 state
@@ -235,7 +255,7 @@ class Collector:
             sources=tuple(self._source(name, answer, chosen) for name, answer in answers.items()),
             chosen=chosen,
             node_joules=dict(self._books.node),
-            idle=idle,
+            idle=self._books.idle({name for one in chosen for name in chosen[one].devices(one)}),
             app_joules=dict(self._books.apps),
             apps=self._figures.shown(activity, memory),
             series_dropped=self._figures.dropped,

@@ -8,6 +8,7 @@ from wattgov_exporter.choice import choose
 from wattgov_exporter.pace import too_slow
 from wattgov_exporter.poll import Answer, Poller
 from wattgov_exporter.reading import Clock, Energy, Reason, Source
+from wattgov_exporter.sources.rapl import STILL_SECONDS
 
 WIDTH = 100
 LABEL = 12
@@ -19,6 +20,9 @@ STRANGERS = (
 
 LOOK_SECONDS = 2.0
 """Between the two looks; the mean power over it is shown."""
+
+DOUBT_SECONDS = STILL_SECONDS
+"""So much later is the second look where a counter stands still: then it is known to be stuck."""
 
 PATIENCE_SECONDS = 10.0
 
@@ -46,15 +50,34 @@ def examined(
     sources: Sequence[Source], clock: Clock, sleep: Callable[[float], None]
 ) -> tuple[list[Answer], list[Answer]]:
     """Return two answers of each source, some time apart; all are asked at once."""
-    pollers = [Poller(source, clock) for source in sources]
-    for poller in pollers:
-        poller.start()
+    pollers = [_polled(source, clock) for source in sources]
     first = _answers(pollers, clock)
     sleep(LOOK_SECONDS)
+    # A poller would keep a slow source's answer for an interval; one that hangs is left alone.
+    pollers = [
+        poller if answer.reason is Reason.TIMEOUT else _polled(source, clock)
+        for source, poller, answer in zip(sources, pollers, first, strict=True)
+    ]
     second = _answers(pollers, clock)
+    findings = [Finding(*one) for one in zip(sources, first, second, strict=True)]
+    if any(map(_is_in_doubt, findings)):
+        sleep(DOUBT_SECONDS)
+        second = _answers(pollers, clock)
     for poller in pollers:
         poller.close()
     return first, second
+
+
+def _polled(source: Source, clock: Clock) -> Poller:
+    poller = Poller(source, clock)
+    poller.start()
+    return poller
+
+
+def _is_in_doubt(finding: Finding) -> bool:
+    """Tell a source that is read at every tick and has a counter that stands still."""
+    told = (watts for energy, watts in _powers(finding) if energy.meter.component)
+    return not finding.source.interval_seconds and None in told
 
 
 def _answers(pollers: Sequence[Poller], clock: Clock) -> list[Answer]:

@@ -17,11 +17,11 @@ def impossible(joules: float, range_joules: float | None = None) -> Anomaly | No
 
 @dataclass(slots=True)
 class Stand:
-    """What a counter shows, since when, and whether it ever showed something else."""
+    """What a counter shows, since when, and how often it came to show something else."""
 
     joules: float
     since: float
-    moved: bool = False
+    moves: int = 0
 
 
 class Standing:
@@ -40,10 +40,18 @@ class Standing:
         if stand is None:
             stand = self._stands[key] = Stand(joules, now)
         elif joules != stand.joules:
-            stand.joules, stand.since, stand.moved = joules, now, True
+            stand.joules, stand.since, stand.moves = joules, now, stand.moves + 1
         return stand.since
 
     def has_moved(self, key: tuple[str, str]) -> bool:
         """Tell whether a counter was ever seen to count."""
         stand = self._stands.get(key)
-        return stand is not None and stand.moved
+        return stand is not None and stand.moves > 0
+
+    def begins(self, key: tuple[str, str], now: float) -> bool:
+        """Tell whether a counter was seen to count *now* for the first time.
+
+        One that is brought up to date once in a while did so over a time that began before us.
+        """
+        stand = self._stands.get(key)
+        return stand is not None and stand.moves == 1 and stand.since == now

@@ -50,7 +50,7 @@ class Figures:
         least = ACTIVE_CPUS * elapsed_seconds
         active = {app for app, used in activity.cpu_seconds.items() if used > least}
         active |= {
-            app_of(use.pid, activity.pid_apps)
+            app_of(use.pid, activity.owners)
             for readings in fresh
             for use in readings.gpu_uses
             if use.activity > 0 and use.pid != NOBODY_PID

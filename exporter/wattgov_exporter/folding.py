@@ -6,7 +6,8 @@ stays: if it gets a name later, its own counters start at nothing. So no counter
 sum over all apps never changes by folding.
 
 While there are names enough for all, every app has one at once. When there are not, an app is
-watched first, and the names that are free go to those that used the most energy meanwhile.
+watched first, and the names that are free go to those that used the most energy meanwhile. Now and
+then those without a name are compared with those that have one: who used far less gives it away.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -26,6 +27,13 @@ DEAD_SECONDS = 300.0
 
 WATCH_LOOKS = 30
 """So many looks an app is watched before it may take one of too few names."""
+
+REVIEW_LOOKS = 600
+"""So many looks are compared, of those with a name and those without."""
+
+FAR_MORE = 2.0
+"""Who used so many times what another did takes his name: a series that ends and comes back is a
+nuisance, and those who use about the same would take turns."""
 
 
 APP_SERIES = 15
@@ -74,6 +82,8 @@ class Folding:
         self._named: set[str] = set()
         self._watched: dict[str, _Watched] = {}
         self._seen: dict[str, float] = {}
+        self._marks: dict[str, float] = {}
+        self._looks = 0
 
     def restore(self, published: Iterable[str]) -> None:
         """Go on with these names after a restart, while their apps have time to come back."""
@@ -103,7 +113,9 @@ class Folding:
             del self._seen[app]
             self._named.discard(app)
             self._watched.pop(app, None)
+            self._marks.pop(app, None)
         self._publish(alive)
+        self._review(alive, joules)
         for key in [key for key in joules if not self.publishes(key[0])]:
             app, component, share = key
             part = joules.pop(key)
@@ -124,6 +136,36 @@ class Folding:
             value = values.pop(app)
             values[OTHER] = join(values[OTHER], value) if OTHER in values else value
 
+    def _review(self, alive: set[str], joules: Mapping[tuple[str, Component, str], float]) -> None:
+        """Let who used far less than one without a name since the last review give it away."""
+        waiting = self._watched.keys() & alive
+        self._looks = self._looks + 1 if waiting else 0
+        if self._looks % REVIEW_LOOKS != 1:
+            return
+        totals = {app: self._watched[app].joules for app in waiting}
+        for (app, _, _), part in joules.items():
+            if app in self._named:
+                totals[app] = totals.get(app, 0.0) + part
+        before, self._marks = self._marks, totals
+        if self._looks == 1:
+            return
+        used = {app: total - before.get(app, 0.0) for app, total in totals.items()}
+        greatest = sorted(waiting, key=lambda app: (-used[app], app))
+        least = sorted(self._named & before.keys() & used.keys(), key=lambda app: (used[app], app))
+        for new, old in zip(greatest, least, strict=False):
+            if used[new] <= FAR_MORE * used[old]:
+                break
+            self._name(new)
+            self._named.discard(old)
+            self._marks.pop(old, None)
+            self.dropped += APP_SERIES
+
+    def _name(self, app: str) -> None:
+        """Give an app a name; its own counters start at nothing."""
+        self._named.add(app)
+        del self._watched[app]
+        self._marks.pop(app, None)
+
     def _publish(self, alive: set[str]) -> None:
         """Give the free names away."""
         free = self.limit - (len(self._declared) - len((OTHER, UNATTRIBUTED))) - len(self._named)
@@ -137,5 +179,4 @@ class Folding:
             ripe.sort(key=lambda app: (-self._watched[app].joules, app))
             waiting = set(ripe[: max(free, 0)])
         for app in waiting:
-            self._named.add(app)
-            del self._watched[app]
+            self._name(app)

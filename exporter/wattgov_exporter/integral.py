@@ -18,7 +18,13 @@ def wrong(value: float, most: float) -> Anomaly | None:
 
 
 class Integral:
-    """The trapezoid over a gauge; a gap longer than *bridge_seconds* adds nothing."""
+    """The trapezoid over a gauge; a gap longer than *bridge_seconds* adds nothing.
+
+    *is_start*: the last value came after such a gap. What was drawn in it is not known, which is
+    not 0 W.
+    """
+
+    is_start = False
 
     def __init__(self, bridge_seconds: float) -> None:
         self._bridge_seconds = bridge_seconds
@@ -31,5 +37,6 @@ class Integral:
         seconds = at - last_at
         if 0 < seconds <= self._bridge_seconds:
             self._joules += (watts + last_watts) / 2 * seconds
+        self.is_start = seconds > self._bridge_seconds
         self._last = watts, at
         return self._joules

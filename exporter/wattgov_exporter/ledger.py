@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wattgov_exporter.counters import Counter, Mark, advance
 from wattgov_exporter.doubt import impossible
-from wattgov_exporter.reading import Anomaly, Energy, Meter
+from wattgov_exporter.reading import Anomaly, Component, Energy, Meter
 
 Key = tuple[str, str, str]
 
@@ -49,7 +49,7 @@ class Ledger:
         """
         meter = energy.meter
         key = key_of(meter)
-        old = self._counters.get(key)
+        old = None if energy.is_start else self._counters.get(key)
         if old is None:
             anomaly = impossible(energy.joules, meter.range_joules)
             new, joules = Counter(Mark(energy.joules, energy.at)), 0.0
@@ -70,5 +70,6 @@ class Ledger:
 
 
 def key_of(meter: Meter) -> Key:
-    """Return what tells one meter from another."""
-    return meter.source, meter.package, meter.zone
+    """Return what tells one meter from another; a card's number is another when one is gone."""
+    package = "" if meter.component is Component.GPU else meter.package
+    return meter.source, package, meter.zone

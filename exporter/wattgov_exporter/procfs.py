@@ -44,6 +44,17 @@ def read_long(path: Path | str) -> bytes:
     return text if len(text) < _READ_BYTES else read_bytes(path, _LONG_BYTES)
 
 
+def own_pid(proc: Path) -> int:
+    """Return the number that we have in *proc*; in a container the host's has another one for us.
+
+    0 where that is not told: *proc* shows another machine.
+    """
+    try:
+        return int(os.readlink(proc / "self"))  # noqa: PTH115  a number, no path
+    except (OSError, ValueError):
+        return 0
+
+
 def cpu_times(proc: Path, read: ReadBytes = read_bytes) -> CpuTimes:
     """Read /proc/stat; OSError or ValueError when it cannot be read or parsed.
 

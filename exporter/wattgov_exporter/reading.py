@@ -97,14 +97,23 @@ class Meter:
     pci: str = ""
     covers: frozenset[Component] = frozenset()
 
+    @property
+    def is_psys(self) -> bool:
+        """Tell the processor's figure for the whole board, whoever reads it."""
+        return self.component is Component.PLATFORM and self.zone == "psys"
+
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """What an energy counter showed at *at* (monotonic seconds)."""
+    """What an energy counter showed at *at* (monotonic seconds).
+
+    *is_start*: it counts from here on; nobody knows in which time it came to that.
+    """
 
     meter: Meter
     joules: float
     at: float
+    is_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)

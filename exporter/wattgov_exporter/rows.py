@@ -45,7 +45,7 @@ class View:
 
 
 CPU_ZONES = (Component.CPU, Component.DRAM)
-"""RAPL's other zones (core, uncore, psys) go with them; anybody else's belong to no CPU."""
+"""psys goes with them, and RAPL's core and uncore; anybody else's belong to no CPU."""
 
 
 def meters(view: View, *, joules: bool) -> Iterator[Row]:
@@ -53,7 +53,8 @@ def meters(view: View, *, joules: bool) -> Iterator[Row]:
     for state in view.snapshot.meters:
         meter = state.meter
         value = state.joules if joules else state.watts
-        if value is not None and (meter.component in CPU_ZONES or meter.source == "rapl"):
+        is_cpu = meter.component in CPU_ZONES or meter.is_psys or meter.source == "rapl"
+        if value is not None and is_cpu:
             yield (meter.package, meter.zone, meter.source), value
 
 
@@ -80,8 +81,8 @@ def platform(view: View, *, joules: bool) -> Iterator[Row]:
 
 
 def _is_platform(meter: Meter) -> bool:
-    """Tell a BMC's meter; RAPL's psys is the platform too, and is named with the CPU zones."""
-    return meter.component is Component.PLATFORM and meter.zone != "psys"
+    """Tell a BMC's meter; psys is the platform too, and is named with the CPU zones."""
+    return meter.component is Component.PLATFORM and not meter.is_psys
 
 
 def gpu_joules(view: View) -> Iterator[Row]:

@@ -84,7 +84,8 @@ class Snapshot:
         platform = self.chosen.get(Component.PLATFORM)
         watts = self._watts(Component.PLATFORM) if platform is not None else None
         if platform is not None and watts is not None and watts >= max(parts or 0.0, 1.0):
-            return "psys" if platform.source == "rapl" else "platform", watts
+            is_psys = any(platform.counts(one.meter) and one.meter.is_psys for one in self.meters)
+            return "psys" if is_psys else "platform", watts
         methods = {
             method
             for key, one in self.chosen.items()

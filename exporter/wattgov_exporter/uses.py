@@ -9,21 +9,22 @@ from wattgov_exporter.attribution import UNATTRIBUTED, Use
 from wattgov_exporter.reading import NOBODY_PID, Component, GpuState, Readings
 
 
-def cpu_uses(activity: Activity) -> dict[str, Use]:
-    """Return how the CPUs and the memory were used.
+def cpu_uses(cpu: Activity, dram: Activity) -> dict[str, Use]:
+    """Return how the CPUs and the memory were used while they took what their meters tell now.
 
     CPUs by CPU time, as it weighs on cores that differ. Memory is active by CPU time, which is the
     nearest to its traffic that costs nothing to know, and at rest it is refreshed for who holds it.
     """
-    work = activity.cpu_work or activity.cpu_seconds
     return {
-        Component.CPU.value: Use(activity.utilisation, work, activity.busy, held={}),
+        Component.CPU.value: Use(
+            cpu.utilisation, cpu.cpu_work or cpu.cpu_seconds, cpu.busy, held={}
+        ),
         Component.DRAM.value: Use(
-            activity.utilisation,
-            activity.cpu_seconds,
-            activity.busy,
-            held=activity.memory.held,
-            held_total=activity.memory.total,
+            dram.utilisation,
+            dram.cpu_seconds,
+            dram.busy,
+            held=dram.memory.held,
+            held_total=dram.memory.total,
         ),
     }
 

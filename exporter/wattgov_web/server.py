@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wattgov_web.client import ROOT, Client, is_loopback
 from wattgov_web.hosts import known
@@ -20,6 +20,9 @@ from wattgov_web.peer import Ends
 from wattgov_web.request import TEXT, BadRequest, Request, Response, parse, render
 from wattgov_web.web import WatchedWeb, Web
 from wattgov_web.wire import Seats, TooLong, Wire
+
+if TYPE_CHECKING:  # OpenSSL takes 4 MiB: no TLS, no OpenSSL
+    from wattgov_web.tls import Tls
 
 LOG = logging.getLogger(__name__)
 Answer = Callable[[Request, Client], Response]
@@ -125,13 +128,19 @@ class Server(socketserver.ThreadingTCPServer):
             if tls is not None:
                 tls.admit(wire.secure(tls.context))
             read = lru_cache(maxsize=1)(parse)  # a scraper asks in the same words each time
-            while self._answer_one(wire, read, ends):
+            while self._answer_one(wire, read, ends, tls):
                 wire.rest()
         finally:
             wire.close()
 
-    def _answer_one(self, wire: Wire, read: Callable[[bytes], Request], ends: Ends) -> bool:
-        """Answer the next request; return whether there may be another."""
+    def _answer_one(
+        self, wire: Wire, read: Callable[[bytes], Request], ends: Ends, tls: "Tls | None"
+    ) -> bool:
+        """Answer the next request; return whether there may be another.
+
+        Without one where *tls*, by which the client came in, is not in force any more: he has to
+        come anew.
+        """
         try:
             head = wire.head()
             if head is None:
@@ -144,6 +153,8 @@ class Server(socketserver.ThreadingTCPServer):
             return False
         wire.answers()
         web = self._web.current()
+        if web.tls is not tls:
+            return False
         response = self._answered(wire, request, ends, web)
         bodiless = request.method == "HEAD"
         wire.send(render(response, web.headers, keeps=request.keeps, bodiless=bodiless))

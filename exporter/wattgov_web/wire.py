@@ -126,6 +126,8 @@ class Wire:
                 self._begun = True
                 self._deadline = self._seats.clock() + self._seats.limits.header_seconds
             self._buffer += got
+        if end > self._seats.limits.header_bytes:
+            raise TooLong
         head = bytes(self._buffer[:end])
         del self._buffer[: end + len(_END)]
         return head

@@ -181,6 +181,16 @@ def test_without_an_accumulator_power_is_integrated() -> None:
     assert Method.DERIVED is after.meter.method
 
 
+def test_power_after_a_gap_starts_anew() -> None:
+    """Of half a minute and more that nobody read nothing is known; an accumulator goes on."""
+    bench = Bench(Card("a", average=100), Card("b", steps=2_000_000))
+    bench.energies()
+
+    assert {"a": True, "b": False} == {
+        uuid: one.is_start for uuid, one in bench.energies(seconds=31).items()
+    }
+
+
 def test_an_accumulator_that_fails_is_not_replaced_by_the_integral() -> None:
     """The two stand at different joules: the meter is left out until the accumulator is back."""
     one = Card("a", steps=2_000_000)
@@ -195,7 +205,15 @@ def test_an_accumulator_that_fails_is_not_replaced_by_the_integral() -> None:
 
 @pytest.mark.parametrize(
     ("current", "average", "watts"),
-    [(NA, 250, 250.0), (310, NA, 310.0), (310, 250, 310.0), (0, NA, None), (NA, 0xFFFFFFFF, None)],
+    [
+        (NA, 250, 250.0),
+        (310, NA, 310.0),
+        (310, 250, 310.0),
+        (0, NA, None),
+        (NA, 0xFFFFFFFF, None),
+        (float("nan"), 250, 250.0),
+        (float("inf"), NA, None),
+    ],
 )
 def test_which_power(current: object, average: object, watts: float | None) -> None:
     """Some cards tell the current power, some the average; neither is no power, and 0 W is none."""
@@ -295,6 +313,19 @@ def test_a_lost_card_takes_no_other_with_it() -> None:
 
     assert ["a", "b"] == list(bench.energies(seconds=1))
     assert 1 == bench.smi.opened
+
+
+def test_a_card_that_gets_lost_is_missed() -> None:
+    """One that was metered is told of while it is away."""
+    other = Card("b")
+    bench = Bench(Card("a"), other)
+    bench.energies()
+    other.lost = NOT_FOUND
+    refused = bench.source.read().refused
+    other.lost = None
+
+    assert ["b"] == [one.meter.zone for one in refused]
+    assert () == bench.source.read().refused
 
 
 def test_no_card_answers() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from plant import MACHINES, machine, plant, process, recorded
 from testbed.nvml import VirtualGpus
+from wattgov_exporter.apps import cgroups
 from wattgov_exporter.config import Ipmi, Redfish, Scrape, Sources
 from wattgov_exporter.poll import Answer, read
 from wattgov_exporter.reading import (
@@ -283,6 +284,11 @@ def planted(root: Path, hush: Hush) -> Path:
     cgroup = f"/kubepods/pod{pod}/cri:{container}/user-{user}.slice/vpn@{hush('acme')}.service"
     process(proc, 77, "server", 5, cmdline=command, cgroup=cgroup)
     process(proc, 78, f"sshd {user}", 5, cmdline=f"sshd:\0{user}@pts/0")
+    guest, box = hush("hushguest"), hush("hushbox")
+    machines = rf"/machine.slice/machine-qemu\x2d1\x2d{guest}.scope/libvirt/emulator"
+    process(proc, 79, "qemu", 5, cgroup=machines)
+    process(proc, 80, "nginx", 5, cgroup=f"/lxc.payload.{box}/system.slice/nginx.service")
+    process(proc, 81, "init", 5, cgroup=f"/lxc/{box}/init.scope")
     (proc / "77/environ").write_text(f"TOKEN={hush('hushtoken')}\0")
     return root
 
@@ -342,6 +348,10 @@ def test_what_is_hidden_stays_useful(tmp_path: Path) -> None:
     cgroup = facts["proc/77/cgroup"].content.decode()
     assert cgroup.startswith(f"0::/kubepods/pod{pod}/cri:{number}/user-")
     assert cgroup.endswith("/vpn@x.service\n")
+    boxes = [facts[f"proc/{pid}/cgroup"].content.decode() for pid in (80, 81)]
+    units = [cgroups.unit(cgroups.paths(box)) for box in boxes]
+    assert ["MACHINE-2/nginx.service", None] == units
+    assert "0::/lxc/MACHINE-2/init.scope\n" == boxes[1]
     assert b"0000:c1:00.0\n" == facts["said/nvml/readings/gpus/0/pci"].content
     assert b"flags\t\t: hypervisor\n" in facts["proc/cpuinfo"].content
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from plant import load, machine
-from wattgov_exporter.doctor import Finding, report
+from plant import load, machine, plant
+from wattgov_exporter.doctor import Finding, examined, report
 from wattgov_exporter.poll import read
-from wattgov_exporter.reading import Source
+from wattgov_exporter.reading import Component, Energy, Meter, Method, Readings, Source
 from wattgov_exporter.sources.cpu_model import CpuModel
 from wattgov_exporter.sources.rapl import Rapl
 
@@ -45,6 +45,65 @@ def test_what_is_refused_and_what_stands_still(tmp_path: Path) -> None:
     assert "1 package: 100.0 W, measured" in text
     assert "warning: " in text
     assert "intel-rapl:0:0/energy_uj: invalid literal" in text
+
+
+def test_a_counter_that_stands_still_is_looked_at_longer(tmp_path: Path) -> None:
+    """What `run` will refuse is not told to be the meter; what moves costs no second wait."""
+    zone = "sys/class/powercap/intel-rapl:0"
+    root = plant(f"{zone}/name = package-0\n{zone}/energy_uj = 5000000\n", tmp_path)
+    (root / "proc").mkdir()
+    (root / "proc/cpuinfo").write_text("processor\t: 0\n")
+    clock = Clock()
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock.now += seconds
+        load(root / "proc", clock.now, 0)
+
+    load(root / "proc", clock.now, 0)
+    sources: list[Source] = [
+        Rapl(root / "sys", clock),
+        CpuModel(root / "sys", root / "proc", clock),
+    ]
+    answers = examined(sources, clock, sleep)
+
+    lines = list(report([Finding(*one) for one in zip(sources, *answers, strict=True)]))
+    assert "rapl        off: invalid" in lines
+    assert "its counter is stuck" in " ".join(lines)
+    assert "cpu         is metered by cpu_model, estimated" in lines
+    assert 2 == len(slept)
+    slept.clear()
+    examined(sources[1:], clock, sleep)
+    assert 1 == len(slept)
+
+
+class Slow:
+    """A source of 100 W that is read each minute."""
+
+    name, interval_seconds, expected_error = "slow", 60.0, "none"
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def read(self) -> Readings:
+        """Read it now."""
+        meter = Meter("slow", Component.PLATFORM, "", "board", Method.MEASURED, 1e3)
+        return Readings((Energy(meter, 100.0 * self._clock.now, self._clock.now),))
+
+
+def test_a_slow_source_is_read_twice() -> None:
+    """A BMC that is read each 10 s has watts after two, and does not stand still."""
+    clock = Clock()
+    source = Slow(clock)
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    first, second = examined([source], clock, sleep)
+
+    lines = list(report([Finding(source, first[0], second[0])]))
+    assert "            board: 100.0 W, measured" in lines
 
 
 def test_a_machine_with_meters(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from plant import machine, plant
 from wattgov_exporter.reading import Anomaly, Component, Method, NoMeter, Readings, Reason
-from wattgov_exporter.sources.hwmon import SCAN_SECONDS, Hwmon
+from wattgov_exporter.sources.hwmon import SCAN_SECONDS, STILL_SECONDS, Hwmon
 
 CARD = "0000:c1:00.0"
 GRACE = "Grace Power Socket {0},CPU Power Socket {0},SysIO Power Socket {0},Module Power Socket {0}"
@@ -82,12 +82,36 @@ def test_a_counter_is_joules(bench: Bench) -> None:
     assert {None} == {one.meter.range_joules for one in found}
 
 
+def test_a_counter_of_a_socket_that_is_stuck(bench: Bench) -> None:
+    """It is no meter, and missed; a card's may rest."""
+    bench.read()
+    bench.read(seconds=STILL_SECONDS)
+    (bench.folder / "hwmon1/energy129_input").write_text("901000000\n")
+
+    readings = bench.read(seconds=1)
+
+    sockets = [one for one in readings.energies if one.meter.component is Component.CPU]
+    assert [901.0] == [one.joules for one in sockets]
+    (refused,) = [one for one in readings.refused if one.meter.component is Component.CPU]
+    assert "its counter is stuck" in refused.detail
+
+
 def test_power_is_integrated(bench: Bench) -> None:
     """Two seconds from 250 W to 150 W are 400 J by the trapezoid."""
     before = bench.joules(CARD)
     (bench.folder / "hwmon2/power1_average").write_text("150000000\n")
 
     assert bench.joules(CARD, seconds=2) - before == pytest.approx(400.0)
+
+
+def test_power_after_a_gap_starts_anew(bench: Bench) -> None:
+    """Of half a minute and more that nobody read nothing is known; a counter goes on."""
+    bench.read()
+
+    starts = {one.meter.method for one in bench.read(seconds=31).energies if one.is_start}
+
+    assert {Method.DERIVED} == starts
+    assert not any(one.is_start for one in bench.read(seconds=1).energies)
 
 
 def test_the_gauges_of_a_card(bench: Bench) -> None:
@@ -342,6 +366,26 @@ def test_a_sleeping_card_is_left_asleep(bench: Bench) -> None:
 
     assert () == readings.gpus
     assert CARD not in {one.meter.zone for one in readings.energies}
+
+
+def test_a_card_keeps_its_number_while_another_sleeps(tmp_path: Path) -> None:
+    """Cards are counted as they are found, and that once."""
+    bench, chip = Bench(tmp_path), "sys/class/hwmon/hwmon{}"
+    for card in (0, 1):
+        folder = chip.format(card)
+        facts = ("name = amdgpu", "power1_average = 9000000", "power1_cap = 300000000")
+        plant("\n".join(f"{folder}/{fact}" for fact in facts), tmp_path)
+        plant(f"{folder}/device/power/runtime_status = active\n", tmp_path)
+    first = {one.uuid: one.gpu for one in bench.read().gpus}
+    status = tmp_path / chip.format(0) / "device/power/runtime_status"
+
+    status.write_text("suspended\n")
+    other = {one.uuid: one.gpu for one in bench.read(seconds=SCAN_SECONDS).gpus}
+    status.write_text("active\n")
+
+    assert {"hwmon0": "0", "hwmon1": "1"} == first
+    assert {"hwmon1": "1"} == other
+    assert first == {one.uuid: one.gpu for one in bench.read(seconds=SCAN_SECONDS).gpus}
 
 
 def test_no_sensor(tmp_path: Path) -> None:

@@ -16,6 +16,16 @@ def test_the_trapezoid() -> None:
     ]
 
 
+def test_it_starts_anew_after_a_gap() -> None:
+    """What was drawn meanwhile is not known, which is not nothing."""
+    integral, starts = Integral(30.0), []
+    for at in (0.0, 30.0, 61.0, 62.0):
+        integral.add(100.0, at)
+        starts.append(integral.is_start)
+
+    assert [False, False, True, False] == starts
+
+
 @given(
     watts=st.floats(1, 1e4),
     gaps=st.lists(st.floats(-5, 29) | st.floats(31, 100), max_size=30),

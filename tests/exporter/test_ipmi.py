@@ -284,6 +284,17 @@ def test_watts_of_this_machines_own_bmc(device: Path) -> None:
     assert [(address, (0x2C, 0x02), b"\xdc\x01\0\0")] == kernel.asked
 
 
+def test_power_after_a_gap_starts_anew(device: Path) -> None:
+    """Of three intervals and more without an answer nothing is known."""
+    times = iter((7.0, 17.0, 48.0))
+    kernel = Kernel(b"\0" + ipmi_bmc.reading(344, True))
+    source = Ipmi(Settings(), lambda: next(times), Device(device, 0.1, kernel.ioctl))
+
+    energies = [source.read().energies[0] for _ in range(3)]
+
+    assert [False, False, True] == [one.is_start for one in energies]
+
+
 def test_a_device_that_does_not_answer(tmp_path: Path) -> None:
     """Silence ends after `timeout:`."""
     path = tmp_path / "ipmi0"

@@ -1,6 +1,7 @@
 """Where a meter's counter starts."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -28,3 +29,16 @@ def test_a_first_reading_that_cannot_be_is_no_start(first: float, kind: str) -> 
     told = [(step.joules, step.seconds, step.is_first) for step in steps if step]
     assert [(0.0, 0.0, True), (100.0, 1.0, False), (100.0, 1.0, False)] == told
     assert {("rapl", kind): 1} == ledger.anomalies
+
+
+def test_a_card_whose_number_changes() -> None:
+    """A driver counts its cards anew when one is gone, and when it is back: no joule is twice."""
+    ledger = Ledger()
+    card = Meter("nvml", Component.GPU, "1", "GPU-b", Method.MEASURED, 300.0)
+
+    steps = [
+        ledger.enter(Energy(replace(card, package=number), 100.0 * at, at))
+        for at, number in enumerate(("1", "1", "0", "0", "1"))
+    ]
+
+    assert [0.0, 100.0, 100.0, 100.0, 100.0] == [step.joules for step in steps if step]

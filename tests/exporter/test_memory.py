@@ -79,7 +79,8 @@ def test_refresh_is_for_who_holds_memory(
     workloads = look(tmp_path, vllm=12.0, bash=3.0)
     workloads.look()
     load(tmp_path, 101, 103)  # a quarter of the CPU time
-    use = cpu_uses(workloads.look())[Component.DRAM.value]
+    activity = workloads.look()
+    use = cpu_uses(activity, activity)[Component.DRAM.value]
 
     shares = attribute(20.0, 10.0, use, policy)
 

@@ -143,14 +143,22 @@ def test_users_of_a_card(node: Node) -> None:
 
 
 def test_a_lost_card_takes_no_other_with_it(node: Node) -> None:
-    """A card that fell off the bus is left out while it is away, and comes back by itself."""
+    """A card that fell off the bus is missed while it is away, and comes back by itself."""
+    before = node.source.read()
+    assert () == before.refused
     node.gpus.set_fault(2, Fault.LOST)
-    assert {"0", "1", "3"} == {gpu.gpu for gpu in node.source.read().gpus}
+    for _ in range(3):
+        readings = node.source.read()
+        assert {"0", "1", "3"} == {gpu.gpu for gpu in readings.gpus}
+        assert [before.energies[2].meter] == [one.meter for one in readings.refused]
+        assert readings.refused[0].detail.startswith("GPU 2, GPU-")
     node.gpus.set_fault(2, Fault.LOST, on=False)
 
     node.source.read()
 
-    assert {"0", "1", "2", "3"} == {gpu.gpu for gpu in node.source.read().gpus}
+    after = node.source.read()
+    assert {"0", "1", "2", "3"} == {gpu.gpu for gpu in after.gpus}
+    assert () == after.refused
 
 
 def test_no_card_answers(node: Node) -> None:
@@ -236,6 +244,17 @@ def test_a_sentinel_is_not_integrated(node: Node) -> None:
         assert (4 if second != 5 else 3) == len(readings.energies)
 
     assert readings.energies[0].joules - before.joules == pytest.approx(3000.0)
+
+
+def test_power_after_a_gap_starts_anew(node: Node) -> None:
+    """Of a minute and more that nobody read nothing is known; a counter goes on."""
+    node.gpus.set_fault(0, Fault.NO_ENERGY_COUNTER)
+    node.source.read()
+    node.gpus.advance(61.0)
+
+    starts = {one.meter.package: one.is_start for one in node.source.read().energies}
+
+    assert {"0": True, "1": False, "2": False, "3": False} == starts
 
 
 def test_a_counter_that_is_silent_is_waited_for(node: Node) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pynvml
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from exporter.cards import GIB, Node, active, use_of
 from testbed.nvml import NOT_AVAILABLE, Kind, VirtualGpus
 from wattgov_exporter.doctor import Finding, report
 from wattgov_exporter.poll import read
+from wattgov_exporter.sources.nvml_processes import SAMPLE, Samples
 
 pytest_plugins = ["testbed.fixtures"]
 
@@ -111,6 +113,22 @@ def test_a_process_that_rested_has_no_more_than_the_last_look(node: Node) -> Non
     did = active(node.source.read())
 
     assert (did[100], did[101]) == pytest.approx((0.5, 0.5))
+
+
+def test_a_clock_that_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples go on at once; the driver still has those of before, which are no news."""
+    kept: list[tuple[int, ...]] = []
+
+    def driver(_: object, since_us: int) -> list[bytes]:
+        return [SAMPLE.pack(*one) for one in kept if one[1] > since_us]
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetProcessUtilization", driver)
+    samples, found = Samples(), []
+    for wall in (3600, 3601, 3602, 3603, 10, 11, 12, 13, 14):
+        kept.append((100, wall * 1_000_000 - 100_000, 50, 0, 0, 0))
+        found.append(samples.read(None, wall * 1_000_000).get(100, 0.0))
+
+    assert [0.0, 0.45, 0.5, 0.5, 0.0, 0.45, 0.5, 0.5, 0.5] == pytest.approx(found)
 
 
 def test_a_pid_that_is_not_here(node: Node) -> None:

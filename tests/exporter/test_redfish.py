@@ -19,8 +19,12 @@ from fakes.redfish import (
     serving,
     tree,
 )
+from plant import load, plant
+from wattgov_exporter.collect import Collector
+from wattgov_exporter.config import Config, Sources
 from wattgov_exporter.config import Redfish as Settings
 from wattgov_exporter.reading import Anomaly, Component, Energy, Method, NoMeter, Reason
+from wattgov_exporter.sources import SOURCES, Machine
 from wattgov_exporter.sources.redfish import Redfish
 
 METRICS = "/redfish/v1/Chassis/1U/EnvironmentMetrics"
@@ -115,28 +119,83 @@ def test_power_alone_is_integrated_between_its_reads(start: Start) -> None:
 def test_a_long_gap_is_not_bridged(start: Start) -> None:
     """What was drawn in more than three intervals of silence is not invented."""
     node = start(EnvironmentMetrics=metrics(PowerWatts=300))
+    starts = []
     for seconds in (0, 10, 31, 10):
         node.now += seconds
         last = node.energy()
+        starts.append(last.is_start)
 
     assert 6000.0 == last.joules
+    assert [False, False, True, False] == starts
 
 
 def test_kilowatthours_count_only_where_there_is_no_power(start: Start) -> None:
-    """The coarse counter is the last choice, and one whole step of it is no spike."""
+    """The coarse counter is the last choice."""
     node = start(EnvironmentMetrics=metrics(EnergykWh=38.84), Power={"PowerControl": []})
 
     energy = node.energy()
 
     assert 38.84 * 3.6e6 == energy.joules
     assert Method.MEASURED is energy.meter.method
-    assert 3.6e5 == energy.meter.max_watts
 
     node.bmc.resources[POWER]["PowerControl"] = [{"PowerConsumedWatts": 344}]
     node.source.close()
     node.source = node.make()
 
     assert Method.DERIVED is node.energy().meter.method
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit", "every"), [("EnergyJoules", 1.0, 60), ("EnergykWh", 3.6e6, 12_000)]
+)
+def test_a_counter_that_is_brought_up_to_date_now_and_then(
+    start: Start, kind: str, unit: float, every: int, tmp_path: Path
+) -> None:
+    """Once a minute, or in whole kilowatt-hours: the node's power is even, no joule is twice."""
+    node = start(EnvironmentMetrics=metrics(**{kind: 1e6}))
+    watts, seconds = 300.0, every / 6
+    zone = "sys/class/powercap/intel-rapl:0"
+    plant(f"{zone}/name = package-0\n", tmp_path)
+    load(tmp_path / "proc", 0.0, 0.0)
+    used = Sources(
+        off=tuple(name for name in SOURCES if name not in {"redfish", "rapl"}),
+        redfish=Settings(node.url, "meter", node.password_file, interval_seconds=seconds),
+    )
+    clock = lambda: node.now  # noqa: E731
+    machine = Machine(tmp_path / "sys", tmp_path / "proc", clock, clock)
+    collector = Collector(Config(60.0, sources=used), machine, own_pid=1)
+    shown: list[tuple[str, float]] = []
+    balances: list[float] = []
+    for tick in range(40):
+        node.now += seconds
+        told = watts * ((tick + 2) // 6 * every) / unit
+        node.bmc.resources[METRICS][kind]["Reading"] = 1e6 + told
+        (tmp_path / zone / "energy_uj").write_text(f"{100e6 * node.now:.0f}\n")
+        snapshot = collector.tick()
+        shown += [snapshot.total] if snapshot.total else []
+        joules = snapshot.node_joules
+        balances.append(joules.get(Component.REST, 0.0) - 2 * joules[Component.CPU])
+    collector.close()
+
+    powers = {basis: {round(power) for one, power in shown if one == basis} for basis, _ in shown}
+    assert {"sum": {100}, "platform": {300}} == powers
+    assert pytest.approx(balances[-1]) == balances[-1 - 6]
+    assert pytest.approx(1 / 3) == snapshot.meter_ratio
+    assert not snapshot.anomalies
+
+
+def test_a_counter_that_is_stuck(start: Start) -> None:
+    """After ten minutes it is no meter; when it moves it is one again, and lacks nothing."""
+    node = start(EnvironmentMetrics=metrics(EnergyJoules=5000))
+    node.energy()
+    node.now += 601
+
+    fault = node.fault()
+
+    assert Reason.INVALID is fault.reason
+    assert f"{METRICS} EnergyJoules has shown 5000 for more than 600 s" in fault.detail
+    node.bmc.resources[METRICS]["EnergyJoules"]["Reading"] = 6000
+    assert (6000.0, node.now) == (node.energy().joules, node.energy().at)
 
 
 def test_a_meter_keeps_its_kind(start: Start) -> None:

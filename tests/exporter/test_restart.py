@@ -1,8 +1,10 @@
 """The command goes on counting after a restart, and its doctor sees what its meter sees."""
 
+import itertools
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,16 +38,21 @@ def running(config: Path, root: Path, end: signal.Signals = signal.SIGTERM) -> I
             assert (0 if end is signal.SIGTERM else -end) == exporter.wait(30)
 
 
-def joules(url: str) -> float:
-    """Return the CPUs' joules, 0 while there are none."""
+def value(url: str, name: str, **labels: str) -> float:
+    """Return what a series shows, 0 while there is none."""
     answer = direct().get(url, timeout=30)
     families = text_string_to_metric_families(answer.text if answer.ok else "")
     return sum(
         sample.value
         for family in families
         for sample in family.samples
-        if sample.name == "node_energy_joules_total" and sample.labels["component"] == "cpu"
+        if sample.name == name and sample.labels == labels
     )
+
+
+def joules(url: str) -> float:
+    """Return the CPUs' joules, 0 while there are none."""
+    return value(url, "node_energy_joules_total", component="cpu")
 
 
 def count(root: Path, total: float) -> None:
@@ -97,11 +104,47 @@ def test_after_a_crash_counters_start_at_zero(tmp_path: Path, root: Path) -> Non
         assert 0.0 == joules(url)
 
 
+def test_our_own_joules_in_a_container(tmp_path: Path, root: Path) -> None:
+    """The host's /proc has another number for us than we have: whose that is here uses nothing."""
+    config = tmp_path / "exporter.yml"
+    config.write_text("version: 1\ninterval: 100ms\nidle_watts: {cpu: 0}\n")
+    process(root / "proc", 77, "ours", 0)
+    (root / "proc/self").symlink_to("77")
+    seconds = itertools.count(1)
+
+    def has_own(url: str) -> bool:
+        worked = next(seconds)
+        load(root / "proc", worked, 0)
+        process(root / "proc", 77, "ours", 50 * worked)
+        count(root, 30 * worked)
+        return value(url, "wattgov_exporter_energy_joules_total") > 0
+
+    with running(config, root) as url:
+        until(lambda: has_own(url), "joules of our own")
+
+
 def test_the_doctor(root: Path) -> None:
     """On a machine with RAPL and no GPU the doctor says so, and how it knows."""
     roots = ["--path.sysfs", str(root / "sys"), "--path.procfs", str(root / "proc")]
+    ended = threading.Event()
 
-    result = CliRunner().invoke(main, ["doctor", *roots])
+    def draw() -> None:
+        zones = {zone: int(zone.read_text()) for zone in root.rglob("intel-rapl:*/energy_uj")}
+        for microjoules in itertools.count(10**6, 10**6):
+            if ended.wait(0.05):
+                return
+            for zone, start in zones.items():
+                aside = zone.with_suffix(".new")
+                aside.write_text(f"{start + microjoules}\n")
+                aside.replace(zone)
+
+    drawing = threading.Thread(target=draw)
+    drawing.start()
+    try:
+        result = CliRunner().invoke(main, ["doctor", *roots])
+    finally:
+        ended.set()
+        drawing.join()
 
     assert 0 == result.exit_code
     assert "rapl        on" in result.output.splitlines()

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from conftest import find
-from plant import machine
+from plant import load, machine, process
+from wattgov_exporter.collect import Collector
+from wattgov_exporter.config import App, Config, Sources
 from wattgov_exporter.config import Scrape as Settings
 from wattgov_exporter.ledger import Ledger
 from wattgov_exporter.reading import (
@@ -28,6 +30,9 @@ from wattgov_exporter.reading import (
     Readings,
     Reason,
 )
+from wattgov_exporter.rows import Own, View
+from wattgov_exporter.serving.text import prometheus
+from wattgov_exporter.sources import SOURCES, Machine
 from wattgov_exporter.sources.scrape import MAX_BYTES, STILL_SECONDS, scrapes
 
 NODE = """\
@@ -299,6 +304,20 @@ def test_dcgm_repeats_a_card_for_its_parts(peer: Peer) -> None:
     assert [(300.0, None)] == [(one.power_watts, one.memory_used_bytes) for one in readings.gpus]
 
 
+def test_dcgm_counts_its_cards_anew(peer: Peer) -> None:
+    """A card has another number when one before it is gone; its joules go on."""
+    bench, ledger = Bench(peer, "dcgm"), Ledger()
+    text = f"DCGM_FI_DEV_POWER_USAGE{{{CARD}}} 100\n"
+    found = [
+        entered(ledger, energy)
+        for number in "1100"
+        for energy in bench.read(text.replace('gpu="0"', f'gpu="{number}"'), seconds=5).energies
+    ]
+
+    assert [0.0, 500.0, 500.0, 500.0] == found
+    assert not ledger.anomalies
+
+
 def test_dcgm_without_its_counter(peer: Peer) -> None:
     """Power is integrated, and marked derived."""
     bench = Bench(peer, "dcgm")
@@ -341,6 +360,7 @@ def test_a_counter_that_wraps(peer: Peer, end: float) -> None:
 def test_a_counter_that_starts_anew(peer: Peer) -> None:
     """A fall far from any range's end is a reset: nothing is made up, and counting goes on."""
     bench, ledger = Bench(peer, "node"), Ledger()
+    counted(bench, ledger, 149_000)
     counted(bench, ledger, 150_000)
 
     assert 0.0 == counted(bench, ledger, 40)
@@ -353,24 +373,30 @@ def test_kepler_adds_sockets_up_before_it_wraps(peer: Peer) -> None:
     bench, ledger = Bench(peer, "kepler"), Ledger()
     text = 'kepler_node_cpu_joules_total{{zone="package",path="aggregated-package"}} {}'
     found = []
-    for joules in (2 * 262_143.32885 - 1000, 500):
+    for joules in (2 * 262_143.32885 - 2000, 2 * 262_143.32885 - 1000, 500):
         (energy,) = bench.read(text.format(joules), seconds=5).energies
         found.append(entered(ledger, energy))
 
-    assert [0.0, pytest.approx(1500.0)] == found
+    assert [0.0, 0.0, pytest.approx(1500.0)] == found
 
 
 def test_values_that_a_peer_keeps_for_a_while(peer: Peer) -> None:
-    """dcgm-exporter collects every 30 s: joules are of that time, not of the last scrape's."""
+    """dcgm-exporter collects every 30 s: joules are of that time, not of the last scrape's.
+
+    In which time it came to the first new value is not known, so that one is where it starts.
+    """
     bench, ledger = Bench(peer, "dcgm"), Ledger()
     total = 0.0
     for tick in range(25):
-        millijoules = tick // 6 * 30 * 600_000
+        millijoules = (tick + 5) // 6 * 30 * 600_000
         text = f"DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{{{CARD}}} {millijoules}"
         (energy,) = bench.read(text, seconds=5).energies
-        total += entered(ledger, energy)
+        step = ledger.enter(energy)
+        assert step is not None
+        assert step.watts in {None, 600.0}
+        total += step.joules
 
-    assert 4 * 30 * 600.0 == total
+    assert 3 * 30 * 600.0 == total
     assert not ledger.anomalies
 
 
@@ -413,6 +439,140 @@ def test_a_socket_that_stands_still_beside_one_that_moves(peer: Peer) -> None:
 
     assert ["1"] == [one.meter.package for one in readings.refused]
     assert "has not moved" in readings.refused[0].detail
+
+
+def test_a_graphics_core_that_nobody_uses(peer: Peer) -> None:
+    """It draws nothing beside a package that moves, and is told of no less."""
+    bench, ledger = Bench(peer, "node"), Ledger()
+    rest = 'node_rapl_uncore_joules_total{index="0",path="intel-rapl:0:1"} 70\n'
+    for joules in (200.0, 300.0):
+        for energy in bench.read(package(joules) + rest, seconds=5).energies:
+            ledger.enter(energy)
+
+    readings = bench.read(package(400.0) + rest, seconds=STILL_SECONDS + 1)
+
+    steps = [ledger.enter(energy) for energy in readings.energies]
+    watts = {step.meter.zone: step.watts for step in steps if step is not None}
+    assert () == readings.refused
+    assert {"package": pytest.approx(100 / (STILL_SECONDS + 1)), "uncore": 0.0} == watts
+    with pytest.raises(NoMeter, match="package 0 has not moved"):
+        bench.read(package(400.0) + rest, seconds=STILL_SECONDS + 1)
+
+
+def test_a_psys_that_leads_nowhere(peer: Peer) -> None:
+    """One that never counted is missed by nobody; one that did is."""
+    bench = Bench(peer, "node")
+    board = 'node_rapl_psys_joules_total{index="0",path="intel-rapl:1"} 77\n'
+    bench.read(package(300.0) + board)
+
+    readings = bench.read(package(400.0) + board, seconds=STILL_SECONDS + 1)
+    assert ({("0", "package"): (Component.CPU, 400.0)}, ()) == (meters(readings), readings.refused)
+
+    bench.read(package(500.0) + board.replace("77", "78"), seconds=5)
+    readings = bench.read(package(600.0) + board, seconds=5)
+    readings = bench.read(package(700.0) + board, seconds=STILL_SECONDS + 1)
+    assert ["psys"] == [one.meter.zone for one in readings.refused]
+
+
+def test_a_card_that_was_not_seen_for_a_while(peer: Peer, tmp_path: Path) -> None:
+    """Where power is integrated a gap is no 0 W: neither shown nor learned as the idle draw."""
+    off = tuple(name for name in SOURCES if name != "scrape")
+    used = Sources(off=off, scrape=(peer.settings("dcgm"),))
+    now = 100.0
+    load(tmp_path / "proc", 0, 0)
+    where = Machine(tmp_path / "sys", tmp_path / "proc", lambda: now, lambda: 1.7e9)
+    collector = Collector(Config(60.0, sources=used), where, own_pid=1)
+    totals = []
+    for peer.status in (200, 200, 200, 500, 500, 500, 500, 500, 500, 200, 200):
+        peer.body = f"DCGM_FI_DEV_POWER_USAGE{{{CARD}}} 100\n".encode()
+        now += 5.0
+        snapshot = collector.tick()
+        totals.append(snapshot.total)
+    collector.close()
+
+    assert {None, ("sum", 100.0)} == set(totals)
+    assert ("sum", 100.0) == totals[-1]
+    assert 100.0 == snapshot.idle[Component.GPU].watts
+    assert 1500.0 == snapshot.node_joules[Component.GPU]
+
+
+def test_power_at_rest_stands_between_two_scrapes(peer: Peer, tmp_path: Path) -> None:
+    """It is shown at each tick, and no more when its card is gone."""
+    off = tuple(name for name in SOURCES if name != "scrape")
+    used = Sources(off=off, scrape=(peer.settings("dcgm"),))
+    now = 100
+    load(tmp_path / "proc", 0, 0)
+    where = Machine(tmp_path / "sys", tmp_path / "proc", lambda: float(now), lambda: 1.7e9)
+    collector = Collector(Config(60.0, sources=used), where, own_pid=1)
+    shown = []
+    for now in (*range(100, 130), 400):
+        peer.status = 200 if now < 130 else 500
+        peer.body = f"DCGM_FI_DEV_POWER_USAGE{{{CARD}}} 100\n".encode()
+        shown.append(Component.GPU in collector.tick().idle)
+    collector.close()
+
+    assert {True} == set(shown[6:-1])
+    assert not shown[-1]
+
+
+def test_what_ran_between_two_scrapes(peer: Peer, tmp_path: Path) -> None:
+    """Joules of five seconds go to who worked in them, not in the last one alone."""
+    off = tuple(name for name in SOURCES if name != "scrape")
+    used = Sources(off=off, scrape=(peer.settings("node"),))
+    apps = (App("long", process="long"), App("short", process="short"))
+    proc, now = tmp_path / "proc", 100
+    where = Machine(tmp_path / "sys", proc, lambda: float(now), lambda: 1.7e9)
+    process(proc, 1, "init", 0)
+    load(proc, 0, 0)
+    collector = Collector(Config(60.0, apps=apps, sources=used), where, own_pid=1)
+    worked = {"long": 0, "short": 0}
+    for now in range(100, 151):
+        worked["short" if now % 5 == 0 else "long"] += 100
+        for pid, (comm, ticks) in enumerate(worked.items(), start=10):
+            process(proc, pid, comm, ticks)
+        load(proc, now, now)
+        peer.body = package(40.0 * now).encode()
+        snapshot = collector.tick()
+    collector.close()
+
+    joules = snapshot.app_joules
+    active = {app: joules[app, Component.CPU, "active"] for app in worked}
+    assert 5 * peer.asked.count("/metrics") == 55
+    assert active["long"] == pytest.approx(4 * active["short"])
+    assert sum(active.values()) > 0
+
+
+def test_a_psys_of_a_peer_is_shown_as_our_own_is(peer: Peer, tmp_path: Path) -> None:
+    """It is a CPU zone, and the basis of the node's total."""
+    peer.body = NODE.encode()
+    machine("xeon-2-sockets", tmp_path)
+    off = tuple(name for name in SOURCES if name != "scrape")
+    used = Sources(off=off, scrape=(peer.settings("node"),))
+    now = 100.0
+    where = Machine(tmp_path / "sys", tmp_path / "proc", lambda: now, lambda: 1.7e9)
+    collector = Collector(Config(60.0, sources=used), where, own_pid=1)
+    for board in (999, 9999, 18999):
+        now += 60.0
+        peer.body = NODE.replace("240.5", f"{board}").replace("999", f"{board}").encode()
+        snapshot = collector.tick()
+    collector.close()
+
+    page = prometheus(View(snapshot, Config(), Own("1", 0.0))).decode()
+    zone = 'node_cpu_energy_joules_total{package="",source="scrape_node",zone="psys"}'
+    assert f"{zone} 9000.0\n" in page
+    assert 'node_total_power_watts{basis="psys"} 150.0\n' in page
+    assert "node_platform_" not in page
+
+
+def test_a_card_whose_watts_cannot_be(peer: Peer) -> None:
+    """Kepler's gauge is no series then, and its counter goes on."""
+    text = KEPLER.replace('vendor="nvidia"} 66.5', 'vendor="nvidia"} NaN')
+
+    readings = Bench(peer, "kepler").read(text)
+
+    assert [None] == [gpu.power_watts for gpu in readings.gpus]
+    assert (Anomaly.NAN,) == readings.anomalies
+    assert 1234.0 == meters(readings)["0", "GPU-a"][1]
 
 
 def test_several_entries(peer: Peer) -> None:

@@ -189,6 +189,7 @@ def test_bytes_that_are_no_request(served: Served) -> None:
         (b"\x16\x03\x01\x02\x00\r\n\r\n", b"HTTP/1.1 400 "),
         (b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000, b"HTTP/1.1 431 "),
         (b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 9_000, b"HTTP/1.1 431 "),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 33_000 + b"\r\n\r\n", b"HTTP/1.1 431 "),
     ):
         with socket.create_connection(("127.0.0.1", served.port), timeout=20) as client:
             client.sendall(sent)

@@ -251,6 +251,26 @@ def test_a_changed_file_counts_at_once(write: Callable[[str], Path]) -> None:
         connection.close()
 
 
+@pytest.mark.usefixtures("client")
+def test_a_connection_from_before_shows_no_certificate(
+    write: Callable[[str], Path], server: Certificate
+) -> None:
+    """Who connected when none was asked for has proved nothing: he has to come anew."""
+    with serving(web_file=write("http_server_config: {}\n")) as served:
+        plain = served.connect()
+        assert 200 == ask(plain, "/-/healthy").status
+        write(PAIR)
+        with pytest.raises(ConnectionError):
+            ask(plain, "/-/healthy")
+        tls = served.connect(trusting(server))
+        assert 200 == ask(tls, "/-/healthy").status
+        write(ALL)
+        with pytest.raises(OSError):  # noqa: PT011  a reset or an end of file
+            ask(tls, "/-/reload", "POST", Via="proxy")
+        plain.close()
+        tls.close()
+
+
 def test_a_bad_file_is_not_used(write: Callable[[str], Path], tmp_path: Path) -> None:
     """The old settings stay, the mistake is told once with its place, and mending it is noticed."""
     with serving(web_file=write(USERS)) as served:

@@ -11,7 +11,7 @@ import pytest
 
 from plant import load, process
 from wattgov_exporter.apps.lineage import TURN_LOOKS
-from wattgov_exporter.apps.workloads import OTHER, Workloads
+from wattgov_exporter.apps.workloads import KEPT_LOOKS, OTHER, Workloads
 from wattgov_exporter.config import App
 
 
@@ -48,6 +48,29 @@ def test_all_selectors_of_an_app_must_fit(tmp_path: Path) -> None:
     app = App("a", process="python3", command=re.compile("serve"))
 
     assert {10: OTHER} == Workloads(tmp_path, [app], own_pid=1).look().pid_apps
+
+
+def test_whose_a_process_was_is_known_for_a_while(tmp_path: Path) -> None:
+    """A card's driver tells of it when it is gone; another of its number is another's at once."""
+    load(tmp_path, 0, 0)
+    process(tmp_path, 10, "train", 0)
+    workloads = Workloads(tmp_path, [App("a", process="train")], own_pid=1)
+    workloads.look()
+    shutil.rmtree(tmp_path / "10")
+
+    for _ in range(KEPT_LOOKS):
+        activity = workloads.look()
+        assert ({}, "a") == (activity.pid_apps, activity.owners[10])
+    for _ in range(KEPT_LOOKS + 1):
+        activity = workloads.look()
+    assert {} == dict(activity.owners)
+
+    process(tmp_path, 11, "train", 0)
+    workloads.look()
+    shutil.rmtree(tmp_path / "11")
+    workloads.look()
+    process(tmp_path, 11, "bash", 0, started="200")
+    assert OTHER == workloads.look().owners[11]
 
 
 def test_time_between_two_looks(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Which app each process belongs to, and the CPU time that each app used."""
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wattgov_exporter.apps import cgroups
@@ -25,6 +26,10 @@ KEPT_FILES = 512
 """So many stat files stay open from look to look: a read costs less than half of an open. At most
 half of what the process may open (RLIMIT_NOFILE)."""
 
+KEPT_LOOKS = 10
+"""So many looks at least it is known whose a process was that is gone: the driver of a card tells
+later what it did there."""
+
 LABEL_BYTES = 128
 
 
@@ -35,6 +40,7 @@ class Activity:
     *busy* is the node's own figure; the part of it that *cpu_seconds* does not cover was used by
     orphans that are gone, or by the kernel itself. *own_seconds* is this exporter's share.
     *cpu_work* is *cpu_seconds* as they weigh on cores that differ, empty where all are alike.
+    *gone* is whose the processes were that ended lately.
     """
 
     busy: float
@@ -45,6 +51,12 @@ class Activity:
     own_seconds: float = 0.0
     cpu_work: dict[str, float] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
+    gone: tuple[dict[int, str], ...] = ()
+
+    @property
+    def owners(self) -> Mapping[int, str]:
+        """Whose each process is, or was."""
+        return ChainMap(self.pid_apps, *self.gone)
 
     @property
     def utilisation(self) -> float:
@@ -56,6 +68,27 @@ class Activity:
         """This exporter's part of all CPU time used, 0..1."""
         used = max(self.busy, sum(self.cpu_seconds.values()))
         return self.own_seconds / used if used > 0 else 0.0
+
+
+def together(before: Activity | None, now: Activity) -> Activity:
+    """Return what ran in two spans, one after the other; who runs, and holds what, is of *now*."""
+    if before is None:
+        return now
+    work: dict[str, float] = {}
+    if before.cpu_work or now.cpu_work:
+        work = _sum(before.cpu_work or before.cpu_seconds, now.cpu_work or now.cpu_seconds)
+    return replace(
+        now,
+        busy=before.busy + now.busy,
+        owned=before.owned + now.owned,
+        cpu_seconds=_sum(before.cpu_seconds, now.cpu_seconds),
+        own_seconds=before.own_seconds + now.own_seconds,
+        cpu_work=work,
+    )
+
+
+def _sum(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    return {app: one.get(app, 0.0) + other.get(app, 0.0) for app in {**one, **other}}
 
 
 class Workloads:
@@ -91,6 +124,8 @@ class Workloads:
         self.reconfigure(apps, by, label_bytes)
         self._stats = Stats(proc, kept_files)
         self._times: CpuTimes | None = None
+        self._gone: tuple[dict[int, str], dict[int, str]] = {}, {}
+        self._looks = 0
 
     def reconfigure(
         self, apps: Iterable[App], by: Sequence[str] = (), label_bytes: int = LABEL_BYTES
@@ -119,7 +154,11 @@ class Workloads:
         """Look at the processes; one that vanishes in the middle is skipped."""
         times = cpu_times(self._proc, self._read)
         gone = self._lineage.look(self._listing, self._stats)
+        self._looks += 1
+        if self._looks % KEPT_LOOKS == 0:
+            self._gone = {}, self._gone[0]
         for pid in gone:
+            self._gone[0][pid] = self._census.apps.get(pid, OTHER)
             self._census.leave(pid)
             if pid not in self._lineage.known:
                 self._stats.forget(pid)
@@ -145,6 +184,7 @@ class Workloads:
             own_seconds=own.used / TICKS_PER_SECOND if own else 0.0,
             cpu_work=self._work(ticks),
             memory=memory(self._proc, {**nothing, **self._census.pages}, self._read),
+            gone=self._gone,
         )
 
     def _work(self, apps: Iterable[str]) -> dict[str, float]:

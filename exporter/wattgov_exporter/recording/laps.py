@@ -45,6 +45,7 @@ def readings(said: Readings, first: Readings, last: Readings, lap: tuple[int, fl
             replace(
                 one,
                 at=one.at + laps * seconds,
+                is_start=False,  # it went on from the lap before
                 joules=_joules(one, began.get(one.meter), ended.get(one.meter), laps),
             )
             for one in said.energies

@@ -18,6 +18,12 @@ _IDS = re.compile(
     r"(?P<container>[0-9a-f]{64})"
     r"|pod(?P<pod>[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})"
 )
+_MACHINE = re.compile(
+    r"(?<![^/])(?:(machine-)([^/]+)(?=\.scope(?:/|$))"
+    r"|(lxc\.(?:payload|monitor)\.|lxc(?:\.payload)?/)([^/]+))"
+)
+"""Virtual machines and containers with names that a person gave: those of hosts, often."""
+
 _INSTANCE = re.compile(r"@(?!\d+\.)[^/]*?(?=\.(?:service|scope|slice|socket)\b|/|$)")
 
 
@@ -59,7 +65,7 @@ def _groups(raw: bytes, hidden: StandIns) -> bytes:
 
 
 def _path(path: str, hidden: StandIns) -> str:
-    path = _INSTANCE.sub("@x", path)
+    path = _MACHINE.sub(lambda found: _machine(found, hidden), _INSTANCE.sub("@x", path))
     parts: list[str] = []
     end = 0
     for found in _IDS.finditer(path):
@@ -70,6 +76,10 @@ def _path(path: str, hidden: StandIns) -> str:
         else:
             parts.append(f"{_number(hidden, 'container', found['container']):064x}")
     return "".join([*parts, _named(path[end:], hidden)])
+
+
+def _machine(found: re.Match[str], hidden: StandIns) -> str:
+    return (found[1] or found[3]) + hidden.name("MACHINE", found[2] or found[4])
 
 
 def _named(part: str, hidden: StandIns) -> str:

@@ -4,6 +4,7 @@ import importlib
 import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
+from math import inf
 from typing import Any, Protocol, cast
 
 from wattgov_exporter.cards import ADDRESS
@@ -19,6 +20,7 @@ from wattgov_exporter.reading import (
     NoMeter,
     Readings,
     Reason,
+    Refused,
 )
 
 MAX_WATTS = 1500.0
@@ -120,6 +122,7 @@ class Amdsmi:
         self._opened: tuple[Binding, Sequence[object]] | None = None
         self._integrals: dict[str, Integral] = {}
         self._counters: set[str] = set()
+        self._had: dict[str, Meter] = {}
 
     def read(self) -> Readings:
         """Read all cards; NoMeter when there is no library, no driver, or no card answers."""
@@ -146,7 +149,18 @@ class Amdsmi:
             self._opened = None
             if not gpus:
                 raise _no_meter(failure) from failure
-        return Readings(tuple(energies), tuple(gpus), tuple(uses))
+        self._had |= {one.meter.zone: one.meter for one in energies}
+        told = {one.meter.zone for one in energies}
+        return Readings(
+            tuple(energies),
+            tuple(gpus),
+            tuple(uses),
+            refused=tuple(
+                Refused(meter, f"GPU {meter.package}, {uuid}: AMD SMI tells no energy or power")
+                for uuid, meter in self._had.items()
+                if uuid not in told
+            ),
+        )
 
     def _open(self) -> tuple[Binding, Sequence[object]]:
         if self._opened is not None:
@@ -188,11 +202,14 @@ class Amdsmi:
             self._integrals.setdefault(uuid, Integral(BRIDGE_SECONDS))
         if uuid not in self._integrals:
             return []
+        is_start = False
         if steps and resolution:
             self._counters.add(uuid)
             joules, method = steps * resolution / 1e6, Method.MEASURED
         elif watts is not None and uuid not in self._counters:
-            joules, method = self._integrals[uuid].add(watts, now), Method.DERIVED
+            integral = self._integrals[uuid]
+            joules, method = integral.add(watts, now), Method.DERIVED
+            is_start = integral.is_start
         else:
             return []
         meter = Meter(
@@ -204,7 +221,7 @@ class Amdsmi:
             max_watts=dict(state.limits_watts).get("max") or MAX_WATTS,
             pci=state.pci,
         )
-        return [Energy(meter, joules, now)]
+        return [Energy(meter, joules, now, is_start)]
 
 
 def _state(smi: Binding, gpu: str, uuid: str, handle: object) -> GpuState:
@@ -268,7 +285,7 @@ def _uses(smi: Binding, uuid: str, handle: object) -> list[GpuUse]:
 
 def _number(value: object, factor: float = 1.0) -> float | None:
     """Return a number; None for "N/A" and for the all-ones of a 32- or 64-bit field."""
-    if not isinstance(value, int | float) or value in ALL_ONES or value < 0:
+    if not isinstance(value, int | float) or value in ALL_ONES or not 0 <= value < inf:
         return None
     return float(value) * factor
 

@@ -7,9 +7,10 @@ Source: Documentation/hwmon/sysfs-interface.rst: `energy*_input` counts microjou
 
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from wattgov_exporter.doubt import impossible
+from wattgov_exporter.doubt import Standing, impossible
 from wattgov_exporter.integral import Integral, wrong
 from wattgov_exporter.procfs import read_bytes
 from wattgov_exporter.reading import (
@@ -41,6 +42,14 @@ A sensor that says nothing for so long, or never said anything, is dead: others 
 """
 
 
+STILL_SECONDS = 10.0
+"""A socket's counter that has not moved for so long is stuck, as in some virtual machines: it is
+RAPL's, which counts every millisecond."""
+
+Counted = tuple[float, float, bool]
+"""Joules, when, and whether they start there, as `Energy` has them."""
+
+
 class Hwmon:
     """Every energy counter, and every power gauge of a chip without one."""
 
@@ -61,13 +70,15 @@ class Hwmon:
         self._silent: dict[Sensor, float] = {}
         self._dead: frozenset[Sensor] = frozenset()
         self._integrals: dict[tuple[str, str], Integral] = {}
+        self._numbers: dict[str, str] = {}
+        self._standing = Standing()
 
     def read(self) -> Readings:
         """Read all chips; NoMeter tells why when none can be read."""
         now = self._clock()
         if self._looked is None or now - self._looked >= SCAN_SECONDS:
             self._look(now)
-        values: dict[Sensor, tuple[float, float]] = {}
+        values: dict[Sensor, Counted] = {}
         refused: dict[Sensor, NoMeter] = {}
         for sensor, part in self._parts.items():
             if part.component is Component.GPU and _asleep(sensor):
@@ -89,10 +100,20 @@ class Hwmon:
         )
 
     def _look(self, now: float) -> None:
-        self._parts, self._looked = told(list(_sensors(self._root))), now
+        self._parts, self._looked = self._numbered(told(list(_sensors(self._root)))), now
         self._heard &= self._parts.keys()
         self._silent = {one: since for one, since in self._silent.items() if one in self._parts}
         self._ranked = ranked(self._parts, self._dead)
+
+    def _numbered(self, parts: Mapping[Sensor, Part]) -> Mapping[Sensor, Part]:
+        """Return the parts, each card with the number that it had, whoever sleeps now."""
+        numbers = self._numbers
+        return {
+            sensor: replace(part, package=numbers.setdefault(part.zone, str(len(numbers))))
+            if part.component is Component.GPU
+            else part
+            for sensor, part in parts.items()
+        }
 
     def _note(self, values: Container[Sensor], refused: Iterable[Sensor], now: float) -> None:
         """Keep who says nothing, and since when; what was never heard is dead at once."""
@@ -106,10 +127,10 @@ class Hwmon:
             self._dead, self._ranked = dead, ranked(self._parts, dead)
 
     def _readings(
-        self, values: Mapping[Sensor, tuple[float, float]], refused: Mapping[Sensor, NoMeter]
+        self, values: Mapping[Sensor, Counted], refused: Mapping[Sensor, NoMeter]
     ) -> Readings:
         energies = tuple(
-            Energy(self._meter(sensor), joules, at) for sensor, (joules, at) in values.items()
+            Energy(self._meter(sensor), *counted) for sensor, counted in values.items()
         )
         cards = [one for one in values if self._ranked[one].component is Component.GPU]
         return Readings(
@@ -133,8 +154,8 @@ class Hwmon:
             covers=part.covers,
         )
 
-    def _counted(self, sensor: Sensor, part: Part) -> tuple[float, float]:
-        """Return a sensor's joules, and when; NoMeter when it shows nothing that can be."""
+    def _counted(self, sensor: Sensor, part: Part) -> Counted:
+        """Return a sensor's joules; NoMeter when it shows nothing that can be."""
         value = _micro(sensor.path)
         now = self._clock()
         if sensor.is_counter:
@@ -146,11 +167,23 @@ class Hwmon:
         if anomaly is not None:
             words = f"{sensor.path} shows {value:g} {unit}, which cannot be"
             raise NoMeter(Reason.INVALID, words, anomaly)
-        if sensor.is_counter:
-            return value, now
         key = sensor.device, sensor.file
+        if sensor.is_counter:
+            rests = part.component is not Component.CPU
+            return value, now if rests else self._moved(sensor, value, now), False
         integral = self._integrals.setdefault(key, Integral(BRIDGE_SECONDS))
-        return integral.add(value, now), now
+        return integral.add(value, now), now, integral.is_start
+
+    def _moved(self, sensor: Sensor, joules: float, now: float) -> float:
+        """Return when a counter came to what it shows; NoMeter when that is too long ago."""
+        since = self._standing.since((sensor.device, sensor.file), joules, now)
+        if now - since > STILL_SECONDS:
+            raise NoMeter(
+                Reason.INVALID,
+                f"{sensor.path} has shown {joules:g} J for more than {STILL_SECONDS:g} s: "
+                "its counter is stuck, as in some virtual machines",
+            )
+        return since
 
 
 def _sensors(root: Path) -> Iterator[Sensor]:

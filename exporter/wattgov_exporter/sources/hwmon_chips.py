@@ -133,7 +133,6 @@ whatever the board's maker put behind them.
 def told(sensors: list[Sensor]) -> Mapping[Sensor, Part]:
     """Return what each sensor measures."""
     parts: dict[Sensor, Part] = {}
-    cards = 0
     words = Counter((sensor.device, sensor.chip, sensor.label) for sensor in sensors)
     for sensor in sensors:
         tell = CHIPS.get(sensor.chip)
@@ -143,10 +142,7 @@ def told(sensors: list[Sensor]) -> Mapping[Sensor, Part]:
         # Two counters under one name would be one meter that jumps between them.
         zone = f"{zone}:{number}" if sensor.label and shared else zone
         unknown = Part(None, sensor.device, zone, OTHER_WATTS)
-        part = (tell(sensor) if tell else None) or unknown
-        if part.component is Component.GPU:
-            part, cards = replace(part, package=str(cards)), cards + 1
-        parts[sensor] = part
+        parts[sensor] = (tell(sensor) if tell else None) or unknown
     singles = [sensor for sensor, part in parts.items() if part.single]
     if len(singles) > 1:
         parts.update({one: replace(parts[one], component=None) for one in singles})

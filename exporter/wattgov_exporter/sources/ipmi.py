@@ -118,7 +118,8 @@ class Ipmi:
             method=Method.DERIVED,
             max_watts=MAX_WATTS,
         )
-        return Readings((Energy(meter, self._integral.add(reading.watts, now), now),))
+        joules = self._integral.add(reading.watts, now)
+        return Readings((Energy(meter, joules, now, self._integral.is_start),))
 
     def close(self) -> None:
         """Log out."""

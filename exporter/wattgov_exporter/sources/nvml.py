@@ -1,12 +1,12 @@
 """NVIDIA GPUs through NVML (`pynvml`, the module of the distribution nvidia-ml-py)."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pynvml
 
-from wattgov_exporter.reading import Clock, NoMeter, Readings, Reason
+from wattgov_exporter.reading import Clock, Component, NoMeter, Readings, Reason, Refused
 from wattgov_exporter.sources.nvml_calls import no_meter
 from wattgov_exporter.sources.nvml_card import Card, Looked
 from wattgov_exporter.sources.nvml_pace import Bus
@@ -67,6 +67,7 @@ class Nvml:
             gpus=tuple(one.state for one in looks),
             gpu_uses=tuple(use for one in looks for use in one.uses),
             anomalies=tuple(anomaly for one in looks for anomaly in one.anomalies),
+            refused=tuple(self._missing({one.state.uuid for one in looks}, failure)),
         )
 
     def close(self) -> None:
@@ -78,6 +79,14 @@ class Nvml:
         with suppress(pynvml.NVMLError):
             if opened is not None:
                 pynvml.nvmlShutdown()
+
+    def _missing(self, seen: Container[str], failure: pynvml.NVMLError | None) -> Iterator[Refused]:
+        """Yield the meters of cards that were there: one that is lost, or not counted any more."""
+        why = f"NVML: {failure}" if failure else "the driver shows it no more"
+        for uuid, (last, _) in self._last.items():
+            gpus = (one.meter for one in last.energies if one.meter.component is Component.GPU)
+            if uuid not in seen:
+                yield from (Refused(one, f"GPU {one.package}, {uuid}: {why}") for one in gpus)
 
     def _look(self, card: Card, now: float) -> Iterator[Looked]:
         """Yield what a card shows; from before, if it is at rest or asleep."""

@@ -204,8 +204,11 @@ class Card:
             millijoules = attempt(pynvml.nvmlDeviceGetTotalEnergyConsumption, self._handle)
         if self._method is None:
             self._method = Method.DERIVED if millijoules is None else Method.MEASURED
+        is_start = False
         if self._method is Method.DERIVED:
-            joules = None if power is None else self._integral("").add(power, now)
+            integral = self._integral("")
+            joules = None if power is None else integral.add(power, now)
+            is_start = integral.is_start
         else:
             silent = millijoules is None or millijoules in ALL_ONES
             joules = None if silent else cast("float", millijoules) / 1e3
@@ -220,7 +223,7 @@ class Card:
             max_watts=self._limits.get("max", MAX_WATTS),
             pci=self._pci,
         )
-        return (Energy(meter, joules, now),)
+        return (Energy(meter, joules, now, is_start),)
 
     def _sensors(self, values: Mapping[Field, float], now: float) -> list[Energy]:
         """Return the meters of other things than the card: published, and in no sum."""
@@ -228,10 +231,11 @@ class Card:
         for zone, field in nvml_fields.SENSORS.items():
             power = watts(values.get(field))
             if power is not None:
-                joules = self._integral(zone).add(power, now)
+                integral = self._integral(zone)
+                joules = integral.add(power, now)
                 derived = Method.DERIVED
                 meter = Meter(self._source, None, self.uuid, zone, derived, MODULE_WATTS)
-                energies.append(Energy(meter, joules, now))
+                energies.append(Energy(meter, joules, now, integral.is_start))
         return energies
 
     def _integral(self, name: str) -> Integral:

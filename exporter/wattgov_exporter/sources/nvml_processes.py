@@ -24,6 +24,9 @@ SAMPLE = struct.Struct("@IQIIII")
 """nvmlProcessUtilizationSample_t: pid, time stamp, SM, memory, encoder, decoder. The binding's own
 attributes cost more than the call."""
 
+FUTURE_US = 1_000_000
+"""A sample that ends so long after now is from before the clock was set back."""
+
 Place = tuple[int, int]
 """The ids of a GPU and a compute instance; all ones on a card that is not cut up."""
 
@@ -75,14 +78,16 @@ class Samples:
         A clock that was set back would hide all samples until it is where it was.
         """
         since = wall_us if self._since_us is None else min(self._since_us, wall_us)
+        last = wall_us + FUTURE_US
+        before = {pid: end for pid, end in self._ends_us.items() if end <= last}
         self._since_us = since
         samples = attempt(pynvml.nvmlDeviceGetProcessUtilization, handle, since) or ()
         activity: dict[int, float] = defaultdict(float)
         ends: dict[int, int] = {}
         facts = [SAMPLE.unpack_from(sample)[:3] for sample in samples]
         for pid, end, percent in sorted(facts, key=itemgetter(1)):
-            start = ends.get(pid, self._ends_us.get(pid, since))
-            if pid != NOBODY_PID and percent <= 100 and start < end:  # noqa: PLR2004  per cent
+            start = ends.get(pid, before.get(pid, since))
+            if pid != NOBODY_PID and percent <= 100 and start < end <= last:  # noqa: PLR2004  %
                 activity[pid] += percent / 100 * (end - start) / 1e6
                 ends[pid] = end
         if ends:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wattgov_exporter.config import Redfish as Settings
+from wattgov_exporter.doubt import Standing
 from wattgov_exporter.integral import ALL_ONES, Integral, wrong
 from wattgov_exporter.reading import (
     Anomaly,
@@ -51,6 +52,11 @@ KINDS = ("EnergyJoules", "Watts", "EnergykWh")
 
 Kilowatt-hours come last: their counter is coarse, often whole ones of 3.6 MJ, so it stands still
 for hours and then jumps; nobody could be given such joules.
+"""
+
+STILL_SECONDS = {"EnergyJoules": 600.0, "EnergykWh": 86_400.0}
+"""A counter that has not moved for so long is stuck: joules are brought up to date once in some
+seconds, or a minute; a node that runs uses a kilowatt-hour in a day.
 """
 
 FINAL = frozenset({Reason.PERMISSION, Reason.TIMEOUT, Reason.ABSENT})
@@ -100,6 +106,7 @@ class Redfish:
         self._wanted = settings.chassis
         self._service = Service(settings, clock)
         self._integral = Integral(BRIDGED_INTERVALS * settings.interval_seconds)
+        self._standing = Standing()
         self._place: Place | None = None
 
     def read(self) -> Readings:
@@ -121,23 +128,30 @@ class Redfish:
         self._service.close()
 
     def _energy(self, place: Place, value: float, max_watts: float) -> Energy:
-        now = self._clock()
-        joules, method = value, Method.MEASURED
-        if place.kind == "Watts":
-            joules, method = self._integral.add(value, now), Method.DERIVED
-        elif place.kind == "EnergykWh":
-            joules = value * JOULES_PER_KILOWATTHOUR
-            # A whole kilowatt-hour may show in one interval: a step of the counter, no spike.
-            max_watts = max(max_watts, JOULES_PER_KILOWATTHOUR / self.interval_seconds)
+        """Return what was drawn; of a counter, as of when it came to that."""
+        is_gauge = place.kind == "Watts"
         meter = Meter(
             source=self.name,
             component=Component.PLATFORM,
             package="",
             zone=place.chassis,
-            method=method,
+            method=Method.DERIVED if is_gauge else Method.MEASURED,
             max_watts=max_watts,
         )
-        return Energy(meter, joules, now)
+        now = self._clock()
+        if is_gauge:
+            joules = self._integral.add(value, now)
+            return Energy(meter, joules, now, self._integral.is_start)
+        key = place.chassis, place.kind
+        since = self._standing.since(key, value, now)
+        if now - since > STILL_SECONDS[place.kind]:
+            raise NoMeter(
+                Reason.INVALID,
+                f"{place.path} {place.kind} has shown {value:g} for more than "
+                f"{STILL_SECONDS[place.kind]:g} s: its counter is stuck",
+            )
+        unit = JOULES_PER_KILOWATTHOUR if place.kind == "EnergykWh" else 1.0
+        return Energy(meter, unit * value, since, self._standing.begins(key, now))
 
 
 def _find(service: "Service", wanted: str | None) -> Place:

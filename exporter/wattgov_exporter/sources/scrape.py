@@ -28,7 +28,8 @@ STILL_SECONDS = 120.0
 """A counter that has not moved for so long is left out: its exporter serves old values.
 
 dcgm-exporter collects every 30 s unless told otherwise, and goes on serving what it has when its
-host engine is gone.
+host engine is gone. One that overlaps others may rest (a graphics core that nobody uses): beside
+one that moves it then draws nothing.
 """
 
 BRIDGED_INTERVALS = 3
@@ -79,13 +80,13 @@ class Scrape:
         energies: list[Energy] = []
         refused: list[tuple[Shown, NoMeter]] = []
         # Of two that are named alike the first.
-        named = {(shown.package, shown.zone): shown for shown in reversed(page.meters)}
+        named = {shown.key: shown for shown in reversed(page.meters)}
         for shown in named.values():
             try:
                 energies.append(self._energy(shown, now))
             except NoMeter as fault:
                 refused.append((shown, fault))
-        if refused and not energies:
+        if refused and not any(energy.meter.component for energy in energies):
             raise refused[0][1]
         found = tuple(fault.anomaly for _, fault in refused if fault.anomaly)
         return Readings(
@@ -95,31 +96,39 @@ class Scrape:
             refused=tuple(
                 Refused(self._meter(shown, 0.0), fault.detail)
                 for shown, fault in refused
-                # A card's may: it sleeps.
-                if fault.anomaly or shown.component is not Component.GPU
+                if fault.anomaly or not self._may_rest(shown)
             ),
         )
 
+    def _may_rest(self, shown: Shown) -> bool:
+        """Tell a card, which may sleep, and a psys that never counted, which many boards have."""
+        is_platform = shown.component is Component.PLATFORM
+        is_unwired = is_platform and not self._standing.has_moved(shown.key)
+        return is_unwired or shown.component is Component.GPU
+
     def _energy(self, shown: Shown, now: float) -> Energy:
         """Return what a meter counted, as of when it came to that."""
-        key, name = (shown.package, shown.zone), f"{shown.zone} {shown.package}".strip()
+        key, name = shown.key, f"{shown.zone} {shown.package}".strip()
         if shown.joules is None:
             bridge = BRIDGED_INTERVALS * self.interval_seconds
             integral = self._integrals.setdefault(key, Integral(bridge))
-            return Energy(self._meter(shown, 0.0), integral.add(shown.watts or 0.0, now), now)
+            joules = integral.add(shown.watts or 0.0, now)
+            return Energy(self._meter(shown, 0.0), joules, now, integral.is_start)
         anomaly = impossible(shown.joules)
         if anomaly is not None:
             words = f"{self._url}: {name} shows {shown.joules:g} J, which cannot be"
             raise NoMeter(Reason.INVALID, words, anomaly)
         since = self._standing.since(key, shown.joules, now)
-        if now - since > STILL_SECONDS:
+        is_still = now - since > STILL_SECONDS
+        if is_still and shown.component is not None:
             raise NoMeter(
                 Reason.INVALID,
                 f"{self._url}: the counter of {name} has not moved for {STILL_SECONDS:g} s: "
                 "it serves old values, or that meter is stuck",
             )
         peak = self._peaks[key] = max(self._peaks.get(key, 0.0), shown.joules)
-        return Energy(self._meter(shown, peak), shown.joules, since)
+        at, is_start = now if is_still else since, self._standing.begins(key, now)
+        return Energy(self._meter(shown, peak), shown.joules, at, is_start)
 
     def _meter(self, shown: Shown, peak: float) -> Meter:
         """Return the meter. It wraps at the least range that holds the most it ever showed.

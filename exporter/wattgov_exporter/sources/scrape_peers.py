@@ -58,6 +58,11 @@ class Shown:
     watts: float | None = None
     ranges: tuple[float, ...] = ()
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return what tells it from others; a card's number is another when one is gone."""
+        return "" if self.component is Component.GPU else self.package, self.zone
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -140,17 +145,18 @@ def _kepler(samples: Sequence[Sample]) -> Page:
         elif sample.name == "kepler_node_gpu_joules" and sample.value > 0:
             card = GpuState(labels.get("gpu", ""), labels.get("gpu_uuid", ""), "")
             meters.append(_card(card, joules=sample.value))
+    gauges = [sample for sample in samples if sample.name == "kepler_node_gpu_watts"]
+    told = [wrong(sample.value, GPU_WATTS) for sample in gauges]
     cards = tuple(
         GpuState(
             gpu=sample.labels.get("gpu", ""),
             uuid=sample.labels.get("gpu_uuid", ""),
             name=sample.labels.get("gpu_name", ""),
-            power_watts=sample.value,
+            power_watts=None if anomaly else sample.value,
         )
-        for sample in samples
-        if sample.name == "kepler_node_gpu_watts"
+        for sample, anomaly in zip(gauges, told, strict=True)
     )
-    return Page(tuple(meters), cards)
+    return Page(tuple(meters), cards, tuple(filter(None, told)))
 
 
 def _kepler_zone(labels: Mapping[str, str], joules: float) -> Shown:
