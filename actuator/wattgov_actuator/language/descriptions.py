@@ -90,7 +90,8 @@ DESCRIPTIONS = {
     "groups": "Rules that share an interval and guards.",
     "groups.name": "The name of the group, which is a label; no other group has it.",
     "groups.interval": "The time between two looks, at least 1s; 15s unless given. Looks come "
-    "just after a scrape where scrapes keep that pace.",
+    "just after a scrape where scrapes keep that pace. A group looks when that of the shortest "
+    "interval does, so 3s beside 2s become 4s.",
     "groups.targets": SELECTED,
     "groups.targets.only": ONLY,
     "groups.targets.except": EXCEPT,
