@@ -32,7 +32,7 @@ class Peer(NamedTuple):
     """One of the devices that share a budget."""
 
     name: str
-    current: float  # what is in force, or at the end of this tick where it is about to be let go
+    current: float  # what is in force, or what it goes back to once nobody else holds it lower
     low: float
     high: float
     need: float | None  # the value of the expression; None: not known

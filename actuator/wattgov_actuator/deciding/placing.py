@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 
 from wattgov_actuator.condition import Judged, Known, View, learned, measure, viewed
 from wattgov_actuator.deciding import ruling
@@ -329,7 +330,16 @@ def _peer(rule: Rule, group: Group, reading: Reading, turn: Turn) -> Peer:
     need = None if fixed else judged.value
     if need is None and not reading.conflict and _lets_go(rule, group, target, turn):
         current = reading.base  # the others make room for it before it has it
+    elif current is not None and not reading.conflict:
+        current = max(current, _kept(rule, reading, turn))
     return Peer(target.name, target.high if current is None else current, low, high, need)
+
+
+def _kept(rule: Rule, reading: Reading, turn: Turn) -> float:
+    """Return what it has as soon as the other rules that hold it lower let go."""
+    held = turn.memory.held.get((rule.action, reading.target.name), NOTHING)
+    kept = reading.base if held.claim is None else held.claim
+    return kept if reading.prior is not None and kept is not None else -inf
 
 
 def _lets_go(rule: Rule, group: Group, target: Target, turn: Turn) -> bool:
