@@ -80,6 +80,7 @@ class Loop:
         self._tell = tell or log_decision
         self._paused, self._load, self._armed = paused, load, armed
         self._alive, self._beat_seconds = alive, beat_seconds
+        writer.heed(alive)
         self._rules, self._ask, self._writer, self._journal = rules, ask, writer, journal
         self._now = now
         self._orders = Inbox(SimpleQueue())

@@ -32,8 +32,8 @@ DESCRIPTIONS = {
     "knobs.backend": "How it is reached; docs/knobs.md tells each.",
     "knobs.name": "The name of the target in metrics, decisions and the journal.",
     "knobs.labels": "How series name the target; app with the name unless given.",
-    "knobs.timeout": "How long a tick waits for an answer, at least 100ms; 5s, or 10s of "
-    "slow backends.",
+    "knobs.timeout": "How long a tick waits for an answer, at least 100ms, and shorter than "
+    "--lease; 5s, or 10s or 15s of slow backends.",
     "knobs.allow_insecure": "Whether another machine may be controlled without https or a secret.",
     "knobs.url": "Where it listens, from http:// or https:// on.",
     "knobs.ca_file": "The CA of its certificate, where the system does not know it.",
