@@ -1,13 +1,15 @@
 """The control laws in the whole cycle: rules, guards, arbitration, journal, knob."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 
 import pytest
 
 from actuator.builders import answer, on, rule, ruleset, watts
 from actuator.fakes import FileKnob
-from actuator.stage import Stage
+from actuator.stage import DOWN, Stage
 from testbed.curves import V100
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.document.strict import Quantity
@@ -15,7 +17,7 @@ from wattgov_actuator.laws.budget import Budget
 from wattgov_actuator.laws.minimise import Minimise
 from wattgov_actuator.laws.pid import Pid
 from wattgov_actuator.laws.threshold import Scale, Set, Step
-from wattgov_actuator.reading import Probe
+from wattgov_actuator.reading import Answer, Probe
 from wattgov_actuator.rules import Rank, Rate, Rule
 from wattgov_actuator.windows import Windows, spans, zone
 
@@ -116,6 +118,54 @@ def test_a_search_ends_at_the_best_cap_and_stays(tmp_path: Path) -> None:
     assert writes == len(play.knob.writes)
     assert 0 == play.stop()
     assert 300 == play.knob.watts()
+
+
+def searching(folder: Path) -> tuple[Stage, Callable[..., float]]:
+    """Return a stage whose search rests at its best, and what plays on; some answers may fail."""
+    law = Minimise("energy", subject_to="ok", work="work", slowdown=0.1, settle_seconds=15)
+    made = stage(folder, paced("cheapest", "energy", law))
+
+    def play(ticks: int, **answers: Answer) -> float:
+        for _ in range(ticks):
+            work, energy = V100.at(made.knob.watts() / 300)
+            made.said = {"energy": on(energy), "work": on(work), "ok": on(), **answers}
+            made.play()
+        return made.knob.watts()
+
+    best = play(300)
+    assert best < 300
+    assert best == play(50)
+    return made, play
+
+
+@pytest.mark.parametrize(
+    "answers", [{"ok": DOWN}, {"ok": on(nan)}, {"work": DOWN}, {"work": Answer()}]
+)
+def test_a_search_whose_limit_is_not_known_is_put_back(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    """After `hold`, as where its own expression is not; it is no reason to find another value."""
+    searched, play = searching(tmp_path)
+    best = searched.knob.watts()
+
+    assert best == play(8, **answers)
+    assert "; its limit is not known: " in searched.decision("cheapest").detail
+    assert 300 == play(1, **answers)
+    assert "its limit is not known for 120 s: " in searched.decision("cheapest").detail
+    assert 300 == play(50, **answers)
+    assert best == play(300)
+
+
+def test_what_was_put_back_for_want_of_data_may_be_found_again(tmp_path: Path) -> None:
+    """However often: only a guard's veto is the value's own fault."""
+    searched, play = searching(tmp_path)
+    best = searched.knob.watts()
+    for _ in range(3):
+        searched.down = True
+        assert 300 == play(20)
+        searched.down = False
+
+        assert best == play(300)
 
 
 def test_outside_its_window_a_rule_lets_go(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ SAME_LOAD = 0.15  # relative; energy per unit of work follows the load
 DRIFT = 0.05  # of the energy found, beyond its noise
 DRIFTS = 3  # measurements in a row that have drifted
 LONGEST_REST = 16  # times `rest`
+AWAY = 1.9  # intervals and `hold` since it was asked last: its claim ended for want of data
 MOST_SAMPLES = 100  # of a place, at least; more take too long
 
 
@@ -55,6 +56,8 @@ class Course:
     drifts: int = 0
     rested: float = 0.0  # steady seconds: when it came to rest
     rests: int = 1  # the rest before the next search, in units of `rest`
+    looked: float = 0.0  # steady seconds: when it was asked last
+    blind_since: float | None = None  # likewise: since when nobody tells whether its limit holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +86,23 @@ class Minimise:
         if not look.true or current is None:
             return Want(look.claim, memory=look.memory)
         course = look.memory if isinstance(look.memory, Course) else _start(current, look)
+        now, unknown = look.now.steady, self._unknown(look)
+        since = course.blind_since if unknown and course.blind_since is not None else now
+        if unknown and look.claim is not None and now - since >= look.hold_seconds:
+            return Want(None, detail=f"its limit is not known for {now - since:.0f} s: {unknown}")
         course = self._next(course, current, look)
+        course = replace(course, looked=now, blind_since=since if unknown else None)
         search = course.search
         detail = f"{search.phase} at {search.at:g}; {len(search.measured)} values measured"
+        detail = f"{detail}; its limit is not known: {unknown}" if unknown else detail
         return Want(search.at, memory=course, detail=detail)
+
+    def _unknown(self, look: Look) -> str:
+        """Say why nobody tells whether its limit holds; empty while somebody does."""
+        holds, work = self._asked(look, self.subject_to), self._asked(look, self.work)
+        if self.subject_to and not holds.known:
+            return holds.why
+        return work.why if self.work and work.value is None else ""
 
     def _next(self, course: Course, current: float, look: Look) -> Course:
         search, now = course.search, look.now.steady
@@ -169,9 +185,15 @@ def _start(at: float, look: Look, wall: float | None = None) -> Course:
 
 
 def _moving(course: Course, current: float, look: Look) -> Course:
-    """Wait until the value wished for is in force; start anew after a guard has put it back."""
+    """Wait until the value wished for is in force; start anew after a guard has put it back.
+
+    That is the value's fault, unless nothing was known for a while.
+    """
     search, target = course.search, look.reading.target
     if course.arrived and look.claim is None:
+        away = look.hold_seconds + AWAY * look.interval_seconds
+        if look.now.steady - course.looked > away:
+            return _start(current, look)
         wall = search.at if search.wall is None else max(search.wall, search.at)
         return _start(current, look, wall=min(wall, current - target.resolution))
     return replace(course, since=None, search=replace(search, resting=None))
