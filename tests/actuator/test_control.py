@@ -17,7 +17,8 @@ from wattgov_actuator.laws.budget import Budget
 from wattgov_actuator.laws.minimise import Minimise
 from wattgov_actuator.laws.pid import Pid
 from wattgov_actuator.laws.threshold import Scale, Set, Step
-from wattgov_actuator.reading import Answer, Probe
+from wattgov_actuator.pause import Pause
+from wattgov_actuator.reading import Answer, Fault, Probe
 from wattgov_actuator.rules import Rank, Rate, Rule
 from wattgov_actuator.windows import Windows, spans, zone
 
@@ -166,6 +167,35 @@ def test_what_was_put_back_for_want_of_data_may_be_found_again(tmp_path: Path) -
         searched.down = False
 
         assert best == play(300)
+
+
+def test_a_search_that_begins_anew_measures_what_it_costs_from_the_top(tmp_path: Path) -> None:
+    """New rules, or a restore: what one search may cost is not on top of what another one cost."""
+    searched, play = searching(tmp_path)
+    best = searched.knob.watts()
+    (trim,) = searched.loop.snapshot.rules.groups[0].rules  # type: ignore[union-attr]
+    for samples in (5, 6):
+        again = replace(trim, law=replace(trim.law, samples=samples))  # type: ignore[type-var]
+        searched.rules = ruleset(again)
+        assert () == searched.loop.reload()
+        assert 300 == play(1)
+
+        assert best == play(300)
+
+
+def test_a_search_that_could_not_be_put_back_measures_nothing_there(tmp_path: Path) -> None:
+    """Its last value is still in force, and would be taken for what is there without it."""
+    searched, play = searching(tmp_path)
+    best = searched.knob.watts()
+    searched.knob.refuses = Fault.REFUSED
+    searched.brake.write(Pause(searched.clock.unix, restore=True))
+    assert best == play(3)
+    searched.brake.end()
+    assert best == play(30)
+    searched.knob.refuses = None
+    assert 300 == play(1)
+
+    assert best == play(300)
 
 
 def test_outside_its_window_a_rule_lets_go(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ DRIFT = 0.05  # of the energy found, beyond its noise
 DRIFTS = 3  # measurements in a row that have drifted
 LONGEST_REST = 16  # times `rest`
 AWAY = 1.9  # intervals and `hold` since it was asked last: its claim ended for want of data
+LET_GO = "let go"  # remembered by a search that begins where it, or one before it, has claimed
 MOST_SAMPLES = 100  # of a place, at least; more take too long
 
 
@@ -85,7 +86,11 @@ class Minimise:
         current = look.reading.current
         if not look.true or current is None:
             return Want(look.claim, memory=look.memory)
-        course = look.memory if isinstance(look.memory, Course) else _start(current, look)
+        if look.memory is None and look.reading.prior is not None:
+            return Want(None, memory=LET_GO, detail="begins without the claims of before")
+        course = (
+            look.memory if isinstance(look.memory, Course) else _start(_top(current, look), look)
+        )
         now, unknown = look.now.steady, self._unknown(look)
         since = course.blind_since if unknown and course.blind_since is not None else now
         if unknown and look.claim is not None and now - since >= look.hold_seconds:
@@ -184,6 +189,16 @@ def _start(at: float, look: Look, wall: float | None = None) -> Course:
     return Course(Search(min(max(at, look.low), look.high), wall=wall), rested=look.now.steady)
 
 
+def _top(current: float, look: Look) -> float:
+    """Return where to begin: at what is in force without us, which is no value of ours for sure.
+
+    Other rules may hold the knob lower; but one that could not be put back is still where we left
+    it, and what the search costs would be measured against that.
+    """
+    base = look.reading.base
+    return current if look.reading.trouble is None or base is None else base
+
+
 def _moving(course: Course, current: float, look: Look) -> Course:
     """Wait until the value wished for is in force; start anew after a guard has put it back.
 
@@ -191,11 +206,11 @@ def _moving(course: Course, current: float, look: Look) -> Course:
     """
     search, target = course.search, look.reading.target
     if course.arrived and look.claim is None:
-        away = look.hold_seconds + AWAY * look.interval_seconds
+        away, top = look.hold_seconds + AWAY * look.interval_seconds, _top(current, look)
         if look.now.steady - course.looked > away:
-            return _start(current, look)
+            return _start(top, look)
         wall = search.at if search.wall is None else max(search.wall, search.at)
-        return _start(current, look, wall=min(wall, current - target.resolution))
+        return _start(top, look, wall=min(wall, top - target.resolution))
     return replace(course, since=None, search=replace(search, resting=None))
 
 
