@@ -198,6 +198,19 @@ def test_a_search_that_could_not_be_put_back_measures_nothing_there(tmp_path: Pa
     assert best == play(300)
 
 
+def test_a_search_measures_nothing_at_a_value_that_somebody_else_has_set(tmp_path: Path) -> None:
+    """When the value from before is back it begins there, and not with a jump."""
+    searched, play = searching(tmp_path)
+    best = searched.knob.watts()
+    searched.knob.add("GPU-a", 250)
+    assert 250 == play(50)
+    assert Reason.CONFLICT == searched.reason("cheapest")
+    searched.knob.add("GPU-a", 300)
+
+    assert 300 == play(3)
+    assert best == play(300)
+
+
 def test_outside_its_window_a_rule_lets_go(tmp_path: Path) -> None:
     """The stage begins at 13:46:40 in UTC."""
     windows = Windows(spans("13:00-13:48"), zone("UTC"))

@@ -86,6 +86,8 @@ class Minimise:
         current = look.reading.current
         if not look.true or current is None:
             return Want(look.claim, memory=look.memory)
+        if look.reading.conflict:  # what is measured at somebody else's value tells nothing of ours
+            return Want(None)
         if look.memory is None and look.reading.prior is not None:
             return Want(None, memory=LET_GO, detail="begins without the claims of before")
         course = (
