@@ -121,10 +121,8 @@ def test_a_search_ends_at_the_best_cap_and_stays(tmp_path: Path) -> None:
     assert 300 == play.knob.watts()
 
 
-def searching(folder: Path) -> tuple[Stage, Callable[..., float]]:
-    """Return a stage whose search rests at its best, and what plays on; some answers may fail."""
-    law = Minimise("energy", subject_to="ok", work="work", slowdown=0.1, settle_seconds=15)
-    made = stage(folder, paced("cheapest", "energy", law))
+def playing(made: Stage) -> Callable[..., float]:
+    """Return what plays on with a card on a measured curve, and gives its cap; answers may fail."""
 
     def play(ticks: int, **answers: Answer) -> float:
         for _ in range(ticks):
@@ -133,6 +131,14 @@ def searching(folder: Path) -> tuple[Stage, Callable[..., float]]:
             made.play()
         return made.knob.watts()
 
+    return play
+
+
+def searching(folder: Path) -> tuple[Stage, Callable[..., float]]:
+    """Return a stage whose search rests at its best, and what plays on."""
+    law = Minimise("energy", subject_to="ok", work="work", slowdown=0.1, settle_seconds=15)
+    made = stage(folder, paced("cheapest", "energy", law))
+    play = playing(made)
     best = play(300)
     assert best < 300
     assert best == play(50)
@@ -209,6 +215,35 @@ def test_a_search_measures_nothing_at_a_value_that_somebody_else_has_set(tmp_pat
 
     assert 300 == play(3)
     assert best == play(300)
+
+
+def test_a_search_below_another_rule_is_made_anew_when_that_lets_go(tmp_path: Path) -> None:
+    """What that one costs is its own; without it the search may cost what it is given, and no more.
+
+    As a cap for the night, when the actuator was started at night.
+    """
+    (tmp_path / "day").mkdir()
+    by_day, _ = searching(tmp_path / "day")
+    night = paced("night", "dark", Set(watts(210)))
+    law = Minimise("energy", subject_to="ok", work="work", slowdown=0.1, settle_seconds=15)
+    made = stage(tmp_path, paced("cheapest", "energy", law), night)
+    play = playing(made)
+    assert 210 == play(1, dark=on())
+    assert play(300, dark=on()) < 210
+
+    assert 300 == play(2)
+    assert by_day.knob.watts() == play(300)
+
+
+def test_a_search_begins_at_a_new_value_from_before(tmp_path: Path) -> None:
+    """Somebody else's, while it claims nothing: that puts no value below it out of bounds."""
+    law = Minimise("energy", subject_to="ok", work="work", slowdown=0.1, settle_seconds=15)
+    made = stage(tmp_path, paced("cheapest", "energy", law))
+    play = playing(made)
+    assert 300 == play(3)
+    made.knob.add("GPU-a", 280)
+
+    assert play(300) < 260
 
 
 def test_outside_its_window_a_rule_lets_go(tmp_path: Path) -> None:

@@ -212,6 +212,7 @@ class _Visit:
             UNTRIED if rule.expect is None else self._tried(rule.expect, post, view, held),
             self._needless(rule) if rule.instead_of else "",
             self._woken,
+            self._others(rule) if rule.law.traits.judges else None,
         )
         calm = self._calm.get(group.name)
         if calm is None:
@@ -301,6 +302,13 @@ class _Visit:
             watts -= wake / elapsed
         where = (post.rule.action, target.knob, target.name)
         return Saving(*where, watts, None, None, None, elapsed, want.method, wake)
+
+    def _others(self, rule: Rule) -> float | None:
+        """Return the lowest claim that other rules hold here."""
+        name = self._reading.target.name
+        places = [(each.rule.action, name) for each in self._roster.posts if each.rule is not rule]
+        held = [self._held[place].claim for place in places if place in self._held]
+        return min((claim for claim in held if claim is not None), default=None)
 
     def _needless(self, rule: Rule) -> str:
         """Say why nobody needs to stand in for another rule; empty if *rule* must."""

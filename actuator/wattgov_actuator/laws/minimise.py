@@ -41,7 +41,6 @@ DRIFT = 0.05  # of the energy found, beyond its noise
 DRIFTS = 3  # measurements in a row that have drifted
 LONGEST_REST = 16  # times `rest`
 AWAY = 1.9  # intervals and `hold` since it was asked last: its claim ended for want of data
-LET_GO = "let go"  # remembered by a search that begins where it, or one before it, has claimed
 MOST_SAMPLES = 100  # of a place, at least; more take too long
 
 
@@ -88,11 +87,9 @@ class Minimise:
             return Want(look.claim, memory=look.memory)
         if look.reading.conflict:  # what is measured at somebody else's value tells nothing of ours
             return Want(None)
-        if look.memory is None and look.reading.prior is not None:
-            return Want(None, memory=LET_GO, detail="begins without the claims of before")
-        course = (
-            look.memory if isinstance(look.memory, Course) else _start(_top(current, look), look)
-        )
+        top, course = _top(current, look), look.memory
+        if not isinstance(course, Course) or _below(course.search, top, look):
+            course = _start(top, look)
         now, unknown = look.now.steady, self._unknown(look)
         since = course.blind_since if unknown and course.blind_since is not None else now
         if unknown and look.claim is not None and now - since >= look.hold_seconds:
@@ -192,24 +189,31 @@ def _start(at: float, look: Look, wall: float | None = None) -> Course:
 
 
 def _top(current: float, look: Look) -> float:
-    """Return where to begin: at what is in force without us, which is no value of ours for sure.
+    """Return what would be in force without us: what others leave, and never a value of ours.
 
-    Other rules may hold the knob lower; but one that could not be put back is still where we left
-    it, and what the search costs would be measured against that.
+    Ours may be in force still, after new rules or where it could not be put back; what the search
+    costs would be measured against it.
     """
-    base = look.reading.base
-    return current if look.reading.trouble is None or base is None else base
+    base = current if look.reading.base is None else look.reading.base
+    return base if look.others is None else min(base, look.others)
+
+
+def _below(search: Search, top: float, look: Look) -> bool:
+    """Tell whether it began below: another rule held the knob then, and has let go."""
+    step = look.reading.target.resolution
+    return bool(search.places) and min(top, look.high) - search.places[0].at >= max(step, 1e-9)
 
 
 def _moving(course: Course, current: float, look: Look) -> Course:
     """Wait until the value wished for is in force; start anew after a guard has put it back.
 
-    That is the value's fault, unless nothing was known for a while.
+    That is the value's fault, unless nothing was known for a while, or nothing was claimed.
     """
     search, target = course.search, look.reading.target
     if course.arrived and look.claim is None:
         away, top = look.hold_seconds + AWAY * look.interval_seconds, _top(current, look)
-        if look.now.steady - course.looked > away:
+        first = search.places[0].at if search.places else search.at
+        if look.now.steady - course.looked > away or search.at >= first:
             return _start(top, look)
         wall = search.at if search.wall is None else max(search.wall, search.at)
         return _start(top, look, wall=min(wall, top - target.resolution))
