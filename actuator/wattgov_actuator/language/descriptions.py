@@ -114,7 +114,8 @@ DESCRIPTIONS = {
     "groups.protect.thermal.then": "What is done then.",
     "groups.protect.thermal.then.set": "Where the knob goes: min, the floor of the rule.",
     "groups.protect.freshness": "PromQL of the unix time at which each exporter last read its "
-    "devices; energy_source_last_sample_timestamp_seconds unless given.",
+    "devices; energy_source_last_sample_timestamp_seconds unless given. Of several sources the "
+    'oldest counts, such as a BMC: select yours by {source="nvml"}.',
     "groups.protect.max_age": "How old the last reading may be; older is unknown, and unknown "
     "never tightens. 45s, at least 1s.",
     "groups.protect.hold": "How long a claim outlives the data that it was made on; 120s.",
