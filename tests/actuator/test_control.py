@@ -246,6 +246,19 @@ def test_a_search_begins_at_a_new_value_from_before(tmp_path: Path) -> None:
     assert play(300) < 260
 
 
+def test_a_search_that_is_made_anew_stays_below_another_rule(tmp_path: Path) -> None:
+    """What that one holds is where it begins again when the load is another one for long."""
+    night = paced("night", "dark", Set(watts(210)))
+    law = Minimise("energy", subject_to="ok", load="load", settle_seconds=15, rest_seconds=60)
+    made = stage(tmp_path, paced("cheapest", "energy", law), night)
+    play = playing(made)
+    assert play(200, dark=on(), load=on(1.0)) < 210
+    caps = {play(1, dark=on(), load=on(3.0)) for _ in range(300)}
+
+    assert 210 in caps
+    assert play(1, dark=on(), load=on(3.0)) < 210
+
+
 def test_outside_its_window_a_rule_lets_go(tmp_path: Path) -> None:
     """The stage begins at 13:46:40 in UTC."""
     windows = Windows(spans("13:00-13:48"), zone("UTC"))

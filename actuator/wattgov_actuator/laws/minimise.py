@@ -165,10 +165,10 @@ class Minimise:
         search, now = course.search, look.now.steady
         if search.phase is not Phase.HOLD:
             many = course.drifts >= DRIFTS * self.samples
-            return _start(look.reading.base or search.at, look) if many else course
+            return _start(_top(search.at, look), look) if many else course
         if course.drifts < DRIFTS or now - course.rested < course.rests * self.rest_seconds:
             return course
-        again = _start(look.reading.base or search.at, look)
+        again = _start(_top(search.at, look), look)
         return replace(again, rests=min(2 * course.rests, LONGEST_REST))
 
     def _limits(self, look: Look) -> Limits:
