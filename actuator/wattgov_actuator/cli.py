@@ -148,7 +148,8 @@ def run(
 
     log_to_stderr()
     machine, notify = Machine(sysfs, procfs), Notify(os.environ)
-    read = partial(load, (*rules, *more), LAWS, KNOBS, os.environ)
+    files = partial(load, (*rules, *more), LAWS, KNOBS, os.environ)
+    read = partial(_patient, files, lease_seconds=lease_seconds, first=rules[0])
     mistakes, ruleset = _loaded(read if energy_policies is None else partial(read, ()))
     bad, web = web_of(web_file, lambda: now().steady)
     unsent, told_to = sinks(grafana_url, grafana_token_file, webhook_url_file, os.environ)
@@ -272,6 +273,22 @@ def _loaded(read: Callable[[], RuleSet]) -> tuple[str, RuleSet | None]:
         return "", read()
     except Invalid as error:
         return str(error), None
+
+
+def _patient(
+    files: Callable[..., RuleSet], *documents: object, lease_seconds: float, first: Path
+) -> RuleSet:
+    """Return the rules; raises Invalid where one answer may take as long as a sign of life."""
+    ruleset = files(*documents)
+    slow = max(ruleset.connections, key=lambda each: each.timeout_seconds, default=None)
+    if slow is None or slow.timeout_seconds < lease_seconds:
+        return ruleset
+    detail = (
+        f"'knobs': {slow.name} may be waited for as long ({slow.timeout_seconds:g} s) as a loop "
+        f"may give no sign of life ({lease_seconds:g} s), and would be ended as one that hangs; "
+        "give it a shorter timeout, or another --lease"
+    )
+    raise Invalid([Mistake(str(first), 1, 1, detail)])
 
 
 class _Shared(NamedTuple):

@@ -158,7 +158,8 @@ def _age(view: View, instance: str | None) -> Judged:
     if answer.failure is not None:
         why = f"freshness is unknown: {answer.detail}"
         return Judged(NO_DATA, why, None, None, instance)
-    times = [sample.value for sample in view.about(view.freshness, instance)]
+    found = view.about(view.freshness, instance)
+    times = [sample.value for sample in found]
     whose = f" of {instance}" if instance else ""
     if not times:
         why = f"no exporter{whose} tells when it last read this device"
@@ -171,7 +172,9 @@ def _age(view: View, instance: str | None) -> Judged:
         why = f"the exporter's clock{whose} is {newest - now:.0f} s ahead of ours"
         return Judged(STALE, why, None, oldest, instance)
     if now - oldest > limit:
-        why = f"the last reading{whose} is {now - oldest:.0f} s old, allowed are {limit:g} s"
+        source = next(each.labels.get("source", "") for each in found if each.value == oldest)
+        by = f" by {source}" if source else ""
+        why = f"the last reading{by}{whose} is {now - oldest:.0f} s old, allowed are {limit:g} s"
         return Judged(STALE, why, None, oldest, instance)
     return Judged(TRUE, f"read {max(now - oldest, 0):.0f} s ago", None, oldest, instance)
 

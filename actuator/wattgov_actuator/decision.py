@@ -220,6 +220,7 @@ class Scene:
     trial: Trial = UNTRIED
     stood_in: str = ""  # why the rule that this one stands in for needs nobody to
     woken: float | None = None  # steady seconds of the last order to wake the target
+    others: float | None = None  # the lowest claim of other rules, where the law judges
 
 
 @record

@@ -32,7 +32,7 @@ class Peer(NamedTuple):
     """One of the devices that share a budget."""
 
     name: str
-    current: float  # what is in force, or at the end of this tick where it is about to be let go
+    current: float  # what is in force, or what it goes back to once nobody else holds it lower
     low: float
     high: float
     need: float | None  # the value of the expression; None: not known
@@ -56,6 +56,7 @@ class Look:
     woken: float | None = None  # steady seconds of the last order to wake it
     shared: object = None  # what the law's own `share` made of all its devices at this tick
     memory: object = None  # what the law returned to be remembered
+    others: float | None = None  # the lowest claim of other rules here, for a law that judges
 
 
 @record
@@ -79,7 +80,7 @@ class Traits(NamedTuple):
     keeps: bool = False  # `keep` means something to it
     paced: bool = False  # it keeps its own pace: no cooldown unless the rule gives one
     blind: bool = False  # it is asked also when its value is not known, and tightens nothing then
-    judges: bool = False  # it measures by itself what its steps bring
+    judges: bool = False  # it measures by itself what its steps bring, and what others leave it
     sums: bool = False  # what its devices get adds up: who gets less is written first
     fixed: bool = False  # it wants one value, and goes no further
     rank: Rank = Rank.COST

@@ -107,6 +107,19 @@ def test_a_wrong_option_is_a_sentence(rules: Path, arguments: list[str], words: 
     assert "sec" not in result.stderr
 
 
+def test_a_device_may_not_be_waited_for_as_long_as_a_lease(tmp_path: Path, rules: Path) -> None:
+    """The guardian would end a loop that does nothing but wait."""
+    entry = "{knob: batch_size, backend: file, name: chat, path: /etc/chat, high: 64, timeout: 5s}"
+    rules.write_text(f"{RULES}\nknobs:\n  - {entry}\n")
+    state = tmp_path / "state"
+    result = invoke("run", "--rules", rules, "--lease", "5", "--state-dir", state)
+
+    assert (2, False) == (result.exit_code, state.exists())
+    assert "chat may be waited for as long (5 s) as a loop may give no sign of life (5 s)" in (
+        result.stderr
+    )
+
+
 def test_a_taken_port_is_a_sentence(rules: Path, tmp_path: Path) -> None:
     """Before anything is written."""
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -53,6 +53,18 @@ def test_old_samples_are_unknown_whatever_the_expression_says(said: Answer) -> N
     assert State.STALE != state(said, fresh(age_seconds=45), seen="here")
 
 
+def test_of_several_sources_the_oldest_is_told_by_name() -> None:
+    """A BMC that is dead is no reason that anybody would look for behind a card."""
+    times = [("nvml", 1.0), ("redfish", 300.0)]
+    said = answer(*(({"instance": "here", "source": each}, NOW.unix - ago) for each, ago in times))
+    judged = judge("expr", view(on(), said))
+
+    assert (State.STALE, "the last reading by redfish of here is 300 s old, allowed are 45 s") == (
+        judged.state,
+        judged.why,
+    )
+
+
 def test_a_clock_ahead_of_ours_is_stale() -> None:
     """Two hours ahead, every reading would look new for two hours."""
     judged = judge("expr", view(on(), fresh(age_seconds=-7200)))

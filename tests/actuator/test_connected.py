@@ -108,6 +108,23 @@ def test_what_the_device_says_is_passed_on(wire: Wire) -> None:
         Patient(wire.knob, "rack", 5).write("GPU-a", 200.0)
 
 
+def test_a_device_that_is_slow_with_each_answer_is_no_hang(wire: Wire, tmp_path: Path) -> None:
+    """A write has four of them: each may take `timeout`, and all together longer than a lease."""
+    hands = Hands(lambda _, ways: Connected([(way, wire.knob) for way in ways]))
+    writer = Writer(Journal(tmp_path), hands, Clock())
+    writer.connect([WAY])
+    seen: list[str] = []
+    writer.heed(lambda: seen.append("alive"))
+    wire.knob.at = seen.append
+    cycle = ["alive", "read", "alive", "write", "wrote", "alive", "read"]
+
+    assert Reason.APPLIED == writer.act(decided(300.0, 200.0)).reason
+    assert ["alive", *cycle] == seen
+    seen.clear()
+    assert not put_back(writer, alive=lambda: seen.append("alive"))
+    assert cycle == seen[-len(cycle) :]
+
+
 def test_a_slow_write_is_ours_and_ending_waits_to_put_it_back(wire: Wire, tmp_path: Path) -> None:
     """Busy, then in force; the undo stood before it, and the end leaves nothing."""
     journal = Journal(tmp_path)

@@ -1,13 +1,15 @@
 """The control laws in the whole cycle: rules, guards, arbitration, journal, knob."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 
 import pytest
 
 from actuator.builders import answer, on, rule, ruleset, watts
 from actuator.fakes import FileKnob
-from actuator.stage import Stage
+from actuator.stage import DOWN, Stage
 from testbed.curves import V100
 from wattgov_actuator.decision import Reason
 from wattgov_actuator.document.strict import Quantity
@@ -15,7 +17,8 @@ from wattgov_actuator.laws.budget import Budget
 from wattgov_actuator.laws.minimise import Minimise
 from wattgov_actuator.laws.pid import Pid
 from wattgov_actuator.laws.threshold import Scale, Set, Step
-from wattgov_actuator.reading import Probe
+from wattgov_actuator.pause import Pause
+from wattgov_actuator.reading import Answer, Fault, Probe
 from wattgov_actuator.rules import Rank, Rate, Rule
 from wattgov_actuator.windows import Windows, spans, zone
 
@@ -116,6 +119,144 @@ def test_a_search_ends_at_the_best_cap_and_stays(tmp_path: Path) -> None:
     assert writes == len(play.knob.writes)
     assert 0 == play.stop()
     assert 300 == play.knob.watts()
+
+
+def playing(made: Stage) -> Callable[..., float]:
+    """Return what plays on with a card on a measured curve, and gives its cap; answers may fail."""
+
+    def play(ticks: int, **answers: Answer) -> float:
+        for _ in range(ticks):
+            work, energy = V100.at(made.knob.watts() / 300)
+            made.said = {"energy": on(energy), "work": on(work), "ok": on(), **answers}
+            made.play()
+        return made.knob.watts()
+
+    return play
+
+
+def searching(folder: Path) -> tuple[Stage, Callable[..., float]]:
+    """Return a stage whose search rests at its best, and what plays on."""
+    law = Minimise("energy", subject_to="ok", work="work", slowdown=0.1, settle_seconds=15)
+    made = stage(folder, paced("cheapest", "energy", law))
+    play = playing(made)
+    best = play(300)
+    assert best < 300
+    assert best == play(50)
+    return made, play
+
+
+@pytest.mark.parametrize(
+    "answers", [{"ok": DOWN}, {"ok": on(nan)}, {"work": DOWN}, {"work": Answer()}]
+)
+def test_a_search_whose_limit_is_not_known_is_put_back(
+    tmp_path: Path, answers: dict[str, Answer]
+) -> None:
+    """After `hold`, as where its own expression is not; it is no reason to find another value."""
+    searched, play = searching(tmp_path)
+    best = searched.knob.watts()
+
+    assert best == play(8, **answers)
+    assert "; its limit is not known: " in searched.decision("cheapest").detail
+    assert 300 == play(1, **answers)
+    assert "its limit is not known for 120 s: " in searched.decision("cheapest").detail
+    assert 300 == play(50, **answers)
+    assert best == play(300)
+
+
+def test_what_was_put_back_for_want_of_data_may_be_found_again(tmp_path: Path) -> None:
+    """However often: only a guard's veto is the value's own fault."""
+    searched, play = searching(tmp_path)
+    best = searched.knob.watts()
+    for _ in range(3):
+        searched.down = True
+        assert 300 == play(20)
+        searched.down = False
+
+        assert best == play(300)
+
+
+def test_a_search_that_begins_anew_measures_what_it_costs_from_the_top(tmp_path: Path) -> None:
+    """New rules, or a restore: what one search may cost is not on top of what another one cost."""
+    searched, play = searching(tmp_path)
+    best = searched.knob.watts()
+    (trim,) = searched.governor.snapshot.rules.groups[0].rules  # type: ignore[union-attr]
+    for samples in (5, 6):
+        again = replace(trim, law=replace(trim.law, samples=samples))  # type: ignore[type-var]
+        searched.rules = ruleset(again)
+        assert () == searched.governor.reload()
+        assert 300 == play(1)
+
+        assert best == play(300)
+
+
+def test_a_search_that_could_not_be_put_back_measures_nothing_there(tmp_path: Path) -> None:
+    """Its last value is still in force, and would be taken for what is there without it."""
+    searched, play = searching(tmp_path)
+    best = searched.knob.watts()
+    searched.knob.refuses = Fault.REFUSED
+    searched.brake.write(Pause(searched.clock.unix, restore=True))
+    assert best == play(3)
+    searched.brake.end()
+    assert best == play(30)
+    searched.knob.refuses = None
+    assert 300 == play(1)
+
+    assert best == play(300)
+
+
+def test_a_search_measures_nothing_at_a_value_that_somebody_else_has_set(tmp_path: Path) -> None:
+    """When the value from before is back it begins there, and not with a jump."""
+    searched, play = searching(tmp_path)
+    best = searched.knob.watts()
+    searched.knob.add("GPU-a", 250)
+    assert 250 == play(50)
+    assert Reason.CONFLICT == searched.reason("cheapest")
+    searched.knob.add("GPU-a", 300)
+
+    assert 300 == play(3)
+    assert best == play(300)
+
+
+def test_a_search_below_another_rule_is_made_anew_when_that_lets_go(tmp_path: Path) -> None:
+    """What that one costs is its own; without it the search may cost what it is given, and no more.
+
+    As a cap for the night, when the actuator was started at night.
+    """
+    (tmp_path / "day").mkdir()
+    by_day, _ = searching(tmp_path / "day")
+    night = paced("night", "dark", Set(watts(210)))
+    law = Minimise("energy", subject_to="ok", work="work", slowdown=0.1, settle_seconds=15)
+    made = stage(tmp_path, paced("cheapest", "energy", law), night)
+    play = playing(made)
+    assert 210 == play(1, dark=on())
+    assert play(300, dark=on()) < 210
+
+    assert 300 == play(2)
+    assert by_day.knob.watts() == play(300)
+
+
+def test_a_search_begins_at_a_new_value_from_before(tmp_path: Path) -> None:
+    """Somebody else's, while it claims nothing: that puts no value below it out of bounds."""
+    law = Minimise("energy", subject_to="ok", work="work", slowdown=0.1, settle_seconds=15)
+    made = stage(tmp_path, paced("cheapest", "energy", law))
+    play = playing(made)
+    assert 300 == play(3)
+    made.knob.add("GPU-a", 280)
+
+    assert play(300) < 260
+
+
+def test_a_search_that_is_made_anew_stays_below_another_rule(tmp_path: Path) -> None:
+    """What that one holds is where it begins again when the load is another one for long."""
+    night = paced("night", "dark", Set(watts(210)))
+    law = Minimise("energy", subject_to="ok", load="load", settle_seconds=15, rest_seconds=60)
+    made = stage(tmp_path, paced("cheapest", "energy", law), night)
+    play = playing(made)
+    assert play(200, dark=on(), load=on(1.0)) < 210
+    caps = {play(1, dark=on(), load=on(3.0)) for _ in range(300)}
+
+    assert 210 in caps
+    assert play(1, dark=on(), load=on(3.0)) < 210
 
 
 def test_outside_its_window_a_rule_lets_go(tmp_path: Path) -> None:

@@ -194,6 +194,22 @@ def test_what_nobody_would_find_is_no_undo(folder: Path, how: str) -> None:
     bench.close()
 
 
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_an_undo_in_a_write_ahead_file_that_is_gone_is_none(folder: Path, how: str) -> None:
+    """It looks like a temporary file, and has all that was not taken over yet."""
+    bench = Attributes(folder, STAND)
+    ahead = bench.journal.path.with_name("journal.sqlite-wal")
+    assert ("", True) == (bench.journal.trouble, ahead.exists())
+    ahead.unlink()
+    if how == "replaced":
+        ahead.touch()
+    done = bench.act(140)
+
+    assert (Reason.UNJOURNALLED, "165000123") == (done.reason, limit(folder))
+    assert "was deleted, moved or emptied while it was in use" in bench.journal.lost
+    bench.close()
+
+
 def test_a_damaged_journal_is_enough_to_put_back_and_for_nothing_else(folder: Path) -> None:
     """Its decisions cannot be read any more; what is to be undone can."""
     bench = Attributes(folder, STAND)

@@ -16,7 +16,7 @@ from actuator.fakes import Clock, FakePrometheus
 from actuator.stands import STANDS
 from actuator.test_run import until
 from wattgov_actuator.acting.guardian import Guardian
-from wattgov_actuator.acting.journal import Journal
+from wattgov_actuator.acting.journal import Journal, JournalError
 from wattgov_actuator.acting.lease import BOOT_ID, LeaseFile
 from wattgov_actuator.acting.lock import Busy
 
@@ -194,6 +194,25 @@ def test_what_cannot_be_put_back_is_tried_again(tmp_path: Path) -> None:
     assert [False, False, True, True] == [guardian.look() for _ in range(4)]
     assert lease.read() is None
     assert [False] == held  # nobody was ended for the second try
+
+
+@pytest.mark.parametrize("error", [JournalError("no room"), OSError("no room")])
+def test_what_failed_altogether_is_tried_again_as_soon(tmp_path: Path, error: Exception) -> None:
+    """Who puts back renews the lease before he opens the journal, which may fail."""
+    lease, clock = LeaseFile(tmp_path, Path("/proc")), Clock()
+    lease.renew(0.0)
+    fails = [True, True, False]
+
+    def put_back() -> bool:
+        lease.renew(clock().steady + 60.0)
+        if fails.pop(0):
+            raise error
+        return False
+
+    guardian = Guardian(lease, clock, lambda: None, put_back)
+
+    assert [False, False, True] == [guardian.look() for _ in range(3)]
+    assert lease.read() is None
 
 
 def test_who_has_come_meanwhile_is_not_ended(tmp_path: Path) -> None:

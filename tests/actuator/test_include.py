@@ -64,11 +64,12 @@ def test_each_file_is_read_once(tmp_path: Path) -> None:
     main = plant(
         tmp_path,
         main=text("a", "version: 1\ninclude: other.yml\n"),
-        other=text("b", "version: 1\ninclude: [main.yml, other.yml]\n"),
+        other=text("b", "version: 1\ninclude: [main.yml, other.yml, 'o*.yml', ./last.yml, l*]\n"),
+        last=text("c"),
     )
 
-    assert ["a", "b"] == groups(read(main))
-    assert ["b", "a"] == groups(read(tmp_path / "other.yml", main))
+    assert ["a", "b", "c"] == groups(read(main, main))
+    assert ["b", "c", "a"] == groups(read(tmp_path / "other.yml", main))
 
 
 @pytest.mark.parametrize(

@@ -203,3 +203,28 @@ def test_a_rule_that_stands_in_acts_only_while_the_other_does_nothing(
     assert (Reason.APPLIED, Reason.INACTIVE) in pairs
     assert any(one is Reason.INEFFECTIVE and two is Reason.APPLIED for one, two in pairs)
     assert any(two is Reason.RESTORED for _, two in pairs)
+
+
+def test_what_is_asked_anew_is_not_compared_with_the_old_question(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """Joules per token, and per request since a reload: nothing was lost by that."""
+    node = Node(stage.knob, CapCurve("falling", ((0.25, 0.8, 0.6), (1.0, 1.0, 1.0))))
+    play(stage, node, 40, "quiet")
+    play(stage, node, 10)
+    assert stage.governor.snapshot.savings
+    limit = stage.knob.watts()
+    stage.rules = loaded(tmp_path / "new.yml", TRIM.replace("expr: energy", "expr: request"))
+    assert () == stage.governor.reload()
+    reasons = []
+    for _ in range(8):
+        told = node.told()
+        (energy,) = told["energy"].samples
+        request = answer((energy.labels, 500 * energy.value))
+        stage.said = {**told, "request": request}
+        stage.play()
+        reasons.append(stage.reason("trim"))
+
+    assert (limit, {Reason.UNCHANGED}) == (stage.knob.watts(), set(reasons))
+    assert not stage.governor.snapshot.savings
+    assert not stage.governor.snapshot.lost_joules

@@ -57,8 +57,7 @@ class Guardian:
                 LOG.warning(line("lease_passed", killed=self._evict()))
             self._left = self._put_back()
         except (Busy, JournalError, OSError) as error:
-            if isinstance(error, Busy):
-                self._left = False
+            self._left = not isinstance(error, Busy)
             LOG.error(line("not_put_back", detail=error))  # noqa: TRY400 (one line per event)
             return False
         if self._left:

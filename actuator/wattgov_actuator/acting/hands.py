@@ -43,11 +43,16 @@ class Opened(NamedTuple):
         return isinstance(self.knob, Slow) and self.knob.at_work
 
 
+def _nobody() -> None:
+    """Tell nobody."""
+
+
 class Hands:
-    """Every knob by its name."""
+    """Every knob by its name; *alive* is called before each word to one that may be slow."""
 
     def __init__(self, open_knob: Opener) -> None:
         """Take a function that opens a knob."""
+        self.alive: Callable[[], None] = _nobody
         self._open_knob = open_knob
         self._knobs: dict[str, Opened] = {}
         self._connections: tuple[Connection, ...] = ()
@@ -82,14 +87,14 @@ class Hands:
     def probe(self, knob: str) -> Probe:
         """Return the targets of one knob."""
         try:
-            return self._knob(knob).probe()
+            return self._awaited(knob).probe()
         except KeyError:
             return Probe((), f"this version has no knob {knob}")
 
     def target(self, knob: str, name: str) -> Target | None:
         """Return one target, None when it is not there; raises KnobError."""
         try:
-            opened = self._knob(knob)
+            opened = self._awaited(knob)
         except KeyError:
             return None
         return opened.target(name) if isinstance(opened, Slow) else opened.probe().target(name)
@@ -100,7 +105,7 @@ class Hands:
         *ours*: what the journal knows that we may have left, the latest last. It is the value of a
         setting that nobody reads back; without one, nothing holds the device.
         """
-        found = self._knob(target.knob).read(target.name)
+        found = self._awaited(target.knob).read(target.name)
         if isinstance(found, Hidden):
             return InForce(ours[-1] if ours else target.high)
         return found
@@ -108,7 +113,7 @@ class Hands:
     def write(self, target: Target, value: float) -> KnobError | None:
         """Set *value*; return what the driver had against it."""
         try:
-            self._knob(target.knob).write(target.name, value)
+            self._awaited(target.knob).write(target.name, value)
         except KnobError as error:
             return error
         return None
@@ -116,7 +121,7 @@ class Hands:
     def restore(self, target: Target, value: float, text: str) -> KnobError | None:
         """Put back a prior setting; return what the driver had against it."""
         try:
-            self._knob(target.knob).restore(target.name, value, text)
+            self._awaited(target.knob).restore(target.name, value, text)
         except KnobError as error:
             return error
         return None
@@ -165,7 +170,7 @@ class Hands:
 
     def _reading(self, target: Target, ours: Sequence[float], steady: float) -> Reading:
         try:
-            found = self._knob(target.knob).read(target.name)
+            found = self._awaited(target.knob).read(target.name)
         except KnobError as error:
             return Reading(target, None, trouble=Trouble(error.fault, error.detail, steady))
         if isinstance(found, InForce):
@@ -186,6 +191,13 @@ class Hands:
             knob = self._open_knob(name, self._connections)
             self._knobs[name] = Opened(knob, self._ways(name))
         return self._knobs[name].knob
+
+    def _awaited(self, name: str) -> Knob:
+        """Return a knob that is asked now; the answer of one behind a wire may take a while."""
+        knob = self._knob(name)
+        if self._knobs[name].ways:
+            self.alive()
+        return knob
 
     def _ways(self, name: str) -> tuple[Connection, ...]:
         return tuple(each for each in self._connections if each.knob == name)

@@ -30,6 +30,7 @@ def settled(
     What is still at work on an order, such as a server that loads a model, is waited for; *alive*
     is called meanwhile, so that nobody takes the waiting for a hang.
     """
+    writer.heed(alive)
     last: dict[tuple[str, str], Decision] = {}
     for _ in range(SETTLE_SECONDS // LOOK_SECONDS):
         done = writer.restore(give_up_conflicts=give_up_conflicts, alive=alive)

@@ -68,6 +68,10 @@ class Writer:
         self._hands.connect(tuple(known.values()))
         return decisions
 
+    def heed(self, alive: Callable[[], None]) -> None:
+        """Give a sign of life before each word to a device that may be slow: that is no hang."""
+        self._hands.alive = alive
+
     def settle(self, seconds: float) -> None:
         """Wait for what devices still work on, so long at most."""
         self._hands.settle(seconds)

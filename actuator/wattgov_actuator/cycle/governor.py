@@ -56,6 +56,7 @@ class Governor:
         self._tell = tell or log_decision
         self._paused, self._load, self._armed = paused, load, armed
         self._alive, self._now = alive, now
+        writer.heed(alive)
         self.rules, self._writer, self._journal = rules, writer, journal
         self._memory = Memory()
         self._soon = frozenset[str]()  # groups that somebody wants looked at by the next tick

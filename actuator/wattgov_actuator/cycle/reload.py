@@ -15,13 +15,13 @@ from wattgov_actuator.rules import Group, Protect, Rule, RuleSet
 
 def carried(memory: Memory, before: RuleSet, after: RuleSet) -> Memory:
     """Return the memory under the rules *after*; a group that was changed is asked at once."""
-    kept = unchanged(before, after)
+    kept, measured = unchanged(before, after), _measured(before, after)
     old, new = _groups(before), _groups(after)
     same = {name for name, group in new.items() if old.get(name) == group}
     return replace(
         memory,
         held={place: held for place, held in memory.held.items() if place[0] in kept},
-        trials={place: trial for place, trial in memory.trials.items() if place[0] in kept},
+        trials={place: trial for place, trial in memory.trials.items() if place[0] in measured},
         watches={
             place: _watch(watch, new[place[0]].protect)
             for place, watch in memory.watches.items()
@@ -37,6 +37,20 @@ def unchanged(before: RuleSet, after: RuleSet) -> frozenset[str]:
     return frozenset(
         name for name, rule in _rules(after).items() if name in old and _alike(old[name], rule)
     )
+
+
+def _measured(before: RuleSet, after: RuleSet) -> frozenset[str]:
+    """Return the names of those of them whose steps are measured by the same expressions, too."""
+    old, new = _rules(before), _rules(after)
+    return frozenset(
+        name for name in unchanged(before, after) if _tells(old[name]) == _tells(new[name])
+    )
+
+
+def _tells(rule: Rule) -> tuple[str, ...]:
+    """Return what tells whether a rule's steps help, each in its place; () where nothing does."""
+    told = rule.expect
+    return () if told is None else (told.expr, told.draw, told.latency, told.load)
 
 
 def _alike(one: Rule, other: Rule) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 
 from wattgov_actuator.condition import Judged, Known, View, learned, measure, viewed
 from wattgov_actuator.deciding import ruling
@@ -211,6 +212,7 @@ class _Visit:
             UNTRIED if rule.expect is None else self._tried(rule.expect, post, view, held),
             self._needless(rule) if rule.instead_of else "",
             self._woken,
+            self._others(rule) if rule.law.traits.judges else None,
         )
         calm = self._calm.get(group.name)
         if calm is None:
@@ -305,6 +307,13 @@ class _Visit:
         where = (post.rule.action, target.knob, target.name)
         return Saving(*where, watts, None, None, None, elapsed, want.method, wake)
 
+    def _others(self, rule: Rule) -> float | None:
+        """Return the lowest claim that other rules hold here."""
+        name = self._reading.target.name
+        places = [(each.rule.action, name) for each in self._roster.posts if each.rule is not rule]
+        held = [self._held[place].claim for place in places if place in self._held]
+        return min((claim for claim in held if claim is not None), default=None)
+
     def _needless(self, rule: Rule) -> str:
         """Say why nobody needs to stand in for another rule; empty if *rule* must."""
         other = rule.instead_of
@@ -333,7 +342,16 @@ def _peer(rule: Rule, group: Group, reading: Reading, turn: Turn) -> Peer:
     need = None if fixed else judged.value
     if need is None and not reading.conflict and _lets_go(rule, group, target, turn):
         current = reading.base  # the others make room for it before it has it
+    elif current is not None and not reading.conflict:
+        current = max(current, _kept(rule, reading, turn))
     return Peer(target.name, target.high if current is None else current, low, high, need)
+
+
+def _kept(rule: Rule, reading: Reading, turn: Turn) -> float:
+    """Return what it has as soon as the other rules that hold it lower let go."""
+    held = turn.memory.held.get((rule.action, reading.target.name), NOTHING)
+    kept = reading.base if held.claim is None else held.claim
+    return kept if reading.prior is not None and kept is not None else -inf
 
 
 def _lets_go(rule: Rule, group: Group, target: Target, turn: Turn) -> bool:

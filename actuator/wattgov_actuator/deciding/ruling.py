@@ -125,6 +125,7 @@ def _look(scene: Scene, view: View, terms: Terms) -> Look:
         scene.woken,
         terms.shared,
         held.law,
+        scene.others,
     )
 
 

@@ -32,8 +32,8 @@ DESCRIPTIONS = {
     "knobs.backend": "How it is reached; docs/knobs.md tells each.",
     "knobs.name": "The name of the target in metrics, decisions and the journal.",
     "knobs.labels": "How series name the target; app with the name unless given.",
-    "knobs.timeout": "How long a tick waits for an answer, at least 100ms; 5s, or 10s of "
-    "slow backends.",
+    "knobs.timeout": "How long a tick waits for an answer, at least 100ms, and shorter than "
+    "--lease; 5s, or 10s or 15s of slow backends.",
     "knobs.allow_insecure": "Whether another machine may be controlled without https or a secret.",
     "knobs.url": "Where it listens, from http:// or https:// on.",
     "knobs.ca_file": "The CA of its certificate, where the system does not know it.",
@@ -90,7 +90,8 @@ DESCRIPTIONS = {
     "groups": "Rules that share an interval and guards.",
     "groups.name": "The name of the group, which is a label; no other group has it.",
     "groups.interval": "The time between two looks, at least 1s; 15s unless given. Looks come "
-    "just after a scrape where scrapes keep that pace.",
+    "just after a scrape where scrapes keep that pace. A group looks when that of the shortest "
+    "interval does, so 3s beside 2s become 4s.",
     "groups.targets": SELECTED,
     "groups.targets.only": ONLY,
     "groups.targets.except": EXCEPT,
@@ -113,7 +114,8 @@ DESCRIPTIONS = {
     "groups.protect.thermal.then": "What is done then.",
     "groups.protect.thermal.then.set": "Where the knob goes: min, the floor of the rule.",
     "groups.protect.freshness": "PromQL of the unix time at which each exporter last read its "
-    "devices; energy_source_last_sample_timestamp_seconds unless given.",
+    "devices; energy_source_last_sample_timestamp_seconds unless given. Of several sources the "
+    'oldest counts, such as a BMC: select yours by {source="nvml"}.',
     "groups.protect.max_age": "How old the last reading may be; older is unknown, and unknown "
     "never tightens. 45s, at least 1s.",
     "groups.protect.hold": "How long a claim outlives the data that it was made on; 120s.",

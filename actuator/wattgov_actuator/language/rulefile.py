@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,7 +248,8 @@ def load(
     files: list[_File] = []
     enforce, taken, mistakes = [], set[str](), list[Mistake]()
     digest = hashlib.sha256()
-    waiting, known = [(path, False) for path in paths], set(map(_real, paths))
+    known = set[str]()
+    waiting = [(path, False) for path in _once(paths, known)]
     while waiting:
         path, inherited = waiting.pop(0)
         file = _File(str(path), laws, kinds, taken, whole=documents is None)
@@ -264,9 +265,7 @@ def load(
         groups += found
         ways += file.connections
         enforce.append(wants)
-        new = [each for each in more if _real(each) not in known]
-        known.update(map(_real, new))
-        waiting[:0] = [(each, wants) for each in new]
+        waiting[:0] = [(each, wants) for each in _once(more, known)]
     resting = []
     for each in documents or ():
         file = _File(each.name, laws, kinds, taken, whole=True)
@@ -328,6 +327,16 @@ def _stands_in(fields: Fields, action: str, other: Rule | None, rules: Mapping[s
         )
     elif action in rules and rules[action].knob == other.knob:
         fields.say("instead_of", f"instead_of: {other.action} turns the same knob, {other.knob}")
+
+
+def _once(paths: Iterable[Path], known: set[str]) -> list[Path]:
+    """Return those that are not *known* yet, each once, and know them from now on."""
+    new = []
+    for path in paths:
+        if (real := _real(path)) not in known:
+            known.add(real)
+            new.append(path)
+    return new
 
 
 def _real(path: Path) -> str:

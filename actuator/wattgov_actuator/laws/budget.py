@@ -4,7 +4,8 @@ Everybody keeps the floor. A device that draws what it is allowed is taken to wa
 another one what it draws and a tenth more. Small wants are met first: all are raised to one level
 at which those that want less stop, and what nobody wants is given out in the same way. A device
 whose need is not known keeps what is in force. Shares go down at once and up only into watts that
-are free already, so that the sum stays within the budget whichever of the writes fails.
+are free already, so that the sum stays within the budget whichever of the writes fails. Watts that
+another rule holds a device below its share are not free: it takes them back without asking.
 """
 
 import math

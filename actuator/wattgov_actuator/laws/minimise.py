@@ -40,6 +40,7 @@ SAME_LOAD = 0.15  # relative; energy per unit of work follows the load
 DRIFT = 0.05  # of the energy found, beyond its noise
 DRIFTS = 3  # measurements in a row that have drifted
 LONGEST_REST = 16  # times `rest`
+AWAY = 1.9  # intervals and `hold` since it was asked last: its claim ended for want of data
 MOST_SAMPLES = 100  # of a place, at least; more take too long
 
 
@@ -55,6 +56,8 @@ class Course:
     drifts: int = 0
     rested: float = 0.0  # steady seconds: when it came to rest
     rests: int = 1  # the rest before the next search, in units of `rest`
+    looked: float = 0.0  # steady seconds: when it was asked last
+    blind_since: float | None = None  # likewise: since when nobody tells whether its limit holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +85,28 @@ class Minimise:
         current = look.reading.current
         if not look.true or current is None:
             return Want(look.claim, memory=look.memory)
-        course = look.memory if isinstance(look.memory, Course) else _start(current, look)
+        if look.reading.conflict:  # what is measured at somebody else's value tells nothing of ours
+            return Want(None)
+        top, course = _top(current, look), look.memory
+        if not isinstance(course, Course) or _below(course.search, top, look):
+            course = _start(top, look)
+        now, unknown = look.now.steady, self._unknown(look)
+        since = course.blind_since if unknown and course.blind_since is not None else now
+        if unknown and look.claim is not None and now - since >= look.hold_seconds:
+            return Want(None, detail=f"its limit is not known for {now - since:.0f} s: {unknown}")
         course = self._next(course, current, look)
+        course = replace(course, looked=now, blind_since=since if unknown else None)
         search = course.search
         detail = f"{search.phase} at {search.at:g}; {len(search.measured)} values measured"
+        detail = f"{detail}; its limit is not known: {unknown}" if unknown else detail
         return Want(search.at, memory=course, detail=detail)
+
+    def _unknown(self, look: Look) -> str:
+        """Say why nobody tells whether its limit holds; empty while somebody does."""
+        holds, work = self._asked(look, self.subject_to), self._asked(look, self.work)
+        if self.subject_to and not holds.known:
+            return holds.why
+        return work.why if self.work and work.value is None else ""
 
     def _next(self, course: Course, current: float, look: Look) -> Course:
         search, now = course.search, look.now.steady
@@ -145,10 +165,10 @@ class Minimise:
         search, now = course.search, look.now.steady
         if search.phase is not Phase.HOLD:
             many = course.drifts >= DRIFTS * self.samples
-            return _start(look.reading.base or search.at, look) if many else course
+            return _start(_top(search.at, look), look) if many else course
         if course.drifts < DRIFTS or now - course.rested < course.rests * self.rest_seconds:
             return course
-        again = _start(look.reading.base or search.at, look)
+        again = _start(_top(search.at, look), look)
         return replace(again, rests=min(2 * course.rests, LONGEST_REST))
 
     def _limits(self, look: Look) -> Limits:
@@ -168,12 +188,35 @@ def _start(at: float, look: Look, wall: float | None = None) -> Course:
     return Course(Search(min(max(at, look.low), look.high), wall=wall), rested=look.now.steady)
 
 
+def _top(current: float, look: Look) -> float:
+    """Return what would be in force without us: what others leave, and never a value of ours.
+
+    Ours may be in force still, after new rules or where it could not be put back; what the search
+    costs would be measured against it.
+    """
+    base = current if look.reading.base is None else look.reading.base
+    return base if look.others is None else min(base, look.others)
+
+
+def _below(search: Search, top: float, look: Look) -> bool:
+    """Tell whether it began below: another rule held the knob then, and has let go."""
+    step = look.reading.target.resolution
+    return bool(search.places) and min(top, look.high) - search.places[0].at >= max(step, 1e-9)
+
+
 def _moving(course: Course, current: float, look: Look) -> Course:
-    """Wait until the value wished for is in force; start anew after a guard has put it back."""
+    """Wait until the value wished for is in force; start anew after a guard has put it back.
+
+    That is the value's fault, unless nothing was known for a while, or nothing was claimed.
+    """
     search, target = course.search, look.reading.target
     if course.arrived and look.claim is None:
+        away, top = look.hold_seconds + AWAY * look.interval_seconds, _top(current, look)
+        first = search.places[0].at if search.places else search.at
+        if look.now.steady - course.looked > away or search.at >= first:
+            return _start(top, look)
         wall = search.at if search.wall is None else max(search.wall, search.at)
-        return _start(current, look, wall=min(wall, current - target.resolution))
+        return _start(top, look, wall=min(wall, top - target.resolution))
     return replace(course, since=None, search=replace(search, resting=None))
 
 

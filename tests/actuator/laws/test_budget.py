@@ -1,11 +1,17 @@
 """The budget law: so many watts for many devices, by need."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actuator.builders import look, reading, watts
+from actuator.builders import answer, look, on, reading, rule, ruleset, watts
+from actuator.fakes import FileKnob
+from actuator.stage import Make
 from wattgov_actuator.laws.budget import Budget, grants, shares
+from wattgov_actuator.laws.threshold import Set
+from wattgov_actuator.pause import Pause
 from wattgov_actuator.rules import Peer, Rank
 
 
@@ -114,3 +120,35 @@ def test_no_write_that_fails_breaks_the_budget(
     )
 
     assert after <= max(budget, before) + 1e-6
+
+
+@pytest.mark.parametrize("prior", [300.0, 200.0])
+def test_watts_that_another_rule_holds_back_are_not_free(
+    make: Make, knob: FileKnob, prior: float
+) -> None:
+    """When that rule lets go they are drawn again, and in a pause nobody can make room for it.
+
+    The first card goes back to its share, or, where that is all it had before us, to that.
+    """
+    knob.add("GPU-a", prior)
+    knob.add("GPU-b", 300)
+    rack = rule("rack", "draw", Budget(watts(400)), low=100, cooldown_seconds=0)
+    night = rule("night", "dark", Set(watts(150)), low=100, cooldown_seconds=0)
+    stage = make(ruleset(replace(rack, rank=Rank.BUDGET), night))
+
+    def play(first: float, dark: str = "", ticks: int = 3) -> tuple[float, float]:
+        drawn = {"GPU-a": first, "GPU-b": knob.watts("GPU-b")}
+        here = [({"uuid": card, "instance": "here"}, each) for card, each in drawn.items()]
+        stage.said = {"draw": answer(*here), "dark": on(uuid=dark)}
+        stage.play(ticks)
+        return knob.watts("GPU-a"), knob.watts("GPU-b")
+
+    assert (200, 200) == play(prior)
+    assert (150, 200) == play(150, "GPU-a", ticks=1)
+    stage.brake.write(Pause(stage.clock.unix))
+
+    assert 150 == play(100, "GPU-a")[0]
+    assert sum(play(100)) <= 400
+    stage.brake.end()
+    assert sum(play(100)) <= 400
+    assert knob.watts("GPU-b") > 200
