@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from wattgov_actuator.deciding.facts import QUIET, Facts, Memory
-from wattgov_actuator.deciding.placing import Turn, about, meant, place, roster_of
+from wattgov_actuator.deciding.placing import place
+from wattgov_actuator.deciding.roster import Turn, about, meant, roster_of
 from wattgov_actuator.deciding.trying import Saving
 from wattgov_actuator.deciding.uncollected import uncollected
 from wattgov_actuator.deciding.watching import warmed
