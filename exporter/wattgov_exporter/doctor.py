@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wattgov_exporter.choice import choose
+from wattgov_exporter.doubt import SOCKET_STILL_SECONDS
 from wattgov_exporter.pace import too_slow
 from wattgov_exporter.poll import Answer, Poller
 from wattgov_exporter.reading import Clock, Energy, Reason, Source
-from wattgov_exporter.sources.rapl import STILL_SECONDS
 
 WIDTH = 100
 LABEL = 12
@@ -21,7 +21,7 @@ STRANGERS = (
 LOOK_SECONDS = 2.0
 """Between the two looks; the mean power over it is shown."""
 
-DOUBT_SECONDS = STILL_SECONDS
+DOUBT_SECONDS = SOCKET_STILL_SECONDS
 """So much later is the second look where a counter stands still: then it is known to be stuck."""
 
 PATIENCE_SECONDS = 10.0

@@ -3,7 +3,15 @@
 import math
 from dataclasses import dataclass
 
-from wattgov_exporter.reading import Anomaly
+from wattgov_exporter.reading import Anomaly, NoMeter, Reason
+
+SOCKET_STILL_SECONDS = 10.0
+"""A CPU's counter that has not moved for so long is stuck, as in some virtual machines.
+
+Hardware counts every millisecond in units of 61 uJ or less, so that the deepest sleep moves it many
+times a second; a virtual one (QEMU's rapl) is brought up to date once a second. A suspend does not
+count here: the monotonic clock stands meanwhile.
+"""
 
 
 def impossible(joules: float, range_joules: float | None = None) -> Anomaly | None:
@@ -42,6 +50,17 @@ class Standing:
         elif joules != stand.joules:
             stand.joules, stand.since, stand.moves = joules, now, stand.moves + 1
         return stand.since
+
+    def moved(self, key: tuple[str, str], joules: float, now: float, shown_by: object) -> float:
+        """Return the same of a CPU's counter; NoMeter when it is stuck."""
+        since = self.since(key, joules, now)
+        if now - since > SOCKET_STILL_SECONDS:
+            raise NoMeter(
+                Reason.INVALID,
+                f"{shown_by} has shown {joules:g} J for more than {SOCKET_STILL_SECONDS:g} s: "
+                "its counter is stuck, as in some virtual machines",
+            )
+        return since
 
     def has_moved(self, key: tuple[str, str]) -> bool:
         """Tell whether a counter was ever seen to count."""

@@ -6,7 +6,6 @@ Energy is in joules, power in watts, time in seconds. A source converts at its o
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Protocol
 
 
@@ -62,16 +61,6 @@ class NoMeter(Exception):
         self.reason = reason
         self.detail = detail
         self.anomaly = anomaly
-
-
-def for_root(path: Path, since: str = "") -> NoMeter:
-    """Say that only root may read a file, and how to be let in."""
-    return NoMeter(
-        Reason.PERMISSION,
-        f"{path} is readable by root only{since}; `sudo wattgov-exporter doctor` shows what it "
-        "tells. To stay, run as root, or with CAP_DAC_READ_SEARCH alone, as the unit for systemd "
-        "does that `wattgov-exporter assets` writes",
-    )
 
 
 @dataclass(frozen=True, slots=True)

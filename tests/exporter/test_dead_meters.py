@@ -8,12 +8,12 @@ import pytest
 from plant import load, plant
 from wattgov_exporter.collect import Collector
 from wattgov_exporter.config import Config
+from wattgov_exporter.doubt import SOCKET_STILL_SECONDS
 from wattgov_exporter.reading import Component, Reason
 from wattgov_exporter.rows import Own, View
 from wattgov_exporter.serving.text import prometheus
 from wattgov_exporter.snapshot import Snapshot, SourceState
 from wattgov_exporter.sources import Machine
-from wattgov_exporter.sources.rapl import STILL_SECONDS
 
 WATTS = 50.0
 INTERVAL_SECONDS = 20.0
@@ -78,7 +78,7 @@ PACKAGE = {"intel-rapl:0": "package-0"}
 TWO = {**PACKAGE, "intel-rapl:1": "package-1"}
 MEMORY = {**PACKAGE, "intel-rapl:0:0": "dram"}
 PSYS = {**PACKAGE, "intel-rapl:1": "psys"}
-TICKS = int(STILL_SECONDS) + 2
+TICKS = int(SOCKET_STILL_SECONDS) + 2
 
 
 @pytest.mark.parametrize("shows", ["0", "77000000", "18446744073709551615", "-1", "?"])
@@ -106,7 +106,7 @@ def test_a_package_that_gets_stuck_and_moves_again(tmp_path: Path) -> None:
     node = Node(tmp_path, PACKAGE)
     before = node.tick(5)
     node.stuck["intel-rapl:0"] = f"{WATTS * 1e6 * node.now:.0f}"
-    stands = node.tick(int(STILL_SECONDS))
+    stands = node.tick(int(SOCKET_STILL_SECONDS))
     assert "rapl" == meter(stands, Component.CPU)
     assert before.node_joules[Component.CPU] == stands.node_joules[Component.CPU]
     # Unknown is no fall of the power.

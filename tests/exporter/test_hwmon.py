@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from plant import machine, plant
+from wattgov_exporter.doubt import SOCKET_STILL_SECONDS
 from wattgov_exporter.reading import Anomaly, Component, Method, NoMeter, Readings, Reason
-from wattgov_exporter.sources.hwmon import SCAN_SECONDS, STILL_SECONDS, Hwmon
+from wattgov_exporter.sources.hwmon import SCAN_SECONDS, Hwmon
 
 CARD = "0000:c1:00.0"
 GRACE = "Grace Power Socket {0},CPU Power Socket {0},SysIO Power Socket {0},Module Power Socket {0}"
@@ -85,7 +86,7 @@ def test_a_counter_is_joules(bench: Bench) -> None:
 def test_a_counter_of_a_socket_that_is_stuck(bench: Bench) -> None:
     """It is no meter, and missed; a card's may rest."""
     bench.read()
-    bench.read(seconds=STILL_SECONDS)
+    bench.read(seconds=SOCKET_STILL_SECONDS)
     (bench.folder / "hwmon1/energy129_input").write_text("901000000\n")
 
     readings = bench.read(seconds=1)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from wattgov_exporter.doubt import Standing, impossible
 from wattgov_exporter.integral import Integral, wrong
-from wattgov_exporter.procfs import read_bytes
 from wattgov_exporter.reading import (
     Anomaly,
     Clock,
@@ -25,9 +24,9 @@ from wattgov_exporter.reading import (
     Readings,
     Reason,
     Refused,
-    for_root,
 )
 from wattgov_exporter.sources.hwmon_chips import Part, Sensor, lines_of, ranked, text_of, told
+from wattgov_exporter.sysfs import read_millionths
 
 ALL_ONES_MILLIWATTS = 2**32 - 1
 """What an ACPI meter says when it does not know."""
@@ -40,11 +39,6 @@ SCAN_SECONDS = 30.0
 
 A sensor that says nothing for so long, or never said anything, is dead: others take its place.
 """
-
-
-STILL_SECONDS = 10.0
-"""A socket's counter that has not moved for so long is stuck, as in some virtual machines: it is
-RAPL's, which counts every millisecond."""
 
 Counted = tuple[float, float, bool]
 """Joules, when, and whether they start there, as `Energy` has them."""
@@ -156,7 +150,7 @@ class Hwmon:
 
     def _counted(self, sensor: Sensor, part: Part) -> Counted:
         """Return a sensor's joules; NoMeter when it shows nothing that can be."""
-        value = _micro(sensor.path)
+        value = read_millionths(sensor.path)
         now = self._clock()
         if sensor.is_counter:
             anomaly, unit = impossible(value), "J"
@@ -169,21 +163,11 @@ class Hwmon:
             raise NoMeter(Reason.INVALID, words, anomaly)
         key = sensor.device, sensor.file
         if sensor.is_counter:
-            rests = part.component is not Component.CPU
-            return value, now if rests else self._moved(sensor, value, now), False
+            rests = part.component is not Component.CPU  # a socket's is RAPL's, and never does
+            since = now if rests else self._standing.moved(key, value, now, sensor.path)
+            return value, since, False
         integral = self._integrals.setdefault(key, Integral(BRIDGE_SECONDS))
         return integral.add(value, now), now, integral.is_start
-
-    def _moved(self, sensor: Sensor, joules: float, now: float) -> float:
-        """Return when a counter came to what it shows; NoMeter when that is too long ago."""
-        since = self._standing.since((sensor.device, sensor.file), joules, now)
-        if now - since > STILL_SECONDS:
-            raise NoMeter(
-                Reason.INVALID,
-                f"{sensor.path} has shown {joules:g} J for more than {STILL_SECONDS:g} s: "
-                "its counter is stuck, as in some virtual machines",
-            )
-        return since
 
 
 def _sensors(root: Path) -> Iterator[Sensor]:
@@ -265,15 +249,3 @@ def _each(sensor: Sensor, files: Mapping[str, str], factor: float) -> tuple[tupl
 
 def _scaled(text: str, factor: float) -> float | None:
     return int(text) * factor if text.isdigit() else None
-
-
-def _micro(path: Path) -> float:
-    """Return a file's value in joules or watts."""
-    try:
-        return int(read_bytes(path)) / 1e6
-    except PermissionError as error:
-        raise for_root(path) from error
-    except OSError as error:
-        raise NoMeter(Reason.INVALID, f"{path}: {error}") from error
-    except ValueError as error:
-        raise NoMeter(Reason.INVALID, f"{path}: {error}", Anomaly.NAN) from error

@@ -11,7 +11,6 @@ from pathlib import Path
 from wattgov_exporter.doubt import Standing, impossible
 from wattgov_exporter.procfs import read_bytes
 from wattgov_exporter.reading import (
-    Anomaly,
     Clock,
     Component,
     Energy,
@@ -21,8 +20,8 @@ from wattgov_exporter.reading import (
     Readings,
     Reason,
     Refused,
-    for_root,
 )
+from wattgov_exporter.sysfs import read_millionths
 
 COMPONENTS = {
     "package": Component.CPU,
@@ -39,14 +38,6 @@ The stated limit is the long-term one, and short bursts go to several times a la
 
 NODE_WATTS = 5_000.0
 """The same for psys, which holds several packages, and cards with them."""
-
-STILL_SECONDS = 10.0
-"""A counter that has not moved for so long is stuck, as in some virtual machines.
-
-Hardware counts every millisecond in units of 61 uJ or less, so that the deepest sleep moves it many
-times a second; a virtual one (QEMU's rapl) is brought up to date once a second. A suspend does not
-count here: the monotonic clock stands meanwhile.
-"""
 
 
 class Rapl:
@@ -93,14 +84,7 @@ class Rapl:
 
     def _energy(self, path: Path, meter: Meter) -> Energy:
         """Return what a zone counted, as of when its counter came to that."""
-        try:
-            joules = int(read_bytes(path)) / 1e6
-        except PermissionError as error:
-            raise for_root(path, " (since CVE-2020-8694)") from error
-        except OSError as error:
-            raise NoMeter(Reason.INVALID, f"{path}: {error}") from error
-        except ValueError as error:
-            raise NoMeter(Reason.INVALID, f"{path}: {error}", Anomaly.NAN) from error
+        joules = read_millionths(path, " (since CVE-2020-8694)")
         now = self._clock()
         anomaly = impossible(joules, meter.range_joules)
         if anomaly is not None:
@@ -108,13 +92,7 @@ class Rapl:
             raise NoMeter(Reason.INVALID, words, anomaly)
         if meter.component is None:  # a graphics core that nobody uses may draw nothing
             return Energy(meter, joules, now)
-        since = self._standing.since((meter.package, meter.zone), joules, now)
-        if now - since > STILL_SECONDS:
-            raise NoMeter(
-                Reason.INVALID,
-                f"{path} has shown {joules:g} J for more than {STILL_SECONDS:g} s: "
-                "its counter is stuck, as in some virtual machines",
-            )
+        since = self._standing.moved((meter.package, meter.zone), joules, now, path)
         return Energy(meter, joules, since)
 
     def _is_unwired(self, meter: Meter) -> bool:
