@@ -1,6 +1,7 @@
 """Read each source on its own thread, so that a wedged one delays nobody."""
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
@@ -42,6 +43,7 @@ class Poller:
         self._asked = SimpleQueue[bool]()
         self._answers = SimpleQueue[Answer]()
         self._last: Answer | None = None
+        self._unheard: Answer | None = None
         self._reading = False
 
     def start(self) -> None:
@@ -73,6 +75,8 @@ class Poller:
         """
         stands = self.interval_seconds > 0 and not self._rested(3 * self.interval_seconds)
         self._listen(0.0 if stands else seconds)
+        if self._unheard is not None:
+            self._last, self._unheard, self._reading = self._unheard, None, False
         if self._last is not None and (stands or not self._reading):
             return self._last
         return Answer(None, Reason.TIMEOUT, "the source has not answered yet", self._clock(), 0.0)
@@ -96,12 +100,9 @@ class Poller:
         self._asked.put(True)
 
     def _listen(self, seconds: float) -> None:
-        if self._reading:
-            try:
-                self._last = self._answers.get(timeout=seconds)
-            except Empty:
-                return
-            self._reading = False
+        if self._reading and self._unheard is None:
+            with suppress(Empty):
+                self._unheard = self._answers.get(timeout=seconds)
 
     def _serve(self) -> None:
         while self._asked.get():

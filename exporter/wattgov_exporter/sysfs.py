@@ -17,8 +17,8 @@ def read_millionths(path: Path, since: str = "") -> float:
         raise NoMeter(
             Reason.PERMISSION,
             f"{path} is readable by root only{since}; `sudo wattgov-exporter doctor` shows what it "
-            "tells. To stay, run as root, or with CAP_DAC_READ_SEARCH alone, as systemd does by the "
-            "unit that `wattgov-exporter assets` writes",
+            "tells. To stay, run as root, or with CAP_DAC_READ_SEARCH alone, as systemd does by "
+            "the unit that `wattgov-exporter assets` writes",
         ) from error
     except OSError as error:
         raise NoMeter(Reason.INVALID, f"{path}: {error}") from error

@@ -84,3 +84,17 @@ def test_the_last_answer_of_a_source_with_its_own_pace_stands_while_it_is_read()
     source.answer.set()
     assert 15.0 == poller.wait(30).at
     poller.close()
+
+
+def test_an_answer_that_nobody_waited_for_serves_the_next_ask() -> None:
+    """As after a tick that was skipped in the middle."""
+    source = Slow()
+    poller = Poller(source, lambda: 0.0)
+    poller.start()
+    source.answer.set()
+    poller.ask()
+    poller.ask()
+
+    assert Reason.OK is poller.wait(30).reason
+    assert 1 == source.reads
+    poller.close()

@@ -63,7 +63,8 @@ class Watched:
     def _settle(self) -> None:
         """Wait for every read that is not stuck: else a history would not replay."""
         for poller in self.collector._pollers:  # noqa: SLF001  nobody else knows of a read begun
-            if poller._reading and self.bench.sources[poller.name].gate.is_set():  # noqa: SLF001
+            asked = poller._reading and poller._unheard is None  # noqa: SLF001
+            if asked and self.bench.sources[poller.name].gate.is_set():
                 poller._answers.put(poller._answers.get())  # noqa: SLF001
 
     def reconfigure(self, config: Config) -> None:
