@@ -29,6 +29,7 @@ knobs:
     name: chat
     group: {group}
     proxy: {proxy}
+    timeout: 3s
 groups:
   - name: chat
     interval: 1s
