@@ -11,25 +11,23 @@ class Standing:
     """
 
     def __init__(self, path: Path) -> None:
-        self._paths = (path, path.with_name(f"{path.name}-wal"))
-        self._files = self._seen()
+        self._path, self._ahead_path = path, path.with_name(f"{path.name}-wal")
+        self._file, self._ahead = _identity(path, least=1), _identity(self._ahead_path)
 
     @property
     def lost(self) -> str:
         """Why nobody would find what is written now; empty while the files are at their places."""
-        seen = self._seen()
-        away = (path for path, file in zip(self._paths, seen, strict=True) if file is None)
-        if self._files == seen and None not in seen:
+        if self._file is None or _identity(self._path, least=1) != self._file:
+            away = self._path
+        # On a disk that is full, or in the network, there may be no write-ahead file.
+        elif self._ahead is not None and _identity(self._ahead_path) != self._ahead:
+            away = self._ahead_path
+        else:
             return ""
         return (
-            f"the journal {next(away, self._paths[0])} was deleted, moved or emptied while it was "
-            "in use; what was changed is put back; start again for a new one"
+            f"the journal {away} was deleted, moved or emptied while it was in use; what was "
+            "changed is put back; start again for a new one"
         )
-
-    def _seen(self) -> tuple[tuple[int, int] | None, ...]:
-        """Return what tells each file from any other; the second may be empty, the first never."""
-        path, ahead = self._paths
-        return _identity(path, least=1), _identity(ahead)
 
 
 def _identity(path: Path, least: int = 0) -> tuple[int, int] | None:
